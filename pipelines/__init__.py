@@ -1,0 +1,1 @@
+"""The three pipelines and the command line that runs them."""

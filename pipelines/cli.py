@@ -1,0 +1,244 @@
+"""The `seqloom` command. Imports nothing heavy until a command needs it."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.catalogue import PIPELINES, stage
+from toolkit.errors import ConfigError, SeqloomError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+vectors_app = typer.Typer(no_args_is_help=True, help="Look into word vectors.")
+app.add_typer(vectors_app, name="vectors")
+
+ConfigPath = Annotated[Path, typer.Argument(help="A YAML config.")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="a.b=c", help="Replace a value of the config.")]
+Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option(help="Show a traceback when something fails.")] = False) -> None:
+    """Sequence models from short YAML files: text classification, translation and forecasting."""
+    if debug:
+        os.environ["SEQLOOM_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    overrides: Overrides = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train, test and write everything into one folder."""
+    pipeline, settings = _load(config, overrides)
+    folder = out or _default_folder(config.stem, resume)
+    _use_keras()
+    report = stage(pipeline, "train").train(settings, folder, resume=resume)
+    if as_json:
+        print(json.dumps({"folder": str(folder), **report}))
+    else:
+        _print_scores(report)
+        print(f"{report['verdict']}\nreport: {folder / 'report.html'}")
+
+
+@app.command()
+def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006
+    """Tell what a config would do, and every problem with it, before training."""
+    pipeline, settings = _load(config, overrides)
+    _use_keras()
+    facts = stage(pipeline, "check").check(settings)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            print(f"{name:<{width}}  {value}")
+
+
+@app.command()
+def init(
+    task: Annotated[str, typer.Argument(help="classify")],
+    data: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file, or a folder with a folder a label.")],
+) -> None:
+    """Print a commented config fitted to some data."""
+    pipeline = {"classify": "text_classification"}.get(task)
+    if pipeline is None:
+        raise ConfigError(f"{task!r}, expected classify.", where="seqloom init")
+    print(stage(pipeline, "init").init(data), end="")
+
+
+@app.command()
+def schema(pipeline: Annotated[str, typer.Argument(help="The name of a pipeline.")] = "text_classification") -> None:
+    """Print the JSON schema of a pipeline's config, for editors."""
+    print(json.dumps(_config_class(pipeline, "seqloom schema").model_json_schema(), indent=1))
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[str], typer.Argument(help="Text files, tables, folders, or - for standard input.")],
+    model: Model,
+    lines: Annotated[bool, typer.Option("--lines", help="Every line of a file is a text of its own.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here; the ending chooses the format.")] = None,
+    output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table.")] = None,
+    column: Annotated[str | None, typer.Option(help="Column of the text in tables.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many probabilities to show.")] = 3,
+) -> None:
+    """Classify texts with a trained run."""
+    from pipelines.text_classification.classify import classify as command
+
+    command(paths, model, lines=lines, out=out, output=output, column=column, encoding=encoding, top=top)
+
+
+@app.command()
+def evaluate(model: Model, data: Annotated[Path, typer.Option(help="Labelled data.")], as_json: AsJson = False) -> None:
+    """Score a trained run on labelled data."""
+    from toolkit.artifact import read_manifest
+
+    pipeline = read_manifest(model)["pipeline"]
+    if pipeline not in PIPELINES:
+        raise ConfigError(f"a run of {pipeline!r}, expected {' or '.join(PIPELINES)}.", where=str(model))
+    scores = stage(pipeline, "evaluate").evaluate(model, data)
+    print(json.dumps(scores) if as_json else "\n".join(f"{name:<20}{value:.4f}" for name, value in scores.items()))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Print versions, devices and the kernels that recurrent layers will use."""
+    _use_keras()
+    from toolkit.doctor import examine
+
+    facts = examine()
+    print(json.dumps(facts) if as_json else "\n".join(f"{name:<14}{value}" for name, value in facts.items()))
+
+
+@vectors_app.command()
+def neighbours(
+    word: Annotated[str, typer.Argument(help='A word, or a sum such as "king - man + woman".')],
+    vectors: Annotated[str, typer.Option(help="A vectors file or gensim-data name.")],
+    count: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The words nearest to a word by cosine similarity."""
+    from toolkit.data.vectors import load_vectors
+    from toolkit.data.vectors import neighbours as nearest
+
+    found = nearest(load_vectors(vectors), word, count)
+    print(json.dumps(dict(found)) if as_json else "\n".join(f"{score:.3f}  {name}" for name, score in found))
+
+
+def main() -> None:
+    """Run the command; a mistake that the user can mend is told in a sentence."""
+    warnings.showwarning = _tell_warning
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except BaseException as error:
+        if "SEQLOOM_DEBUG" in os.environ:
+            raise
+        code = _tell(error)
+    sys.exit(code or 0)
+
+
+def _tell(error: BaseException) -> int:
+    """Print what happened; returns the exit code."""
+    import click
+
+    message, code = f"{type(error).__name__}: {error}", 1
+    match error:
+        case BrokenPipeError():  # such as `seqloom classify ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        case KeyboardInterrupt() | click.Abort():
+            message, code = "stopped.", 130
+        case SeqloomError():
+            message, code = str(error), error.exit_code
+        case click.ClickException():
+            message, code = error.format_message(), 2
+        case OSError(strerror=str(reason)):
+            message = f"{error.filename or 'system'}: {reason}."
+        case MemoryError():
+            message = "there is not enough memory. Lower training.batch_size, tokens.max_tokens or encoder.units."
+        case _:
+            message += "\nThis should not happen. `seqloom --debug ...` shows where."
+    print(f"seqloom: {message}" if "\n" not in message else message, file=sys.stderr)
+    return code
+
+
+def _tell_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, UserWarning):
+        print(f"note: {message}", file=sys.stderr)
+
+
+def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:
+    """A config and the name of its pipeline."""
+    from toolkit.config import read_document, validate
+
+    document = read_document(path, overrides)
+    pipeline = document.values.get("pipeline")
+    where = document.place(("pipeline",))
+    return str(pipeline), validate(document, _config_class(pipeline, where))
+
+
+def _config_class(pipeline: object, where: str) -> Any:
+    if pipeline not in PIPELINES:
+        found = f"pipeline is {pipeline!r}" if pipeline else "pipeline is missing"
+        raise ConfigError(f"{found}, expected {' or '.join(PIPELINES)}.", where=where)
+    return stage(str(pipeline), "config").Config
+
+
+def _default_folder(name: str, resume: bool) -> Path:
+    """runs/NAME, or the first of runs/NAME-2, ... that is not there yet; to resume, the last that is."""
+    candidates = _numbered(Path("runs") / name)
+    last = None
+    for folder in candidates:
+        if not folder.exists():
+            return last if resume and last else folder
+        last = folder
+    raise AssertionError("unreachable")
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    yield folder
+    number = 2
+    while True:
+        yield folder.with_name(f"{folder.name}-{number}")
+        number += 1
+
+
+def _use_keras() -> None:
+    """Import Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's start-up log."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    standard_error = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what is logged before the log is set up goes straight to the file descriptor
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+
+
+def _print_scores(report: dict[str, Any]) -> None:
+    columns = {"seqloom": report["test"], **report["baselines"]}
+    width = max(len(name) for name in report["test"]) + 2
+    print(" " * width + "  ".join(f"{name:>10}" for name in columns))
+    for metric in report["test"]:
+        cells = (f"{scores[metric]:.4f}" if metric in scores else "-" for scores in columns.values())
+        aligned = (f"{cell:>{max(10, len(name))}}" for cell, name in zip(cells, columns, strict=True))
+        print(f"{metric:<{width}}" + "  ".join(aligned))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What a config would do, told before training."""
+
+from collections import Counter
+
+import numpy as np
+
+from pipelines.text_classification import model as networks
+from pipelines.text_classification.config import Config, Paths
+from pipelines.text_classification.data import Examples, read_examples, shared_texts
+from pipelines.text_classification.train import prepare
+from toolkit.data.batches import epoch_order, padding_waste
+from toolkit.data.text import TextEncoder, split_words
+from toolkit.errors import ConfigError, SeqloomError
+
+STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
+FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer (measured, LSTM)
+
+
+def check(config: Config) -> dict[str, str]:
+    """Facts by name, in reading order.
+
+    Raises:
+        ConfigError: with a line for each file or vectors source that cannot be used.
+    """
+    _check_files(config)
+    prepared = prepare(config)
+    train = prepared.splits.train
+    encoder = prepared.encoder
+    lengths = encoder.encode(train.texts).lengths
+    network = networks.build(config, encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels))
+    trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+    batch = config.training.batch_size
+    order = epoch_order(lengths, batch_size=batch, seed=config.seed, epoch=0, bucketing=config.training.bucketing)
+    return {
+        "rows": "  ".join(f"{name} {len(examples):,}" for name, examples in vars(prepared.splits).items()),
+        "labels": _label_counts(train, prepared.labels),
+        "shared texts": _shared(prepared.splits.train, prepared.splits.validation, prepared.splits.test),
+        "words a text": f"median {int(np.median(lengths))}, longest {lengths.max()}",
+        "truncated": f"{_truncated(train, config):.1%} of the training texts are longer than tokens.max_tokens",
+        "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
+        "vectors": _coverage(prepared.coverage),
+        "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
+        "parameters": f"{network.count_params():,}, of which {trainable:,} train",
+        "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
+        "steps an epoch": f"{len(order):,} of {batch} rows, {len(order) * config.training.epochs:,} in all at most",
+        "padding": f"{padding_waste(lengths, order, encoder.multiple):.1%} of the computed steps",
+    }
+
+
+def _check_files(config: Config) -> None:
+    """Read every file, so that all that are broken are told at once."""
+    problems = []
+    sources: list[Paths | float] = [config.data.train, config.data.validation, config.data.test]
+    for source in sources:
+        if not isinstance(source, float):
+            try:
+                read_examples(config.data, source)
+            except SeqloomError as error:
+                problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _label_counts(examples: Examples, labels: tuple[str, ...]) -> str:
+    counts = Counter(label for row in examples.labels for label in row)
+    shown = ", ".join(f"{label} {count:,}" for label, count in counts.most_common(12))
+    none = sum(not row for row in examples.labels)
+    more = f", and {len(labels) - 12} more" if len(labels) > 12 else ""
+    return f"{len(labels)}: {shown}{more}" + (f"; none of them {none:,}" if none else "")
+
+
+def _shared(train: Examples, validation: Examples, test: Examples) -> str:
+    return f"{shared_texts(train, validation)} of validation and {shared_texts(train, test)} of test stand in train too"
+
+
+def _truncated(examples: Examples, config: Config) -> float:
+    limit = config.tokens.max_tokens
+    longer = (
+        len(split_words(text, lowercase=config.tokens.lowercase, limit=limit + 1)) > limit for text in examples.texts
+    )
+    return sum(longer) / len(examples)
+
+
+def _coverage(coverage: dict | None) -> str:
+    if coverage is None:
+        return "random, learned from scratch"
+    missing = ", ".join(coverage["missing"][:5])
+    return f"for {coverage['types']:.1%} of the different training words, {coverage['tokens']:.1%} of all" + (
+        f"; without: {missing}" if missing else ""
+    )
+
+
+def _unknown(examples: Examples, encoder: TextEncoder) -> float:
+    words = [word for text in examples.texts for word in encoder.split(text)]
+    return sum(word not in encoder.ids for word in words) / max(len(words), 1)
+
+
+def _memory(config: Config, parameters: int, trainable: int, lengths: np.ndarray, batch: int) -> float:
+    """Megabytes, roughly: weights with their optimizer state, and what the longest batch keeps for its gradient."""
+    directions = 2 if config.encoder.bidirectional else 1
+    states = config.encoder.units * directions * config.encoder.layers
+    activations = int(np.percentile(lengths, 99)) * batch * states * FLOATS_PER_STEP
+    return 4e-6 * (parameters + (STATES_PER_WEIGHT - 1) * trainable + activations)

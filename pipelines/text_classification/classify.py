@@ -1,0 +1,165 @@
+"""The `classify` command: files, folders, lines and tables in; JSONL, CSV or a table out."""
+
+import contextlib
+import csv
+import json
+import os
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from pipelines.text_classification.predict import Classifier, Prediction
+from toolkit.data.rows import Source, read_document, read_rows, read_text_lines
+from toolkit.errors import ConfigError, DataError, SeqloomError
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+STANDARD_INPUT = "-"
+
+
+class Item(NamedTuple):
+    """A text to classify and where it stands."""
+
+    source: str
+    text: str
+
+
+class Inputs:
+    """The texts of all paths, one after the other. A file that cannot be read is told and passed over."""
+
+    def __init__(self, paths: Sequence[str], *, lines: bool, column: str, encoding: str | None):
+        self.paths, self.lines, self.column, self.encoding = paths, lines, column, encoding
+        self.failures = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for path in self.paths:
+            for file in self._files(path):
+                try:
+                    yield from self._texts(file)
+                except (SeqloomError, OSError) as error:
+                    self.failures += 1
+                    print(f"seqloom: {error}", file=sys.stderr)
+
+    def _files(self, path: str) -> Iterator[str]:
+        """A file itself, or all files of a folder in order, hidden ones left out."""
+        if not os.path.isdir(path):
+            yield path
+            return
+        for folder, subfolders, files in os.walk(path):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (os.path.join(folder, name) for name in sorted(files) if not name.startswith("."))
+
+    def _texts(self, path: str) -> Iterator[Item]:
+        if path == STANDARD_INPUT and not self.lines:
+            lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
+            yield Item(path, "\n".join(lines))
+        elif self.lines:
+            with contextlib.ExitStack() as stack:
+                stream = sys.stdin.buffer if path == STANDARD_INPUT else stack.enter_context(open(path, "rb"))
+                for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
+                    yield Item(f"{path}:{number}", line)
+        elif path.lower().endswith(TABLES):
+            for row in read_rows(Source(path, encoding=self.encoding)):
+                if self.column not in row.values:
+                    mend = f"Name one of {', '.join(row.values)} with --column."
+                    raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
+                yield Item(row.where, str(row.values[self.column] or ""))
+        else:
+            yield Item(path, read_document(path, self.encoding))
+
+
+def classify(
+    paths: Sequence[str],
+    model: Path,
+    *,
+    lines: bool,
+    out: Path | None,
+    output: str | None,
+    column: str | None,
+    encoding: str | None,
+    top: int,
+) -> None:
+    """Classify and write, in the order of the input and in constant memory.
+
+    Raises:
+        SeqloomError: the run folder cannot be used, or some input could not be read.
+    """
+    classifier = Classifier(model)
+    inputs = Inputs(paths, lines=lines, column=column or classifier.text_column, encoding=encoding)
+    with _opened(out) as stream:
+        write = _writer(output or _format_for(out, stream), stream, classifier.policy.labels, top)
+        waiting: deque[Item] = deque()
+        for prediction in classifier.classify(_remember(inputs, waiting)):
+            write(waiting.popleft(), prediction)
+    if inputs.failures:
+        raise SeqloomError(f"{inputs.failures} of the inputs could not be read.")
+
+
+def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:
+    for item in inputs:
+        waiting.append(item)
+        yield item.text
+
+
+@contextlib.contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name once it is whole."""
+    if out is None:
+        yield sys.stdout
+        return
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    except OSError as error:
+        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, out)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _format_for(out: Path | None, stream: TextIO) -> str:
+    if out is None:
+        return "table" if stream.isatty() else "jsonl"
+    return "csv" if out.suffix.lower() == ".csv" else "jsonl"
+
+
+def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> Callable[[Item, Prediction], None]:
+    """A function that writes one prediction."""
+
+    def best(prediction: Prediction) -> list[tuple[str, float]]:
+        order = np.argsort(-prediction.probabilities, kind="stable")[:top]
+        return [(labels[i], round(float(prediction.probabilities[i]), 4)) for i in order]
+
+    def given(prediction: Prediction) -> list[str]:
+        return [labels[i] for i in prediction.ids]
+
+    def jsonl(item: Item, prediction: Prediction) -> None:
+        record = {"source": item.source, "labels": given(prediction), "probabilities": dict(best(prediction))}
+        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def as_csv(item: Item, prediction: Prediction) -> None:
+        probabilities = ";".join(f"{label}={probability:.4f}" for label, probability in best(prediction))
+        rows.writerow((item.source, ";".join(given(prediction)), probabilities))
+
+    def table(item: Item, prediction: Prediction) -> None:
+        probabilities = "  ".join(f"{label} {probability:.2f}" for label, probability in best(prediction))
+        stream.write(f"{item.source:<32}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}\n")
+
+    match output:
+        case "jsonl":
+            return jsonl
+        case "csv":
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(("source", "labels", "probabilities"))
+            return as_csv
+        case "table":
+            return table
+    raise ConfigError(f"--format {output}, expected jsonl, csv or table.", where="seqloom classify")

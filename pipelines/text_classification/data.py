@@ -1,0 +1,207 @@
+"""Labelled texts: read, checked, split, and turned into targets."""
+
+import random
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.text_classification.config import DataConfig, Paths
+from toolkit.config import closest
+from toolkit.data.rows import Row, Source, read_rows
+from toolkit.errors import DataError
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts with their labels; a text without any is out of scope."""
+
+    texts: list[str]
+    labels: list[Labels]
+    many: bool
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int]) -> "Examples":
+        return Examples([self.texts[i] for i in rows], [self.labels[i] for i in rows], self.many, self.name)
+
+
+@dataclass(frozen=True)
+class Splits:
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+def read_splits(config: DataConfig, seed: int) -> Splits:
+    """Training, validation and test examples, read or set aside as the config says.
+
+    Raises:
+        DataError: a file cannot be used, there are fewer than two labels, or a split would be empty.
+    """
+    train = read_examples(config, config.train)
+    parts: dict[str, Examples] = {}
+    for name, source in (("test", config.test), ("validation", config.validation)):
+        if isinstance(source, float):
+            # The share is of all rows, of which the test rows may already be gone.
+            share = source / (1 - config.test) if name == "validation" and isinstance(config.test, float) else source
+            train, parts[name] = _set_aside(train, share, seed)
+            if not parts[name].texts:
+                raise DataError(
+                    f"{len(train)} rows are too few to set {name} rows aside.", where=train.name, mend="Add rows."
+                )
+        else:
+            parts[name] = read_examples(config, source)
+    splits = Splits(train, parts["validation"], parts["test"])
+    _check_labels(splits)
+    return splits
+
+
+def read_examples(config: DataConfig, paths: Paths) -> Examples:
+    """All rows of some files. Rows without text are left out, with a warning.
+
+    Raises:
+        DataError: a file cannot be read, a column is missing, or a row has no label.
+    """
+    paths = [paths] if isinstance(paths, str) else paths
+    names = _read_label_names(config) if config.label_names else None
+    texts, labels, empty, many = [], [], 0, config.label_separator is not None
+    for path in paths:
+        for row in read_rows(Source(path, config.format, config.header, config.encoding)):
+            text = str(_cell(row, config.text, "data.text") or "")
+            value = _cell(row, config.label, "data.label")
+            many = many or isinstance(value, list)
+            if text.strip():
+                texts.append(text)
+                labels.append(_labels(value, row, config, names))
+            else:
+                empty += 1
+    if not texts:
+        raise DataError("no row has a text.", where=", ".join(paths), mend="See that data.text names the right column.")
+    if empty:
+        warnings.warn(f"{', '.join(paths)}: {empty} rows without text were left out.", stacklevel=2)
+    return Examples(texts, labels, many, ", ".join(paths))
+
+
+def read_texts(path: str, column: str, config: Source) -> Iterator[tuple[str, str]]:
+    """Where each row stands and its text, for a table to classify."""
+    for row in read_rows(config):
+        yield row.where, str(_cell(row, column, "--column") or "")
+
+
+def label_set(examples: Examples) -> Labels:
+    """The labels to learn, sorted."""
+    return tuple(sorted({label for labels in examples.labels for label in labels}))
+
+
+def targets(examples: Examples, labels: Labels) -> np.ndarray:
+    """The truth in numbers.
+
+    Shapes: one label a text: (rows,) label numbers, -1 out of scope; many: (rows, labels) booleans
+    """
+    index = {label: i for i, label in enumerate(labels)}
+    if not examples.many:
+        return np.array([index[row[0]] if row else -1 for row in examples.labels], dtype=np.int32)
+    matrix = np.zeros((len(examples), len(labels)), dtype=bool)
+    for i, row in enumerate(examples.labels):
+        matrix[i, [index[label] for label in row]] = True
+    return matrix
+
+
+def shared_texts(first: Examples, second: Examples) -> int:
+    """How many texts of the second stand in the first too."""
+    known = {_key(text) for text in first.texts}
+    return sum(_key(text) in known for text in second.texts)
+
+
+def _cell(row: Row, column: str, option: str) -> object:
+    if column in row.values:
+        return row.values[column]
+    hint = closest(column, list(row.values))
+    mend = f"Did you mean {hint}?" if hint else f"Columns here: {', '.join(row.values)}."
+    raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
+
+
+def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels:
+    """The labels of a row, without the one for out of scope."""
+    if isinstance(value, list):
+        parts = [str(part).strip() for part in value]
+    elif config.label_separator:
+        parts = [part.strip() for part in str(value or "").split(config.label_separator)]
+    else:
+        parts = [str("" if value is None else value).strip()]
+    parts = [part for part in dict.fromkeys(parts) if part]
+    if not parts and not isinstance(value, list):
+        mend = "Give it one, or name the rows that have none with data.out_of_scope."
+        raise DataError("this row has no label.", where=row.where, mend=mend)
+    if names:
+        parts = [_named(part, row, names) for part in parts]
+    return tuple(part for part in parts if part != config.out_of_scope)
+
+
+def _named(part: str, row: Row, names: list[str]) -> str:
+    if part.isdigit() and int(part) < len(names):
+        return names[int(part)]
+    raise DataError(
+        f"label {part!r}, expected a number from 0 to {len(names) - 1} (data.label_names).", where=row.where
+    )
+
+
+def _read_label_names(config: DataConfig) -> list[str]:
+    from toolkit.data.rows import read_document
+
+    return read_document(str(config.label_names), config.encoding).split()
+
+
+def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
+    """Split off a share of the rows, the same share of each label; equal texts stay together."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, text in enumerate(examples.texts):
+        groups[_key(text)].append(i)
+    counts = Counter(label for labels in examples.labels for label in labels)
+    strata: dict[str, list[list[int]]] = defaultdict(list)
+    for rows in groups.values():
+        labels = examples.labels[rows[0]]
+        strata[min(labels, key=lambda label: (counts[label], label)) if labels else ""].append(rows)
+    rng, aside = random.Random(seed), []
+    for _, stratum in sorted(strata.items()):
+        rng.shuffle(stratum)
+        aside += [i for rows in stratum[: int(len(stratum) * share + 0.5)] for i in rows]
+    chosen = set(aside)
+    return examples.take([i for i in range(len(examples)) if i not in chosen]), examples.take(sorted(chosen))
+
+
+def _check_labels(splits: Splits) -> None:
+    known = label_set(splits.train)
+    if len(known) < 2:
+        raise DataError(
+            f"{len(known)} label in the training rows ({', '.join(known) or 'none'}), expected two or more.",
+            where=splits.train.name,
+            mend="See that data.label names the right column.",
+        )
+    for examples in (splits.validation, splits.test):
+        unknown = sorted(set(label_set(examples)) - set(known))
+        if unknown:
+            raise DataError(
+                f"labels that no training row has: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}.",
+                where=examples.name,
+                mend="Add training rows for them, or name the one that means none of the others as data.out_of_scope.",
+            )
+    counts = Counter(label for labels in splits.train.labels for label in labels)
+    single = sorted(label for label, count in counts.items() if count == 1)
+    if single:
+        warnings.warn(
+            f"{splits.train.name}: only one training row for {', '.join(single[:5])}"
+            f"{' ...' if len(single) > 5 else ''}; such labels are hardly learned.",
+            stacklevel=2,
+        )
+
+
+def _key(text: str) -> str:
+    return " ".join(text.casefold().split())

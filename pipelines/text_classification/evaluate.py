@@ -1,0 +1,143 @@
+"""Decisions fitted on validation rows, scores on test rows beside the baselines, and the report."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.text_classification.config import Config, DataConfig, DecisionConfig
+from pipelines.text_classification.data import Examples, Labels, Splits, read_examples, targets
+from pipelines.text_classification.predict import NAME, Classifier, Scorer
+from pipelines.text_classification.report import render
+from toolkit import artifact
+from toolkit.artifact import Artifact
+from toolkit.config import parse, validate
+from toolkit.errors import ConfigError
+from toolkit.evaluation import baselines, classification, decisions
+from toolkit.evaluation.decisions import Decision, NoneRule, Policy
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier said about some examples.
+
+    Shapes: truth as `data.targets` gives it; probabilities (rows, labels)
+    """
+
+    truth: np.ndarray
+    probabilities: np.ndarray
+    decided: list[Decision]
+
+    def scores(self) -> dict[str, float]:
+        if self.truth.ndim == 2:
+            return classification.score_many(self.truth, self.flags(), self.probabilities)
+        return classification.score_single(self.truth, decisions.first_ids(self.decided), self.probabilities)
+
+    def flags(self) -> np.ndarray:
+        """Shapes: -> (rows, labels) booleans."""
+        return decisions.decision_flags(self.decided, self.probabilities.shape[1])
+
+
+def fit_policy(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:
+    """The decision rule of a run, fitted on its validation rows."""
+    logits, features = scorer.score(splits.validation.texts)
+    centroids = None
+    if config.none_of_the_above and config.none_of_the_above.score == "centroid":
+        truth = targets(splits.train, labels)
+        centroids = decisions.class_centroids(scorer.score(splits.train.texts)[1], truth, len(labels))
+    return _fit(config, labels, logits, targets(splits.validation, labels), features, centroids)
+
+
+def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
+    """Score a sealed run on its test rows, through the path that users run, and write report.json and report.html."""
+    started = time.monotonic()
+    classifier = Classifier(folder)
+    labels = classifier.policy.labels
+    model = _answers(classifier, splits.test)
+    evaluated = time.monotonic()
+    others = fit_baselines(config.decision, splits, labels)
+    scores = {name: answers.scores() for name, answers in others.items()}
+    report: dict[str, Any] = {
+        "pipeline": NAME,
+        "test": model.scores(),
+        "baselines": scores,
+        "seconds": {
+            "train": seconds,
+            "evaluate": evaluated - started,
+            "baselines": time.monotonic() - evaluated,
+        },
+    }
+    page, report["verdict"] = render(report, model, others, history, splits.test.texts, labels)
+    artifact.write_json(folder / "report.json", report)
+    artifact.write_text(folder / "report.html", page)
+    return report
+
+
+def evaluate(folder: Path, data: Path) -> dict[str, float]:
+    """Score a run on labelled data that its own data stanza describes.
+
+    Raises:
+        DataError: the data cannot be read or has a label that the run does not know.
+    """
+    classifier = Classifier(folder)
+    text = Artifact(folder, NAME).read_bytes("config.yaml").decode()
+    config: DataConfig = validate(parse(text, str(folder / "config.yaml")), Config).data
+    examples = read_examples(config, str(data))
+    return _answers(classifier, examples).scores()
+
+
+def fit_baselines(config: DecisionConfig, splits: Splits, labels: Labels) -> dict[str, Answers]:
+    """What the simplest things that users could do instead say about the test rows, with decisions fitted alike."""
+    truth = {name: targets(examples, labels) for name, examples in vars(splits).items()}
+    logistic = baselines.fit_tfidf_logistic(splits.train.texts, truth["train"], len(labels))
+    majority = partial(baselines.majority, truth["train"], len(labels))
+    logits = {
+        "majority class": (majority(len(splits.validation)), majority(len(splits.test))),
+        "TF-IDF + logistic regression": (logistic.logits(splits.validation.texts), logistic.logits(splits.test.texts)),
+    }
+    answers = {}
+    for name, (validation, test) in logits.items():
+        policy = _fit(config, labels, validation, truth["validation"])
+        answers[name] = Answers(truth["test"], policy.probabilities(test), policy.decide(test))
+    return answers
+
+
+def _answers(classifier: Classifier, examples: Examples) -> Answers:
+    predictions = list(classifier.classify(examples.texts))
+    truth = targets(examples, classifier.policy.labels)
+    return Answers(truth, np.stack([p.probabilities for p in predictions]), [p.ids for p in predictions])
+
+
+def _fit(
+    config: DecisionConfig,
+    labels: Labels,
+    logits: np.ndarray,
+    truth: np.ndarray,
+    features: np.ndarray | None = None,
+    centroids: np.ndarray | None = None,
+) -> Policy:
+    """A decision rule from the logits (rows, labels) and the truth of validation rows."""
+    many = truth.ndim == 2
+    if many and (config.cutoff is not None or config.margin is not None):
+        raise ConfigError(
+            "decision.cutoff and decision.margin are for one label a row; with many labels each has its own threshold.",
+            mend="Remove them.",
+        )
+    policy = Policy(labels, many, decisions.fit_temperature(logits, truth, many), (0.5,) * len(labels) * many)
+    policy = replace(policy, cutoff=config.cutoff, margin=config.margin)
+    if many:
+        thresholds = decisions.fit_thresholds_per_label(policy.probabilities(logits), truth)
+        policy = replace(policy, thresholds=tuple(thresholds.tolist()))
+    wanted = config.none_of_the_above
+    if wanted is None:
+        return policy
+    # A baseline has no pooled features to measure distances in.
+    score = wanted.score if features is not None or wanted.score != "centroid" else "max_probability"
+    policy = replace(policy, centroids=centroids)
+    scores = policy.scope_scores(score, logits, features)
+    inside = truth.any(axis=1) if many else truth != classification.OUT_OF_SCOPE
+    threshold = decisions.fit_none_threshold(scores[inside], scores[~inside], wanted.target, wanted.value)
+    return replace(policy, none=NoneRule(score, threshold))

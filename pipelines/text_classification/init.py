@@ -1,0 +1,139 @@
+"""A first config, fitted to some data."""
+
+import re
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.data.rows import Source, read_rows
+from toolkit.data.text import split_words
+from toolkit.errors import DataError
+
+ROWS = 5000  # read at most this many to get to know the data
+SAMPLE_VECTORS = "configs/samples/glove.6B.100d.10k.npz"
+LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "target", "tag", "tags", "y")
+TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
+OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
+SEPARATORS = (";", "|", ",")
+
+TEMPLATE = """\
+# seqloom check {name} tells what this would do; seqloom run {name} does it.
+pipeline: text_classification
+
+data:
+  train: {train}
+  validation: 0.1                # share of the rows, or a file of its own
+  test: 0.1                      # the same; scored once, at the end
+{columns}
+tokens:
+  max_tokens: {max_tokens:<19}# words read of a text; the longest of the first rows has {longest}
+
+vectors:
+  source: {vectors}
+  training: tuned                # frozen | tuned | frozen_then_tuned
+
+encoder:
+  cell: lstm                     # rnn | lstm | gru
+  units: 128
+  bidirectional: true
+
+training:
+  epochs: {epochs}
+  batch_size: 32
+  monitor: {monitor:<22}# the validation score that chooses the best epoch
+{weights}{decision}"""
+
+
+def init(data: Path) -> str:
+    """YAML text that trains a classifier on `data`.
+
+    Raises:
+        DataError: there are no two columns that look like texts and labels.
+    """
+    rows = [row.values for row in islice(read_rows(Source(str(data))), ROWS)]
+    text, label = _columns(rows, str(data))
+    values = [row[label] for row in rows]
+    separator = _separator(values)
+    labels = [part for value in values for part in _parts(value, separator)]
+    counts = Counter(labels)
+    none = next((name for name in counts if name.lower() in OUT_OF_SCOPE_NAMES), None)
+    many = separator is not None or any(isinstance(value, list) for value in values)
+    lengths = [len(split_words(str(row[text] or ""), lowercase=True, limit=10_000)) for row in rows]
+    skewed = counts.most_common()[-1][1] * 5 < counts.most_common()[0][1]
+    return TEMPLATE.format(
+        name="my.yaml",
+        train=_quoted(str(data)),
+        columns=_column_lines(text, label, separator, none),
+        max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
+        longest=max(lengths),
+        vectors=_vectors(),
+        epochs=12 if len(rows) >= 2000 else 30,
+        monitor="macro_f1" if many or skewed else "accuracy",
+        weights="  class_weights: balanced        # some labels are rare\n" if skewed and not many else "",
+        decision=_decision(many, none),
+    )
+
+
+def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
+    """The columns of texts and labels: by name, else the longest texts and the fewest different values."""
+    names = list(rows[0])
+    if len(names) < 2:
+        raise DataError(f"one column ({names[0]}), expected a text and a label.", where=name)
+    length = {name: np.mean([len(str(row[name] or "")) for row in rows]) for name in names}
+    text = next((name for name in names if name.lower() in TEXT_NAMES), max(names, key=lambda name: length[name]))
+    others = [name for name in names if name != text]
+    kinds = {name: len({str(row[name]) for row in rows}) for name in others}
+    several = [name for name in others if kinds[name] > 1] or others
+    label = next((name for name in others if name.lower() in LABEL_NAMES), min(several, key=lambda name: kinds[name]))
+    return text, label
+
+
+def _separator(values: list[Any]) -> str | None:
+    """What stands between labels: a sign after whose removal there are far fewer different labels."""
+    words = [str(value) for value in values if value is not None and not isinstance(value, list)]
+    for separator in SEPARATORS:
+        parts = {part.strip() for word in words for part in word.split(separator)}
+        if any(separator in word for word in words) and len(parts) < 0.8 * len(set(words)):
+            return separator
+    return None
+
+
+def _parts(value: Any, separator: str | None) -> list[str]:
+    if isinstance(value, list):
+        return [str(part) for part in value]
+    return [part.strip() for part in str(value).split(separator)] if separator else [str(value)]
+
+
+def _column_lines(text: str, label: str, separator: str | None, none: str | None) -> str:
+    lines = [f"  text: {_quoted(text)}", f"  label: {_quoted(label)}"]
+    if separator:
+        lines.append(f'  label_separator: "{separator}"')
+    if none:
+        lines.append(f"  out_of_scope: {_quoted(none)}")
+    return "\n".join(lines) + "\n"
+
+
+def _vectors() -> str:
+    if Path(SAMPLE_VECTORS).exists():
+        return f"{SAMPLE_VECTORS}   # or a larger GloVe, word2vec or fastText file"
+    return "glove-wiki-gigaword-100   # downloaded once; or a file; or word2vec: trained on your texts"
+
+
+def _decision(many: bool, none: str | None) -> str:
+    if many:
+        return ""
+    lines = ["", "decision:", "  margin: 0.1                    # two labels when they are this close"]
+    if none:
+        lines += [
+            "  none_of_the_above:",
+            "    target: keep",
+            "    value: 0.95                  # of the rows with a label keep it",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w./+-]*[A-Za-z_/.][\w./+-]*", text) else '"' + text.replace('"', '\\"') + '"'

@@ -1,0 +1,85 @@
+"""From texts to labels with a run folder. Starts without Keras and TensorFlow."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toolkit.artifact import Artifact
+from toolkit.data.text import TextEncoder
+from toolkit.evaluation.decisions import Policy
+from toolkit.runtime import Runtime
+
+NAME = "text_classification"
+WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
+BATCH_ROWS, BATCH_WORDS = 256, 16_384  # bounds of one call, which bound the memory
+
+
+class Prediction(NamedTuple):
+    """A decision on one text."""
+
+    ids: tuple[int, ...]  # of the labels in the policy, most probable first; empty: none of them
+    probabilities: np.ndarray  # (labels,)
+
+
+class Scorer:
+    """Texts to logits, through the exported graph.
+
+    Args:
+        graph: the bytes of model.onnx.
+        vocabulary: the content of vocabulary.json.
+    """
+
+    def __init__(self, graph: bytes, vocabulary: dict[str, Any]):
+        self.encoder = TextEncoder(**vocabulary)
+        self.runtime = Runtime(graph)
+
+    def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Shapes: -> logits (texts, labels); pooled features (texts, features)."""
+        encoded = self.encoder.encode(texts)
+        order = np.argsort(encoded.lengths, kind="stable")
+        batches = _batches(order, encoded.lengths[order])
+        parts = [self.runtime.run(self.encoder.inputs(encoded, rows)) for rows in batches]
+        back = np.argsort(order)
+        logits, features = (np.concatenate([part[name] for part in parts])[back] for name in ("logits", "features"))
+        return logits, features
+
+
+def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut rows that are sorted by length into batches of bounded size."""
+    start = 0
+    while start < len(order):
+        stop = min(start + BATCH_ROWS, len(order))
+        while stop - start > 1 and (stop - start) * lengths[stop - 1] > BATCH_WORDS:
+            stop = start + (stop - start) // 2
+        yield order[start:stop]
+        start = stop
+
+
+class Classifier:
+    """A run folder, ready to classify.
+
+    Raises:
+        ArtifactError: the folder is damaged, unfinished or of another pipeline.
+    """
+
+    def __init__(self, folder: str | Path):
+        artifact = Artifact(folder, NAME)
+        self.text_column: str = artifact.manifest["text_column"]
+        self.scorer = Scorer(artifact.read_bytes("model.onnx"), artifact.read_json("vocabulary.json"))
+        decision, centroids = artifact.read_json("decision.json"), None
+        if "centroids.npy" in artifact.manifest["files"]:
+            centroids = np.load(io.BytesIO(artifact.read_bytes("centroids.npy")), allow_pickle=False)
+        self.policy = Policy.from_json(decision, centroids)
+
+    def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label."""
+        texts = iter(texts)
+        while window := list(islice(texts, WINDOW)):
+            logits, features = self.scorer.score(window)
+            probabilities, decisions = self.policy.probabilities(logits), self.policy.decide(logits, features)
+            for text, row, chosen in zip(window, probabilities, decisions, strict=True):
+                yield Prediction(chosen if text.strip() else (), row)

@@ -1,0 +1,52 @@
+"""The same weights give the same numbers on every backend, each in a process of its own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts import backend_numbers
+
+HERE = Path(__file__).parent
+PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+INSTALLED = [backend for backend, package in PACKAGES.items() if importlib.util.find_spec(package)]
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """What each installed backend computes from the same weights, by backend."""
+    folder = tmp_path_factory.mktemp("backends")
+    random = np.random.default_rng(0)
+    given = {"tokens": random.integers(0, 11, (4, 8)).astype(np.int32), "lengths": np.array([8, 1, 0, 5], np.int32)}
+    for name in backend_numbers.NETWORKS:
+        for i, weight in enumerate(backend_numbers.build(name).weights):
+            given[f"{name}/{i}"] = random.normal(size=weight.shape, scale=0.5).astype(np.float32)
+    np.savez(folder / "given.npz", **given)
+    running = {backend: _start(backend, folder) for backend in INSTALLED}
+    for backend, process in running.items():
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{backend}: {errors[-2000:]}"
+    return {backend: dict(np.load(folder / f"{backend}.npz")) for backend in INSTALLED}
+
+
+def _start(backend, folder):
+    command = [sys.executable, HERE / "backend_numbers.py", folder / "given.npz", folder / f"{backend}.npz"]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("name", backend_numbers.NETWORKS)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_outputs_and_gradients_equal_those_of_tensorflow(numbers, backend, name):
+    if backend not in INSTALLED:
+        pytest.skip(f"{backend} is not installed")
+    assert numbers[backend]["backend"] == backend
+    expected = {key: array for key, array in numbers["tensorflow"].items() if key.startswith(f"{name}/")}
+    assert len(expected) > 3
+    for key, array in expected.items():
+        assert np.abs(array).max() > 0, key
+        np.testing.assert_allclose(numbers[backend][key], array, atol=1e-5, rtol=1e-5, err_msg=key)

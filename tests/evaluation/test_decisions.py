@@ -1,0 +1,285 @@
+"""Decisions against a twin that decides row by row, and fitted thresholds against what they promise."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logsumexp, softmax
+
+from toolkit.errors import ArtifactError, ConfigError
+from toolkit.evaluation import decisions
+from toolkit.evaluation.classification import ece, nll
+from toolkit.evaluation.decisions import NoneRule, Policy
+
+SEEDS = st.integers(0, 10_000)
+LABELS = ("a", "b", "c", "d")
+SHARES = st.sampled_from([0.05, 0.3, 0.5, 0.7, 0.95, 1.0])
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """Policies of all kinds over four labels and three features."""
+    share = st.none() | st.floats(0, 1)
+    centroids = np.random.default_rng(0).normal(size=(4, 3))
+    rule = st.none() | st.one_of(
+        st.builds(NoneRule, st.just("max_probability"), st.floats(0, 1)),
+        st.builds(NoneRule, st.just("energy"), st.floats(-2, 12)),
+        st.builds(NoneRule, st.just("centroid"), st.floats(-1, 1)),
+    )
+    shared = {"labels": st.just(LABELS), "temperature": st.floats(0.1, 10), "none": rule}
+    shared["centroids"] = st.just(centroids)
+    single = st.builds(Policy, many=st.just(False), cutoff=share, margin=share, **shared)
+    thresholds = st.tuples(*[st.floats(0, 1)] * 4)
+    return single | st.builds(Policy, many=st.just(True), thresholds=thresholds, **shared)
+
+
+def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tuple[int, ...]:
+    """What `Policy.decide` says of one row, by the definitions."""
+    scaled = logits / policy.temperature
+    probabilities = expit(scaled) if policy.many else softmax(scaled)
+    best = max(range(4), key=lambda label: logits[label])
+    if policy.many:
+        given = {label for label in range(4) if probabilities[label] >= policy.thresholds[label]}
+    else:
+        floors = [1.1 if policy.cutoff is None else policy.cutoff]
+        floors.append(1.1 if policy.margin is None else probabilities[best] - policy.margin)
+        given = {best} | {label for label in range(4) if probabilities[label] >= min(floors)}
+    if policy.none is not None:
+        cosines = [c @ features / np.linalg.norm(c) / np.linalg.norm(features) for c in policy.centroids]
+        free = np.log1p(np.exp(scaled)).sum() if policy.many else logsumexp(scaled)
+        scores = {"max_probability": probabilities.max(), "energy": policy.temperature * free, "centroid": max(cosines)}
+        given = given if scores[policy.none.score] >= policy.none.threshold else set()
+    return tuple(sorted(given, key=lambda label: -logits[label]))
+
+
+@given(policies(), SEEDS)
+def test_deciding_many_rows_equals_deciding_one_by_one(policy, seed):
+    random = np.random.default_rng(seed)
+    logits, features = random.normal(size=(20, 4), scale=3), random.normal(size=(20, 3))
+    expected = [decide_row(policy, *row) for row in zip(logits, features, strict=True)]
+    assert policy.decide(logits, features) == expected
+
+
+@given(st.floats(1e-3, 1e3), SEEDS)
+def test_temperature_never_changes_the_best_label(temperature, seed):
+    logits = np.random.default_rng(seed).normal(size=(50, 4), scale=20)
+    logits[0] = [5, np.nextafter(5, 6), 5, 5]
+    policy = Policy(LABELS, many=False, temperature=temperature)
+    assert policy.decide(logits) == [(label,) for label in logits.argmax(axis=1)]
+
+
+def test_no_rows_and_extreme_logits_can_be_decided():
+    for policy in (Policy(LABELS, many=False), Policy(LABELS, many=True, thresholds=(0.5,) * 4)):
+        assert policy.decide(np.zeros((0, 4))) == []
+        probabilities = policy.probabilities(np.array([[1e4, -1e4, 0, 0]]))
+        np.testing.assert_allclose(probabilities[0, :2], [1, 0])
+
+
+def test_a_hundred_thousand_rows_take_less_than_a_second():
+    logits = np.random.default_rng(0).normal(size=(100_000, 6)).astype(np.float32)
+    labels = tuple("abcdef")
+    for policy in (
+        Policy(labels, many=False, cutoff=0.3, margin=0.1, none=NoneRule("energy", 1.0)),
+        Policy(labels, many=True, thresholds=(0.5,) * 6, none=NoneRule("energy", 1.0)),
+    ):
+        start = time.process_time()
+        policy.decide(logits)
+        assert time.process_time() - start < 1
+
+
+def test_decisions_become_ids_and_flags():
+    given_labels = [(2, 0), (), (1,)]
+    assert decisions.first_ids(given_labels).tolist() == [2, -1, 1]
+    expected = [[True, False, True], [False, False, False], [False, True, False]]
+    assert decisions.decision_flags(given_labels, 3).tolist() == expected
+
+
+@given(policies())
+def test_a_policy_survives_json(policy):
+    stored = json.loads(json.dumps(policy.to_json()))
+    assert Policy.from_json(stored, policy.centroids) == policy
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"temperature": float("nan")},
+        {"temperature": 0},
+        {"temperature": True},
+        {"temperature": 10**400},
+        {"thresholds": [0.5, 0.5]},
+        {"thresholds": [0.5, 0.5, float("inf")]},
+        {"thresholds": "000"},
+        {"labels": "abc"},
+        {"labels": ["a", "a", "b"]},
+        {"labels": ["a", "b", ["c"]]},
+        {"labels": []},
+        {"many": 1},
+        {"many": False},
+        {"cutoff": 0.5},
+        {"margin": "0.5"},
+        {"none": {"score": "vibes", "threshold": 0}},
+        {"none": {"score": "energy", "threshold": float("inf")}},
+        {"none": {"score": "energy"}},
+        {"none": {"score": "centroid", "threshold": 0.5}},
+        {"none": []},
+        {"extra": 1},
+    ],
+)
+def test_a_damaged_policy_is_refused(damage):
+    whole = Policy(("a", "b", "c"), many=True, thresholds=(0.5,) * 3).to_json()
+    with pytest.raises(ArtifactError, match=r"policy is damaged.*train again"):
+        Policy.from_json({**whole, **damage})
+
+
+def test_a_policy_with_missing_keys_or_foreign_centroids_is_refused():
+    whole = Policy(("a", "b"), many=False).to_json()
+    for data in (None, [], {}, {name: whole[name] for name in list(whole)[1:]}):
+        with pytest.raises(ArtifactError):
+            Policy.from_json(data)
+    for centroids in (np.zeros((3, 5)), np.zeros(2), np.full((2, 5), np.nan)):
+        with pytest.raises(ArtifactError):
+            Policy.from_json(whole, centroids)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_temperature_repairs_logits_that_were_made_too_sure(many):
+    random = np.random.default_rng(0)
+    honest = random.normal(size=(4000, 4), scale=2)
+    if many:
+        targets = random.random(honest.shape) < expit(honest)
+    else:
+        targets = np.array([random.choice(4, p=row) for row in softmax(honest, axis=1)])
+    temperature = decisions.fit_temperature(3 * honest, targets, many)
+    assert temperature == pytest.approx(3, rel=0.1)
+    policy = Policy(LABELS, many, temperature, thresholds=(0.5,) * 4 * many)
+    grid = [replace(policy, temperature=each).probabilities(3 * honest) for each in np.geomspace(0.5, 20, 200)]
+    probabilities = policy.probabilities(3 * honest)
+    assert nll(targets, probabilities) <= min(nll(targets, each) for each in grid) + 1e-5
+    if not many:
+        assert ece(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets) < 0.03
+
+
+def test_a_model_without_mistakes_on_few_rows_is_not_made_certain():
+    targets = np.array([0, 1, 2, 3, 0])
+    logits = 5.0 * np.eye(4)[targets]
+    temperature = decisions.fit_temperature(logits, targets, many=False)
+    assert Policy(LABELS, False, temperature).probabilities(logits).max() < 0.97
+
+
+def test_temperature_leaves_rows_out_of_scope_out():
+    random = np.random.default_rng(0)
+    logits, targets = random.normal(size=(50, 4)), random.integers(0, 4, 50)
+    with_strangers = decisions.fit_temperature(np.vstack([logits, 9 * logits]), np.append(targets, [-1] * 50), False)
+    assert with_strangers == pytest.approx(decisions.fit_temperature(logits, targets, False))
+    assert decisions.fit_temperature(logits, np.full(50, -1), False) == 1.0
+
+
+def f1(targets: np.ndarray, given_labels: np.ndarray) -> float:
+    return 2 * (targets & given_labels).sum() / max(targets.sum() + given_labels.sum(), 1)
+
+
+@given(SEEDS)
+def test_the_cutoff_has_the_best_f1_of_all_cutoffs(seed):
+    random = np.random.default_rng(seed)
+    targets = random.random((40, 3)) < 0.3
+    probabilities = np.round(np.clip(0.4 * targets + random.random((40, 3)) * 0.6, 0, 1), 1)
+    cutoff = decisions.fit_cutoff(probabilities, targets)
+    best = max(f1(targets, probabilities >= each) for each in np.unique(probabilities))
+    assert f1(targets, probabilities >= cutoff) == pytest.approx(best)
+
+
+@given(SEEDS)
+def test_a_common_label_gets_its_own_best_threshold(seed):
+    random = np.random.default_rng(seed)
+    targets = random.random((2000, 2)) < [0.5, 0.1]
+    probabilities = expit(2 * targets + random.normal(size=(2000, 2)) - [0, 3])
+    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
+    for label in range(2):
+        column, flags = probabilities[:, label], targets[:, label]
+        best = max(f1(flags, column >= each) for each in np.unique(column))
+        assert f1(flags, column >= thresholds[label]) > best - 0.005
+
+
+def test_a_rare_label_leans_on_the_others():
+    random = np.random.default_rng(0)
+    targets = random.random((2000, 4)) < 0.3
+    targets[:, 3] = np.arange(2000) == 7
+    probabilities = expit(3 * targets + random.normal(size=targets.shape) - 1.5)
+    probabilities[7, 3] = 1e-6  # its only positive: alone, it would ask for a threshold that everything reaches
+    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
+    assert thresholds[3] > thresholds[:3].min()
+
+
+def test_a_label_without_positives_gets_a_cautious_threshold():
+    random = np.random.default_rng(0)
+    targets = random.random((500, 3)) < [0.3, 0.3, 0.0]
+    probabilities = expit(3 * targets + random.normal(size=targets.shape) - 1.5)
+    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
+    assert (probabilities[:, 2] >= thresholds[2]).mean() < 0.02
+    unseen = decisions.fit_thresholds_per_label(probabilities, np.zeros_like(targets))
+    assert ((unseen > 0) & (unseen <= 1)).all()
+
+
+def scores(seed: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of rows in and out of scope; few levels make ties."""
+    random = np.random.default_rng(seed)
+    spread = [random.normal(2, 1, 30), random.normal(0, 1, 20)]
+    return tuple(np.round(each * levels) / levels for each in spread)
+
+
+@given(SEEDS, st.sampled_from([1, 3, 1000]), SHARES)
+def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, levels, share):
+    inside, outside = scores(seed, levels)
+    every = np.unique(np.concatenate([inside, outside, [inside.max() + 9]]))
+
+    def rejections(threshold: float) -> tuple[int, int]:
+        return int((inside < threshold).sum()), int((outside < threshold).sum())
+
+    def holds(target: str, threshold: float) -> bool:
+        wrong, right = rejections(threshold)
+        whole = {"recall": len(outside), "precision": wrong + right, "keep": len(inside)}[target]
+        return (len(inside) - wrong if target == "keep" else right) >= share * whole - 1e-9
+
+    for target, extreme in (("recall", min), ("precision", max), ("keep", max)):
+        threshold = decisions.fit_none_threshold(inside, outside, target, share)
+        assert holds(target, threshold)
+        expected = extreme(each for each in every if holds(target, each))
+        assert rejections(threshold) == rejections(expected)
+
+
+def test_keep_needs_no_rows_out_of_scope_and_the_others_say_so():
+    inside, nothing = np.linspace(0, 1, 100), np.array([])
+    threshold = decisions.fit_none_threshold(inside, nothing, "keep", 0.95)
+    assert (inside >= threshold).mean() == pytest.approx(0.95)
+    for target in ("recall", "precision"):
+        with pytest.raises(ConfigError, match=r"out of scope, and there are none.*ask for keep"):
+            decisions.fit_none_threshold(inside, nothing, target, 0.5)
+
+
+def test_thresholds_lie_between_scores_so_that_rounding_moves_no_row():
+    inside, outside = np.array([0.8, 0.9]), np.array([0.1, 0.2])
+    assert decisions.fit_none_threshold(inside, outside, "recall", 1.0) == pytest.approx(0.5)
+    neighbours = np.array([1.0, np.nextafter(1.0, 2)])
+    assert (neighbours >= decisions.fit_none_threshold(neighbours, neighbours[:1], "recall", 1.0)).tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_class_centroids_are_means_and_zero_without_rows():
+    features = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]])
+    expected = [[2, 0], [0, 2], [0, 0]]
+    np.testing.assert_allclose(decisions.class_centroids(features, np.array([0, 0, 1]), 3), expected)
+    flags = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]], bool)
+    np.testing.assert_allclose(decisions.class_centroids(features, flags, 3), [[2, 0], [1.5, 1], [0, 0]])
+
+
+def test_deciding_loads_nothing_heavy():
+    code = "import sys, toolkit.evaluation.decisions; print({'scipy', 'sklearn', 'keras', 'pandas'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,98 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from toolkit.layers import WordDropout, WordEmbedding
+
+TABLE = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+TOKENS = np.array([[0, 5, 3], [2, 2, 4]], np.int32)
+
+
+def _embedding(tuned, rows=6):
+    embedding = WordEmbedding(rows=rows, tuned=tuned, units=3)
+    embedding.build((None, None))
+    embedding.set_table(TABLE[:rows])
+    return embedding
+
+
+def _network(embedding, *layers):
+    return keras.Sequential([keras.Input((None,), dtype="int32"), embedding, *layers])
+
+
+@pytest.mark.parametrize("tuned", [1, 3, 6])
+def test_each_word_gets_its_row_of_the_table(tuned):
+    embedding = _embedding(tuned)
+    np.testing.assert_array_equal(ops.convert_to_numpy(embedding(TOKENS)), TABLE[TOKENS])
+    np.testing.assert_array_equal(embedding.table(), TABLE)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_training_changes_the_tuned_rows_that_were_read_and_no_fixed_row(optimizer):
+    embedding = _embedding(tuned=4)
+    network = _network(embedding)
+    network.compile(optimizer=optimizer, loss="mse")
+    for _ in range(2):
+        network.train_on_batch(TOKENS, np.full((2, 3, 3), 9.0))
+    changed = (embedding.table() != TABLE).any(axis=1)
+    assert changed.tolist() == [True, False, True, True, False, False]
+
+
+def test_a_frozen_embedding_does_not_change_at_all():
+    embedding = _embedding(tuned=4)
+    embedding.trainable = False
+    network = _network(embedding, keras.layers.Dense(3))
+    network.compile(optimizer="sgd", loss="mse")
+    network.train_on_batch(TOKENS, np.full((2, 3, 3), 9.0))
+    np.testing.assert_array_equal(embedding.table(), TABLE)
+
+
+def test_numbers_that_a_sequential_model_made_floats_are_still_words():
+    embedding = _embedding(tuned=4)
+    np.testing.assert_array_equal(keras.Sequential([embedding])(TOKENS), TABLE[TOKENS])
+
+
+def test_words_known_from_vectors_alone_cost_no_trainable_weights():
+    assert [weight.shape for weight in _embedding(tuned=4).trainable_weights] == [(4, 3)]
+
+
+@pytest.mark.parametrize("tuned", [0, 7, -1])
+def test_more_tuned_rows_than_rows_or_none_are_refused(tuned):
+    with pytest.raises(ValueError, match=f"tuned is {tuned}, expected between 1 and rows, 6"):
+        WordEmbedding(rows=6, tuned=tuned, units=3)
+
+
+@pytest.mark.parametrize("tuned", [4, 5])
+def test_a_table_with_other_rows_is_refused(tuned):
+    embedding = _embedding(tuned, rows=5)
+    with pytest.raises(ValueError, match="shape"):
+        embedding.set_table(TABLE)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.7])
+def test_words_are_dropped_at_the_rate_given(rate):
+    dropout = WordDropout(rate=rate, unknown_id=1, seed=3)
+    tokens = np.full((200, 500), 7, np.int32)
+    found = ops.convert_to_numpy(dropout(tokens, training=True))
+    assert set(np.unique(found)) <= {1, 7}
+    assert abs((found == 1).mean() - rate) < 0.01
+
+
+def test_words_are_never_dropped_in_prediction():
+    dropout = WordDropout(rate=0.9, unknown_id=1)
+    np.testing.assert_array_equal(dropout(TOKENS), TOKENS)
+    np.testing.assert_array_equal(dropout(TOKENS, training=False), TOKENS)
+
+
+def test_other_words_are_dropped_at_each_step_and_the_same_ones_from_the_same_seed():
+    tokens = np.full((4, 50), 7, np.int32)
+    one, other = WordDropout(rate=0.5, unknown_id=1, seed=3), WordDropout(rate=0.5, unknown_id=1, seed=3)
+    steps = [ops.convert_to_numpy(one(tokens, training=True)) for _ in range(2)]
+    assert (steps[0] != steps[1]).any()
+    np.testing.assert_array_equal(other(tokens, training=True), steps[0])
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_dropped_words_keep_their_type(dtype):
+    found = WordDropout(rate=0.5, unknown_id=1)(TOKENS.astype(dtype), training=True)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype

@@ -1,0 +1,147 @@
+"""Naive NumPy twins of the blocks, written from the papers: one row, one step at a time, no padding anywhere.
+
+Weights are (kernel, recurrent kernel, bias) in Keras' layout: kernels (features, gates * units).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass
+class Layer:
+    """One recurrent layer: a cell's weights for each direction, and a normalisation's (scale, shift)."""
+
+    forward: Weights
+    backward: Weights | None = None
+    norm: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def rnn(weights: Weights, inputs: np.ndarray) -> np.ndarray:
+    """h[t] = tanh(W x[t] + U h[t-1] + b)  (Elman 1990). Shapes: inputs (time, features) -> (time, units)."""
+    kernel, recurrent, bias = weights
+    h, states = np.zeros(recurrent.shape[0]), []
+    for x in inputs:
+        h = np.tanh(x @ kernel + h @ recurrent + bias)
+        states.append(h)
+    return np.stack(states)
+
+
+def lstm(weights: Weights, inputs: np.ndarray) -> np.ndarray:
+    """i, f, o = sigmoid(W x[t] + U h[t-1] + b); c[t] = f c[t-1] + i tanh(...); h[t] = o tanh(c[t]).
+
+    Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000. Keras' gates stand in the order i, f, c, o.
+    Shapes: inputs (time, features) -> (time, units)
+    """
+    kernel, recurrent, bias = weights
+    h = c = np.zeros(recurrent.shape[0])
+    states = []
+    for x in inputs:
+        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.stack(states)
+
+
+def gru(weights: Weights, inputs: np.ndarray) -> np.ndarray:
+    """z, r = sigmoid(W x[t] + b + U h[t-1] + d); g = tanh(W x[t] + b + r (U h[t-1] + d)); h[t] = z h[t-1] + (1 - z) g.
+
+    Cho et al. 2014 as cuDNN computes it, with the reset gate after the matrix product and a bias on both products.
+    Shapes: inputs (time, features) -> (time, units)
+    """
+    kernel, recurrent, (bias, recurrent_bias) = weights
+    h, states = np.zeros(recurrent.shape[0]), []
+    for x in inputs:
+        z_in, r_in, g_in = np.split(x @ kernel + bias, 3)
+        z_back, r_back, g_back = np.split(h @ recurrent + recurrent_bias, 3)
+        z, r = sigmoid(z_in + z_back), sigmoid(r_in + r_back)
+        h = z * h + (1 - z) * np.tanh(g_in + r * g_back)
+        states.append(h)
+    return np.stack(states)
+
+
+CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+
+
+def layer_norm(inputs: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(x - mean) / sqrt(variance + 1e-5) * scale + shift, over features (Ba et al. 2016, arXiv:1607.06450, eq. 4)."""
+    mean, variance = inputs.mean(axis=-1, keepdims=True), inputs.var(axis=-1, keepdims=True)
+    return (inputs - mean) / np.sqrt(variance + 1e-5) * scale + shift
+
+
+def encode(
+    layers: Sequence[Layer], inputs: np.ndarray, lengths: Sequence[int], *, cell: str, residual: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stacked recurrent layers, each row alone and cut to its length.
+
+    Shapes: inputs (batch, time, features) -> outputs (batch, time, width), zero on padding; final (batch, width)
+    """
+    run, units = CELLS[cell], layers[-1].forward[1].shape[0]
+    width = units * (2 if layers[-1].backward else 1)
+    outputs, final = np.zeros((*inputs.shape[:2], width)), np.zeros((len(inputs), width))
+    for row, length in enumerate(lengths):
+        if length == 0:
+            continue
+        x = inputs[row, :length].astype(np.float64)
+        for i, layer in enumerate(layers):
+            y = run(layer.forward, x)
+            if layer.backward:
+                y = np.concatenate([y, run(layer.backward, x[::-1])[::-1]], axis=-1)
+            if residual and i:
+                y = y + x
+            x = layer_norm(y, *layer.norm) if layer.norm else y
+        outputs[row, :length] = x
+        final[row] = np.concatenate([x[-1, :units], x[0, units:]])
+    return outputs, final
+
+
+def pool(kind: str, inputs: np.ndarray, lengths: Sequence[int], attention: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """mean, max or attention over each row's real steps; zeros for an empty row.
+
+    Attention is Yang et al. 2016, eq. 5-7: u[t] = tanh(W h[t] + b); a = softmax(v . u); sum_t a[t] h[t].
+    Shapes: inputs (batch, time, features); attention W (features, features), b (features,), v (features, 1)
+        -> (batch, features)
+    """
+    pooled = np.zeros((len(inputs), inputs.shape[2]))
+    for row, length in enumerate(lengths):
+        if length == 0:
+            continue
+        steps = inputs[row, :length].astype(np.float64)
+        match kind:
+            case "mean":
+                pooled[row] = steps.mean(axis=0)
+            case "max":
+                pooled[row] = steps.max(axis=0)
+            case "attention":
+                pooled[row] = attention_weights(steps, *attention) @ steps
+    return pooled
+
+
+def attention_weights(steps: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Shapes: steps (time, features) -> (time,)."""
+    scores = (np.tanh(steps @ w + b) @ v)[:, 0]
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+def layers_of(encoder: Any) -> list[Layer]:
+    """The weights of a built `RecurrentEncoder`, as the reference wants them."""
+
+    def weights(layer: Any) -> Weights:
+        return tuple(np.asarray(w, np.float64) for w in layer.get_weights())
+
+    layers = [Layer(weights(forward)) for forward in encoder.forward]
+    for layer, backward in zip(layers, encoder.backward):
+        layer.backward = weights(backward)
+    for layer, norm in zip(layers, encoder.norms):
+        layer.norm = weights(norm)
+    return layers

@@ -1,0 +1,1 @@
+"""Building blocks shared by all pipelines: layers, data, search, evaluation, training, artifacts and reports."""

@@ -1,0 +1,165 @@
+"""A run's folder: written so that half of it is never mistaken for the whole, and checked before it is read."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ArtifactError, SeqloomError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write to a temporary name beside `path`, flush it to the disk, and rename it: the old file or the new one.
+
+    Raises:
+        SeqloomError: the disk is full or the folder cannot be written; what stood at `path` is still there.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        mend = "Free some space and run again with --resume." if error.errno == errno.ENOSPC else None
+        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(path), mend=mend) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    from safetensors.numpy import save
+
+    write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in weights.items()}))
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Arrays by name.
+
+    Raises:
+        ArtifactError: the file is missing, cut short or not safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"these weights cannot be read: {error}.", where=str(path)) from error
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def seal(folder: Path, pipeline: str, facts: Mapping[str, Any]) -> None:
+    """Write the manifest, last of all: with it the folder is an artifact."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST, ".lock"))
+    entries = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
+    write_json(folder / MANIFEST, {"schema_version": SCHEMA_VERSION, "pipeline": pipeline, **facts, "files": entries})
+
+
+class Artifact:
+    """A sealed folder, opened for one pipeline. Each file is checked against the manifest when it is read.
+
+    Raises:
+        ArtifactError: no manifest, another version or pipeline, a missing or altered file.
+    """
+
+    def __init__(self, folder: str | Path, pipeline: str):
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
+        if self.manifest["pipeline"] != pipeline:
+            raise ArtifactError(
+                f"this run was made by the {self.manifest['pipeline']} pipeline, expected {pipeline}.",
+                where=str(self.folder),
+            )
+
+    def read_bytes(self, name: str) -> bytes:
+        path, entry = self.folder / name, self.manifest["files"].get(name)
+        if entry is None:
+            raise ArtifactError(f"{name} is not part of this run.", where=str(self.folder))
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot be read: {error.strerror}.", where=str(path), mend="Copy the whole run folder again."
+            ) from error
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise ArtifactError(
+                f"damaged: {len(data):,} bytes that do not match the manifest ({entry['bytes']:,} bytes).",
+                where=str(path),
+                mend="Copy the run folder again, or train again.",
+            )
+        return data
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read_bytes(name))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ArtifactError(
+            "there is no such run folder.", where=str(folder), mend="Train one with `seqloom run CONFIG --out DIR`."
+        )
+    path = folder / MANIFEST
+    if not path.exists():
+        unfinished = (folder / "checkpoints").is_dir()
+        mend = (
+            "Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`."
+            if unfinished
+            else "Give the folder that `seqloom run` wrote."
+        )
+        raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
+    try:
+        manifest = json.loads(path.read_bytes())
+        version, _, _ = manifest["schema_version"], manifest["pipeline"], manifest["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError("damaged: this is not a manifest.", where=str(path)) from error
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"schema version {version}, expected {SCHEMA_VERSION}.",
+            where=str(path),
+            mend="Use the version of seqloom that made it, or train again.",
+        )
+    return manifest
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process alone, so that two runs never write to one folder."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SeqloomError("another run is writing to this folder.", where=str(folder)) from error
+        yield
+    (folder / ".lock").unlink(missing_ok=True)

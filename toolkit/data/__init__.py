@@ -1,0 +1,1 @@
+"""Files, tokens, vectors and batches."""

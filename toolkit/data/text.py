@@ -1,0 +1,129 @@
+"""From text to words to numbers."""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from toolkit.data.batches import pad
+
+PADDING, UNKNOWN = 0, 1
+RESERVED = ("<padding>", "<unknown>")
+
+# The Penn Treebank's contractions, which GloVe was trained with; then words, numbers and single signs.
+_WORDS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W_]+|[^\w\s]", re.IGNORECASE)
+_NEGATION = re.compile(r"(?<=[a-z])n't\b", re.IGNORECASE)
+_QUOTES = str.maketrans("’‘“”", "''\"\"")
+_LONGEST_WORD = 64  # characters; what is longer is no word, and its beginning says so too
+_CHARACTERS_PER_WORD = 32  # more than any text has; bounds the work on a text of megabytes
+
+NGRAM_SIZES = (3, 4, 5)
+NGRAMS = 24  # the most n-grams of a word that are used, the shortest first
+
+
+def split_words(text: str, *, lowercase: bool, limit: int) -> list[str]:
+    """The first `limit` words and signs of a text: "Don't stop!" gives do, n't, stop, !"""
+    text = text[: limit * _CHARACTERS_PER_WORD].translate(_QUOTES)
+    if "n'" in text or "N'" in text:
+        text = _NEGATION.sub(" n't", text)
+    if lowercase:
+        text = text.lower()
+    return [match.group()[:_LONGEST_WORD] for match in islice(_WORDS.finditer(text), limit)]
+
+
+def count_words(texts: Iterable[Sequence[str]]) -> Counter[str]:
+    """How often each word occurs in texts that are split into words."""
+    counts: Counter[str] = Counter()
+    for words in texts:
+        counts.update(words)
+    return counts
+
+
+def vocabulary_words(counts: Counter[str], *, min_count: int, max_words: int) -> list[str]:
+    """The reserved words, then those seen `min_count` times, the most frequent first, `max_words` at most."""
+    frequent = (word for word, count in counts.most_common(max_words) if count >= min_count)
+    return [*RESERVED, *frequent]
+
+
+def ngram_ids(words: Sequence[str], buckets: int) -> np.ndarray:
+    """Hashed character n-grams of words between their borders, <word>. Shapes: -> (words, NGRAMS) int32, 0 for none.
+
+    Reference: Bojanowski et al. 2017, arXiv:1607.04606, section 3.2
+    """
+    ids = np.zeros((len(words), NGRAMS), np.int32)
+    for row, word in zip(ids, words, strict=True):
+        whole = f"<{word}>".encode()
+        grams = (whole[i : i + size] for size in NGRAM_SIZES for i in range(len(whole) - size + 1))
+        hashed = [zlib.crc32(gram) % buckets + 1 for gram in dict.fromkeys(islice(grams, NGRAMS))]
+        row[: len(hashed)] = hashed
+    return ids
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Texts as word ids. Ids from the size of the vocabulary on are words that are not in it, in `unknown_words`."""
+
+    sequences: list[list[int]]
+    unknown_words: list[str]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        return np.fromiter(map(len, self.sequences), dtype=np.int32, count=len(self.sequences))
+
+
+class TextEncoder:
+    """Texts as a network's inputs; the only place where training and prediction turn one into the other.
+
+    Args:
+        words: the vocabulary; a word's id is its place. It begins with the two reserved words.
+        lowercase: whether text is lower-cased.
+        max_tokens: words beyond this many are not read.
+        multiple: padded lengths are multiples of this.
+        buckets: of hashed character n-grams, which stand for words not in the vocabulary; 0: those are all one word.
+    """
+
+    def __init__(self, words: Sequence[str], *, lowercase: bool, max_tokens: int, multiple: int, buckets: int):
+        self.ids = {word: i for i, word in enumerate(words)}
+        self.lowercase, self.max_tokens = lowercase, max_tokens
+        self.multiple, self.buckets = multiple, buckets
+
+    def split(self, text: str) -> list[str]:
+        return split_words(text, lowercase=self.lowercase, limit=self.max_tokens)
+
+    def encode(self, texts: Iterable[str]) -> EncodedTexts:
+        """Word ids; a text without a word is the unknown word, since a sequence is never empty."""
+        get, size, unknown = self.ids.get, len(self.ids), {}  # type: ignore[var-annotated]
+        if self.buckets:
+            sequences = []
+            for text in texts:
+                words = self.split(text)
+                found = [get(word) for word in words]
+                if None in found:
+                    found = [
+                        size + unknown.setdefault(word, len(unknown)) if i is None else i
+                        for word, i in zip(words, found, strict=True)
+                    ]
+                sequences.append(found or [UNKNOWN])
+        else:
+            sequences = [[get(word, UNKNOWN) for word in self.split(text)] or [UNKNOWN] for text in texts]
+        return EncodedTexts(sequences, list(unknown))
+
+    def inputs(self, texts: EncodedTexts, rows: Sequence[int] | np.ndarray, shortest: int = 1) -> dict[str, np.ndarray]:
+        """A padded batch of some of the texts, at least `shortest` steps long.
+
+        Shapes: tokens (batch, time); lengths (batch,); with n-grams also unknown_ngrams (n, NGRAMS), where token
+            vocabulary + i is the word of row i
+        """
+        tokens, lengths = pad([texts.sequences[i] for i in rows], multiple=self.multiple, shortest=shortest)
+        if not self.buckets:
+            return {"tokens": tokens, "lengths": lengths}
+        is_unknown = tokens >= len(self.ids)
+        words, places = np.unique(tokens[is_unknown], return_inverse=True)
+        tokens[is_unknown] = len(self.ids) + places
+        ngrams = ngram_ids([texts.unknown_words[i - len(self.ids)] for i in words] or [""], self.buckets)
+        return {"tokens": tokens, "lengths": lengths, "unknown_ngrams": ngrams}

@@ -1,0 +1,47 @@
+"""What this machine offers and which kernels recurrent layers will use on it."""
+
+import os
+import platform
+from importlib.metadata import version
+
+import keras
+
+PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
+
+
+def examine() -> dict[str, str]:
+    """Facts by name, for people to read and to put into a bug report."""
+    backend = keras.backend.backend()
+    gpus = _gpus(backend)
+    return {
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} cores",
+        **{name: version(name) for name in PACKAGES},
+        "backend": f"{backend} (change it with KERAS_BACKEND)",
+        "devices": ", ".join(gpus) or "CPU only",
+        "training": _kernel(backend, bool(gpus)),
+        "prediction": "ONNX Runtime on the CPU: one fused operator a layer, with exact lengths",
+    }
+
+
+def _gpus(backend: str) -> list[str]:
+    match backend:
+        case "tensorflow":
+            import tensorflow
+
+            return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+        case "jax":
+            import jax
+
+            return [str(device) for device in jax.devices() if device.platform != "cpu"]
+        case "torch":
+            import torch
+
+            return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return []
+
+
+def _kernel(backend: str, gpu: bool) -> str:
+    if gpu:
+        return "cuDNN for LSTM and GRU, because lengths are used and no mask is passed; a loop for the vanilla RNN"
+    loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
+    return f"{loop} over time steps, one matrix product for all gates; there is no fused kernel for this device"

@@ -1,0 +1,31 @@
+"""Errors that users see as one sentence instead of a traceback."""
+
+
+class SeqloomError(Exception):
+    """Something that the user can mend: where it is, what was found, what was expected and what to do.
+
+    Args:
+        message: what was found and what was expected, as a sentence.
+        where: the place, such as `data.csv:14` or `my.yaml:3`.
+        mend: what to do about it, as a sentence.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str | None = None, mend: str | None = None):
+        parts = (f"{where}:" if where else "", message, mend or "")
+        super().__init__(" ".join(part for part in parts if part))
+
+
+class ConfigError(SeqloomError):
+    """A config or command line that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(SeqloomError):
+    """A data file that cannot be used."""
+
+
+class ArtifactError(SeqloomError):
+    """A run folder that is damaged, foreign or of another version."""

@@ -1,0 +1,138 @@
+"""What happens to words on their way in."""
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class WordEmbedding(keras.layers.Layer):
+    """A vector for every word: the first `tuned` rows of the table train, the others stay as they are.
+
+        outputs[b,t] = table[tokens[b,t]]
+
+    Words of the training data come first and are tuned; words that are known only from pre-trained vectors follow
+    and are not, so that neither memory nor optimizer steps are spent on rows that no example ever reaches. Ids beyond
+    the table are words that it lacks; their vectors are zero.
+
+    Shapes: tokens (batch, time) integers -> (batch, time, units)
+    """
+
+    def __init__(self, *, rows: int, tuned: int, units: int, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < tuned <= rows:
+            raise ValueError(f"tuned is {tuned}, expected between 1 and rows, {rows}.")
+        self.rows, self.tuned, self.units = rows, tuned, units
+
+    def build(self, tokens_shape=None):
+        self.tuned_table = self.add_weight(shape=(self.tuned, self.units), initializer="uniform", name="tuned")
+        if self.rows > self.tuned:
+            shape = (self.rows - self.tuned, self.units)
+            self.fixed_table = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="fixed")
+
+    def call(self, tokens: KerasTensor) -> KerasTensor:
+        outputs = self._rows(self.tuned_table, tokens, 0, self.tuned)
+        if self.rows > self.tuned:
+            outputs = outputs + self._rows(self.fixed_table, tokens, self.tuned, self.rows)
+        return outputs
+
+    def _rows(self, table, tokens, first: int, end: int):
+        """Rows of a part of the table; zero for tokens outside it."""
+        inside = ops.logical_and(tokens >= first, tokens < end)
+        vectors = ops.take(table, ops.where(inside, tokens - first, 0), axis=0)
+        return ops.where(ops.expand_dims(inside, -1), vectors, ops.zeros((), dtype=vectors.dtype))
+
+    def set_table(self, table: np.ndarray) -> None:
+        """Start from these vectors. Shapes: table (rows, units)."""
+        self.tuned_table.assign(table[: self.tuned])
+        if self.rows > self.tuned:
+            self.fixed_table.assign(table[self.tuned :])
+
+    def table(self) -> np.ndarray:
+        """Shapes: -> (rows, units)."""
+        tuned = ops.convert_to_numpy(self.tuned_table)
+        if self.rows == self.tuned:
+            return tuned
+        return np.concatenate([tuned, ops.convert_to_numpy(self.fixed_table)])
+
+    def compute_output_shape(self, tokens_shape):
+        return (*tokens_shape, self.units)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "rows": self.rows, "tuned": self.tuned, "units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class SubwordEmbedding(keras.layers.Layer):
+    """A vector for every word from its character n-grams, so that words spelled alike are alike; rare ones gain most.
+
+        outputs[b,t] = sum_i table[ngrams[tokens[b,t], i]] / sqrt(number of n-grams)
+
+    A word that the vocabulary lacks has the id `rows + i`, and its n-grams come in row i of `unknown_ngrams`.
+
+    Shapes: tokens (batch, time) integers; unknown_ngrams (n, per_word) integers, 0 for none -> (batch, time, units)
+    Reference: Bojanowski et al. 2017, arXiv:1607.04606, eq. 2, here added to vectors that words have of their own
+    """
+
+    def __init__(self, *, rows: int, per_word: int, buckets: int, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.rows, self.per_word, self.buckets, self.units = rows, per_word, buckets, units
+
+    def build(self, tokens_shape=None, unknown_ngrams_shape=None):
+        self.ngrams = self.add_weight(
+            shape=(self.rows, self.per_word), initializer="zeros", dtype="int32", trainable=False, name="ngrams"
+        )
+        small = keras.initializers.RandomNormal(stddev=0.05)
+        self.table = self.add_weight(shape=(self.buckets + 1, self.units), initializer=small, name="table")
+
+    def call(self, tokens: KerasTensor, unknown_ngrams: KerasTensor) -> KerasTensor:
+        ngrams = ops.take(ops.concatenate([self.ngrams, unknown_ngrams], axis=0), tokens, axis=0)
+        return self.compose(ngrams)
+
+    def compose(self, ngrams: KerasTensor) -> KerasTensor:
+        """Shapes: (..., per_word) integers -> (..., units)."""
+        real = ops.cast(ops.expand_dims(ngrams > 0, -1), self.compute_dtype)
+        vectors = ops.cast(ops.take(self.table, ngrams, axis=0), self.compute_dtype)
+        return ops.sum(vectors * real, axis=-2) / ops.sqrt(ops.maximum(ops.sum(real, axis=-2), 1))
+
+    def vectors(self) -> np.ndarray:
+        """The vectors of the vocabulary. Shapes: -> (rows, units)."""
+        parts = np.array_split(ops.convert_to_numpy(self.ngrams), max(1, self.rows // 4096))
+        return np.concatenate([ops.convert_to_numpy(self.compose(part)) for part in parts])
+
+    def compute_output_shape(self, tokens_shape, unknown_ngrams_shape=None):
+        return (*tokens_shape, self.units)
+
+    def get_config(self) -> dict:
+        sizes = {"rows": self.rows, "per_word": self.per_word, "buckets": self.buckets, "units": self.units}
+        return {**super().get_config(), **sizes}
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class WordDropout(keras.layers.Layer):
+    """While training, replaces whole words by the unknown word, so that the model does not lean on single words.
+
+        tokens[b,t] = unknown_id with probability `rate`
+
+    Padding is replaced like any other step, which changes nothing, since no one reads it.
+
+    Shapes: tokens (batch, time) integers -> the same
+    Reference: Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification, section 3.2
+    """
+
+    def __init__(self, *, rate: float, unknown_id: int, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.unknown_id, self.seed = rate, unknown_id, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, tokens: KerasTensor, training: bool = False) -> KerasTensor:
+        if not training or self.rate == 0:
+            return tokens
+        dropped = keras.random.uniform(ops.shape(tokens), dtype="float32", seed=self.seed_generator) < self.rate
+        return ops.where(dropped, ops.cast(self.unknown_id, tokens.dtype), tokens)
+
+    def compute_output_shape(self, tokens_shape):
+        return tokens_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "rate": self.rate, "unknown_id": self.unknown_id, "seed": self.seed}

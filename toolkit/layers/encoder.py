@@ -1,0 +1,117 @@
+"""The recurrent encoder that all pipelines share."""
+
+import keras
+from keras import KerasTensor, ops
+
+from toolkit.layers.sequence import last_step, reverse_sequences, zero_padding
+
+CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class RecurrentEncoder(keras.layers.Layer):
+    """Stacked, optionally bidirectional recurrent layers.
+
+        h[l] = cell_l(x[l])                      both directions concatenated
+        y[l] = h[l] + x[l]                       residual, from the second layer on
+        x[l+1] = dropout(norm(y[l]))
+
+    No mask is passed to the cells, which keeps their fused kernels: they run over the padding and what they produce
+    there is zeroed. The backward direction reads each row reversed inside its own length. Both equal a masked
+    recurrence exactly.
+
+    Shapes: inputs (batch, time, features); lengths (batch,) integers ->
+        outputs (batch, time, width), zero past each length; final (batch, width), the last layer's states at each
+        row's own ends (forward at length - 1, backward at 0); width = units, or 2 * units when bidirectional
+    Reference: LSTM Hochreiter & Schmidhuber 1997; GRU Cho et al. 2014, arXiv:1406.1078; both directions Graves &
+        Schmidhuber 2005; residual Wu et al. 2016, arXiv:1609.08144, eq. 6; one dropout mask a sequence Gal &
+        Ghahramani 2016, arXiv:1512.05287
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        units: int,
+        layers: int,
+        bidirectional: bool,
+        residual: bool,
+        normalization: str,
+        dropout: float,
+        variational: bool,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}.")
+        if normalization not in ("none", "layer"):
+            raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
+        self.settings = dict(
+            cell=cell,
+            units=units,
+            layers=layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            normalization=normalization,
+            dropout=dropout,
+            variational=variational,
+        )
+        self.residual = residual
+        self.width = units * (2 if bidirectional else 1)
+        mask_shape = (None, 1, None) if variational else None
+        names = [f"layer{i}" for i in range(layers)]
+        self.forward = [CELLS[cell](units, return_sequences=True, name=f"{name}_forward") for name in names]
+        self.backward = [
+            CELLS[cell](units, return_sequences=True, name=f"{name}_backward") for name in names if bidirectional
+        ]
+        self.norms = [
+            keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_norm")
+            for name in names
+            if normalization == "layer"
+        ]
+        self.dropouts = [
+            keras.layers.Dropout(dropout, noise_shape=mask_shape, name=f"{name}_dropout") for name in names[1:]
+        ]
+
+    def build(self, inputs_shape, lengths_shape=None):
+        batch, time, features = inputs_shape
+        for i, layer in enumerate(self.forward):
+            shape = (batch, time, self.width if i else features)
+            layer.build(shape)
+            if self.backward:
+                self.backward[i].build(shape)
+        for norm in self.norms:
+            norm.build((batch, time, self.width))
+
+    def call(self, inputs: KerasTensor, lengths: KerasTensor, training: bool = False):
+        outputs = inputs
+        for i in range(len(self.forward)):
+            if i:
+                outputs = self.dropouts[i - 1](outputs, training=training)
+            states = self._both_directions(i, outputs, lengths)
+            outputs = states + outputs if self.residual and i else states
+            if self.norms:
+                outputs = self.norms[i](outputs)
+            outputs = zero_padding(outputs, lengths)
+        return outputs, self._final(outputs, lengths)
+
+    def _both_directions(self, i: int, inputs, lengths):
+        states = self.forward[i](inputs)
+        if not self.backward:
+            return states
+        backward = self.backward[i](reverse_sequences(inputs, lengths))
+        return ops.concatenate([states, reverse_sequences(backward, lengths)], axis=-1)
+
+    def _final(self, outputs, lengths):
+        last = last_step(outputs, lengths)
+        if not self.backward:
+            return last
+        half = self.width // 2
+        return ops.concatenate([last[:, :half], outputs[:, 0, half:]], axis=-1)
+
+    def compute_output_shape(self, inputs_shape, lengths_shape=None):
+        batch, time, _ = inputs_shape
+        return (batch, time, self.width), (batch, self.width)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), **self.settings}

@@ -1,0 +1,1 @@
+"""Fitting a Keras model: the loop, its schedule and its checkpoints."""

@@ -1,0 +1,137 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from toolkit.errors import SeqloomError
+from toolkit.stanzas import TrainingConfig
+from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
+from toolkit.training.schedules import learning_rate
+
+Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
+Watch = Callable[[Progress, int], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to fit.
+
+    Args:
+        batches: gives the batches of an epoch, the same ones each time it is asked for the same epoch.
+        steps: batches in an epoch.
+        loss: a Keras loss.
+        evaluate: scores of the model as it is, on validation data; `score` is the one to be as high as possible.
+        tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.
+    """
+
+    batches: Callable[[int], Iterable[Batch]]
+    steps: int
+    loss: Callable
+    evaluate: Callable[[], dict[str, float]]
+    tuned_later: keras.layers.Layer | None = None
+    frozen_epochs: int = 0
+
+
+def fit(
+    model: keras.Model,
+    task: Task,
+    config: TrainingConfig,
+    checkpoints: Checkpoints,
+    fingerprint: str,
+    watch: Watch,
+) -> Progress:
+    """Train until the epochs are used up or patience is, then give the model its best weights.
+
+    A checkpoint is written after each epoch; where one with this `fingerprint` is found, training goes on from it and
+    ends with the same weights as if it had never stopped. Ctrl-C ends training early with the best weights so far.
+
+    Args:
+        watch: is told the progress and the step after each step, and with step 0 after each epoch.
+
+    Raises:
+        SeqloomError: the loss is not finite, or Ctrl-C came before the first epoch was over.
+    """
+    progress, best = Progress(fingerprint), {}
+    stored = checkpoints.load(fingerprint)
+    if stored:
+        progress, groups = stored
+        best = groups["best"]
+    _compile(model, task, config, progress.epoch)
+    if stored:
+        restore_variables(model, groups["state"])
+    try:
+        while not _finished(progress, config):
+            started = time.monotonic()
+            if task.tuned_later and progress.epoch == task.frozen_epochs:
+                _compile(model, task, config, progress.epoch)
+            loss = _epoch(model, task, config, progress, watch)
+            scores = task.evaluate()
+            progress.epoch += 1
+            progress.seconds += time.monotonic() - started
+            progress.history.append({"epoch": progress.epoch, "loss": loss, **scores})
+            if scores["score"] > progress.best_score:
+                progress.best_epoch, best = progress.epoch - 1, _weights(model)
+            checkpoints.save(progress, {"state": variables_of(model), "best": best})
+            watch(progress, 0)
+    except KeyboardInterrupt:
+        if not best:
+            raise SeqloomError("stopped before the first epoch was over: there is no model yet.") from None
+    _set_weights(model, best)
+    progress.finished = True
+    return progress
+
+
+def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int) -> None:
+    """A fresh optimizer, over the layers that train in this epoch."""
+    if task.tuned_later:
+        task.tuned_later.trainable = epoch >= task.frozen_epochs
+    optimizer = keras.optimizers.Adam(
+        config.learning_rate,
+        weight_decay=config.weight_decay or None,
+        global_clipnorm=config.gradient_clip,
+    )
+    if config.mixed_precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+
+
+def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch) -> float:
+    """One pass over the training data; returns the mean loss."""
+    losses = []
+    for step, (inputs, targets, weights) in enumerate(task.batches(progress.epoch)):
+        model.optimizer.learning_rate = learning_rate(
+            progress.epoch * task.steps + step,
+            peak=config.learning_rate,
+            schedule=config.schedule,
+            warmup=config.warmup,
+            total=config.epochs * task.steps,
+        )
+        loss = float(model.train_on_batch(inputs, targets, sample_weight=weights))
+        losses.append(loss)
+        if not np.isfinite(loss):
+            raise SeqloomError(
+                f"the loss became {loss} in epoch {progress.epoch + 1}.",
+                mend="Lower training.learning_rate or training.gradient_clip.",
+            )
+        watch(progress, step + 1)
+    return float(np.mean(losses))
+
+
+def _finished(progress: Progress, config: TrainingConfig) -> bool:
+    waited = progress.epoch - 1 - progress.best_epoch
+    return progress.epoch >= config.epochs or (progress.best_epoch >= 0 and waited >= config.patience)
+
+
+def _weights(model: keras.Model) -> Arrays:
+    return {f"{i}/{w.path}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
+
+
+def _set_weights(model: keras.Model, arrays: Arrays) -> None:
+    for i, weight in enumerate(model.weights):
+        weight.assign(arrays[f"{i}/{weight.path}"])
