@@ -2,7 +2,8 @@
 
     python benchmarks/bucketing.py [CONFIG] [--set a.b=c ...]
 
-Runs both in turn, twice, and prints seconds of training and test accuracy. CONFIG is benchmarks/clinc150.yaml unless given.
+Runs both in turn, twice, and prints seconds of training and test accuracy.
+CONFIG is benchmarks/clinc150.yaml unless given.
 """
 
 import json

@@ -138,7 +138,7 @@ def neighbours(
 
 def main() -> None:
     """Run the command; a mistake that the user can mend is told in a sentence."""
-    warnings.showwarning = _tell_warning
+    warnings.showwarning = _tell_warning  # type: ignore[assignment]
     try:
         code = app(standalone_mode=False)
     except typer.Exit as stop:

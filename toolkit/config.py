@@ -162,7 +162,7 @@ def _construct(node: Node, location: Location, name: str, document: Document) ->
 
 def _scalar(node: ScalarNode, place: str) -> Any:
     text = node.value
-    match node.tag.removeprefix("tag:yaml.org,2002:"):
+    match str(node.tag).removeprefix("tag:yaml.org,2002:"):
         case "str" | "timestamp":
             return text
         case "null":

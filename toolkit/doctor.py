@@ -13,8 +13,9 @@ def examine() -> dict[str, str]:
     """Facts by name, for people to read and to put into a bug report."""
     backend = keras.backend.backend()
     gpus = _gpus(backend)
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} cores",
+        "system": f"{machine}, Python {platform.python_version()}",
         **{name: version(name) for name in PACKAGES},
         "backend": f"{backend} (change it with KERAS_BACKEND)",
         "devices": ", ".join(gpus) or "CPU only",

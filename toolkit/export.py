@@ -24,7 +24,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str | Any:
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Append a node; returns the name of its output, or a list where there are several."""
         names = [f"{operator.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
@@ -39,7 +39,9 @@ class Graph:
         """Give a value the name of an output."""
         self.nodes.append(helper.make_node("Identity", [value], [name]))
 
-    def model(self, inputs: Mapping[str, Sequence[str]], outputs: Mapping[str, Sequence[Any]]) -> onnx.ModelProto:
+    def model(
+        self, inputs: Mapping[str, Sequence[str | int]], outputs: Mapping[str, Sequence[str | int]]
+    ) -> onnx.ModelProto:
         """The finished model. Inputs are int32 and outputs float32, given as names with shapes."""
         graph = helper.make_graph(
             self.nodes,
@@ -80,7 +82,7 @@ def embedding(graph: Graph, words: WordEmbedding, subwords: SubwordEmbedding | N
 
 
 def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
-    """Shapes: inputs (time, batch, features); lengths (batch,) -> outputs (time, batch, width); final (batch, width)."""
+    """Shapes: inputs (time, batch, features); lengths (batch,) -> (time, batch, width); final (batch, width)."""
     outputs = inputs
     for i, forward in enumerate(layer.forward):
         directions = [forward, layer.backward[i]] if layer.backward else [forward]
@@ -121,7 +123,8 @@ def segmented_encoder(graph: Graph, layer: SegmentedEncoder, inputs: str, length
 def pooling(graph: Graph, layer: SequencePooling, inputs: str, lengths: str, final: str | None) -> str:
     """Shapes: inputs (time, batch, features), zero on padding; final (batch, width) -> (batch, sum of the sizes)."""
     pool = {"last": lambda *_: final, "mean": _mean, "max": _max, "attention": _attention}
-    return graph.add("Concat", *(pool[kind](graph, layer, inputs, lengths) for kind in layer.kinds), axis=-1)
+    parts: list[Any] = [pool[kind](graph, layer, inputs, lengths) for kind in layer.kinds]
+    return graph.add("Concat", *parts, axis=-1)
 
 
 def real_steps(graph: Graph, inputs: str, lengths: str) -> str:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ LINES = ((MODEL, "-"), (BASELINE, "--"), (OTHER, ":"), (FAINT, "-."))
 FONT = "DejaVu Sans"  # ships with Matplotlib; the page puts its own, narrower one in the same places
 LARGEST_SVG = 150_000  # characters; a PNG is smaller from about here on
 
+# Decorates every function that draws: one look, and no trace of it in Matplotlib's settings afterwards.
 styled = matplotlib.rc_context(
     {
         "axes.edgecolor": FAINT,
@@ -38,14 +40,12 @@ styled = matplotlib.rc_context(
         "font.size": 9,
         "legend.frameon": False,
         "svg.fonttype": "none",  # letters stay text: small, and found by a search in the page
-        "svg.hashsalt": "seqloom",  # the same picture is the same bytes
         "text.color": INK,
         "text.parse_math": False,  # names come from data and may hold a $
         "xtick.color": INK,
         "ytick.color": INK,
     }
 )
-"""Decorates every function that draws: one look, and no trace of it in Matplotlib's settings afterwards."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Metric:
 METRICS = {
     "accuracy": Metric("accuracy", "share of rows answered rightly"),
     "macro_f1": Metric("macro F1", "harmonic mean of precision and recall, every label counting the same"),
-    "micro_f1": Metric("micro F1", "the same, every assigned label counting the same"),
+    "micro_f1": Metric("micro F1", "harmonic mean of precision and recall, every assigned label counting the same"),
     "exact_match": Metric("exact match", "share of rows where the whole answer is right"),
     "in_scope_accuracy": Metric("in-scope accuracy", "accuracy on rows that do have a label"),
-    "oos_recall": Metric("out-of-scope recall", "share of rows without a label that were found to have none"),
-    "oos_precision": Metric("out-of-scope precision", "share of rows answered with no label that have none"),
+    "oos_recall": Metric("out-of-scope recall", "share of rows without a label that were given none"),
+    "oos_precision": Metric("out-of-scope precision", "share of rows that were given no label which indeed have none"),
     "ece": Metric("ECE", "how far stated probabilities are from what comes true, on average; 0 is best", 0),
     "nll": Metric("NLL", "surprise at the true label, in nats; 0 is best", 0),
     "aurc": Metric("AURC", "mistakes left when only the surest rows are answered, on average; 0 is best", 0),
@@ -102,12 +102,14 @@ class Table:
     caption: str = ""
     best: frozenset[tuple[int, int]] = frozenset()
 
-    def numeric(self, column: int) -> bool:
-        return all(not isinstance(row[column], str) for row in self.rows)
+    @cached_property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold no text."""
+        return tuple(not any(isinstance(row[at], str) for row in self.rows) for at in range(len(self.columns)))
 
     def style(self, row: int, column: int) -> str | None:
         """CSS classes of a cell, None for none."""
-        classes = "number" * self.numeric(column), "best" * ((row, column) in self.best)
+        classes = "number" * self.numeric[column], "best" * ((row, column) in self.best)
         return " ".join(filter(None, classes)) or None
 
 
@@ -129,9 +131,7 @@ class Section:
 
 def render_report(*, title: str, verdict: str, sections: Sequence[Section], subtitle: str = "") -> str:
     """The page. Every text in it is escaped, whatever data it comes from."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["cell"] = _show
     template = environment.from_string(files("toolkit").joinpath("report.html.j2").read_text(encoding="utf-8"))
     page = template.render(title=title, verdict=verdict, sections=sections, subtitle=subtitle)
@@ -157,14 +157,14 @@ def verdict(metric: str, score: float, baselines: Mapping[str, float]) -> str:
 
 
 def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], caption: str = "") -> Table:
-    """Every metric of the model beside the baselines, the best of each row in bold."""
+    """Every metric of the model beside the baselines, the best of each row in bold unless all are equal."""
     rows, best = [], set()
     for line, name in enumerate(test):
         shown = _metric(name)
         scores = [test[name], *(each.get(name) for each in baselines.values())]
-        texts = [_show(score) for score in scores]
-        leader = min((score for score in scores if score is not None), key=shown.cost)
-        best |= {(line, column + 1) for column, text in enumerate(texts) if text == _show(leader)}
+        leader = _show(min((score for score in scores if score is not None), key=shown.cost))
+        leading = {(line, column) for column, score in enumerate(scores, start=1) if _show(score) == leader}
+        best |= leading if len(leading) < len(scores) else set()
         rows.append((shown.title, *scores, shown.meaning))
     return Table(("", "this model", *baselines, ""), rows, caption, frozenset(best))
 
@@ -180,16 +180,17 @@ def picture(figure: Figure, alt: str, caption: str = "") -> Picture:
     """A figure as inline SVG that takes on the font and colours of the page, or as PNG where that is smaller."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a letter that FONT lacks; the reader's own font has it
-        drawing = _svg(figure)
+        drawing = _svg(figure, alt)
         return Picture(drawing if len(drawing) <= LARGEST_SVG else _png(figure), alt, caption)
 
 
-def _svg(figure: Figure) -> Markup:
+def _svg(figure: Figure, salt: str) -> Markup:
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": ascii(salt)}):  # the same picture is the same bytes, two share no id
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     svg = stream.getvalue()
     svg = re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub('<g id="[^"]*"', "<g", svg)  # an id may stand only once in a page
+    svg = re.sub('<g id="[^"]*"', "<g", svg)
     for theirs, ours in {f"font-family: '{FONT}'; ": "", **THEME}.items():
         svg = svg.replace(theirs, ours)
     return Markup(svg)  # Matplotlib has escaped the texts in it
@@ -199,7 +200,9 @@ def _png(figure: Figure) -> Markup:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=144, facecolor="white")
     data = base64.b64encode(stream.getvalue()).decode()
-    return Markup('<img width="{}" alt="" src="data:image/png;base64,{}">').format(96 * figure.get_figwidth(), data)
+    return Markup('<img width="{}" alt="" src="data:image/png;base64,{}">').format(
+        round(96 * figure.get_figwidth()), data
+    )
 
 
 @styled
@@ -224,9 +227,8 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     kept = max(history, key=lambda row: row["score"])["epoch"]
     for axes, names, title in zip(panels, (losses, metrics), ("loss", "score"), strict=True):
         for name, (colour, dashes) in zip(names, LINES, strict=False):
-            axes.plot(
-                epochs, [row[name] for row in history], dashes, color=colour, marker=".", label=_curve_title(name)
-            )
+            values = [row[name] for row in history]
+            axes.plot(epochs, values, dashes, color=colour, marker=".", label=_curve_title(name))
         axes.axvline(kept, color=FAINT, linewidth=1, label="epoch kept")
         axes.set(xlabel="epoch", ylabel=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -259,17 +261,11 @@ def _confusion_figure(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
     axes.grid(visible=False)
     size = 8.5 if len(labels) <= 12 else 6.5
     for true, given in np.argwhere(share >= 0.005):
-        colour = "white" if share[true, given] > 0.5 else INK
+        colour = "white" if share[true, given] > 0.65 else INK
         text = f"{100 * share[true, given]:.0f}"
         axes.text(given, true, text, ha="center", va="center", color=colour, fontsize=size)
     names = [_cut(label, 24) for label in labels]
-    axes.set_xticks(
-        range(len(names)),
-        names,
-        rotation=90 if len(names) > 6 else 30,
-        ha="center" if len(names) > 6 else "right",
-        fontsize=size,
-    )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set(xlabel="given label", ylabel="true label")
     return figure
@@ -283,13 +279,12 @@ def reliability_diagram(bins: Reliability) -> Figure:
     middles, filled = (np.arange(len(bins.rows)) + 0.5) * width, bins.rows > 0
     upper.plot((0, 1), (0, 1), "--", color=FAINT, linewidth=1, label="perfect")
     upper.bar(middles[filled], bins.accuracy[filled], 0.9 * width, color=MODEL, alpha=0.35)
-    upper.plot(
-        bins.confidence[filled], bins.accuracy[filled], "o-", color=MODEL, markersize=4, label=f"ECE {bins.ece:.3f}"
-    )
+    points = bins.confidence[filled], bins.accuracy[filled]
+    upper.plot(*points, "o-", color=MODEL, markersize=4, label=f"ECE {bins.ece:.3f}")
     upper.set(ylabel="came true (share)", xlim=(0, 1), ylim=(0, 1.02))
-    upper.legend(loc="upper left")
     lower.bar(middles, bins.rows, 0.9 * width, color=MODEL, alpha=0.6)
     lower.set(xlabel="stated probability", ylabel="answers")
+    figure.legend(loc="outside upper left")
     return figure
 
 

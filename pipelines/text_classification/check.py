@@ -1,6 +1,7 @@
 """What a config would do, told before training."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def check(config: Config) -> dict[str, str]:
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
         "vectors": _coverage(prepared.coverage),
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
-        "parameters": f"{network.count_params():,}, of which {trainable:,} train",
+        "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
         "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
         "steps an epoch": f"{len(order):,} of {batch} rows, {len(order) * config.training.epochs:,} in all at most",
         "padding": f"{padding_waste(lengths, order, encoder.multiple):.1%} of the computed steps",
@@ -75,10 +76,8 @@ def _shared(train: Examples, validation: Examples, test: Examples) -> str:
 
 def _truncated(examples: Examples, config: Config) -> float:
     limit = config.tokens.max_tokens
-    longer = (
-        len(split_words(text, lowercase=config.tokens.lowercase, limit=limit + 1)) > limit for text in examples.texts
-    )
-    return sum(longer) / len(examples)
+    longer = partial(split_words, lowercase=False, punctuation=config.tokens.punctuation, limit=limit + 1)
+    return sum(len(longer(text)) > limit for text in examples.texts) / len(examples)
 
 
 def _coverage(coverage: dict | None) -> str:

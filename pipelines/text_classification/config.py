@@ -42,6 +42,8 @@ class TokensConfig(Stanza):
 
     lowercase: bool = True
     """Lower-case texts; GloVe's words are."""
+    punctuation: bool = True
+    """Read commas and other signs as words of their own; without, only !, ? and $ are."""
     max_tokens: int = Field(256, ge=1, le=100_000)
     """Words beyond this many are not read."""
     min_count: int = Field(1, ge=1)
@@ -77,6 +79,8 @@ class ModelConfig(Stanza):
     """Let pooling read each word's vector beside its state (RCNN, Lai et al. 2015)."""
     segment: int | None = Field(None, ge=8)
     """Read long texts in independent pieces of this many words; empty: in one piece."""
+    members: int = Field(1, ge=1, le=32)
+    """Networks trained from different seeds whose logits are averaged; more are better, slower and larger."""
     word_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of words replaced by the unknown word while training."""
     input_dropout: float = Field(0.3, ge=0, lt=1)
@@ -99,7 +103,7 @@ class ClassificationTraining(TrainingConfig):
 class NoneConfig(Stanza):
     """When to answer none of the above."""
 
-    score: Literal["max_probability", "energy", "centroid"] = "max_probability"
+    score: Literal["max_probability", "entropy", "energy", "centroid"] = "max_probability"
     """What is compared with the threshold."""
     target: Literal["recall", "precision", "keep"] = "keep"
     """What the threshold must reach on validation rows: recall or precision of out-of-scope rows, or the share of

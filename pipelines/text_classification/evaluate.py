@@ -34,7 +34,11 @@ class Answers:
     def scores(self) -> dict[str, float]:
         if self.truth.ndim == 2:
             return classification.score_many(self.truth, self.flags(), self.probabilities)
-        return classification.score_single(self.truth, decisions.first_ids(self.decided), self.probabilities)
+        return classification.score_single(self.truth, self.best(), self.probabilities)
+
+    def best(self) -> np.ndarray:
+        """The first label of each row, -1 where none was given. Shapes: -> (rows,)."""
+        return decisions.first_ids(self.decided)
 
     def flags(self) -> np.ndarray:
         """Shapes: -> (rows, labels) booleans."""

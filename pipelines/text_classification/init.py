@@ -61,7 +61,7 @@ def init(data: Path) -> str:
     counts = Counter(labels)
     none = next((name for name in counts if name.lower() in OUT_OF_SCOPE_NAMES), None)
     many = separator is not None or any(isinstance(value, list) for value in values)
-    lengths = [len(split_words(str(row[text] or ""), lowercase=True, limit=10_000)) for row in rows]
+    lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10_000)) for row in rows]
     skewed = counts.most_common()[-1][1] * 5 < counts.most_common()[0][1]
     return TEMPLATE.format(
         name="my.yaml",

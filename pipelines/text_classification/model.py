@@ -7,7 +7,7 @@ from keras import ops
 
 from pipelines.text_classification.config import Config
 from toolkit import export
-from toolkit.data.text import NGRAMS, UNKNOWN, TextEncoder, ngram_ids
+from toolkit.data.text import NGRAMS, UNKNOWN, EncodedTexts, TextEncoder, ngram_ids
 from toolkit.layers import (
     RecurrentEncoder,
     SegmentedEncoder,
@@ -17,6 +17,8 @@ from toolkit.layers import (
     WordEmbedding,
 )
 from toolkit.layers.sequence import zero_padding
+
+PREDICTION_BATCH = 256
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -95,9 +97,34 @@ def loss(many: bool, label_smoothing: float):
     return many_labels if many else one_label
 
 
-def to_onnx(network: TextClassifier) -> onnx.ModelProto:
-    """Inputs as `TextEncoder.inputs` gives them; outputs logits (batch, labels) and pooled features (batch, n)."""
+def logits(networks: list[TextClassifier], encoder: TextEncoder, texts: EncodedTexts) -> np.ndarray:
+    """The mean of the networks' logits. Shapes: -> (texts, labels)."""
+    order = np.argsort(texts.lengths, kind="stable")
+    outputs = np.empty((len(order), networks[0].classifier.units), np.float32)
+    for rows in np.split(order, range(PREDICTION_BATCH, len(order), PREDICTION_BATCH)):
+        inputs = encoder.inputs(texts, rows)
+        outputs[rows] = np.mean([network.predict_on_batch(inputs) for network in networks], axis=0)
+    return outputs
+
+
+def to_onnx(networks: list[TextClassifier]) -> onnx.ModelProto:
+    """All networks as one graph.
+
+    Inputs as `TextEncoder.inputs` gives them; outputs logits (batch, labels), their mean, and the pooled features of
+    all (batch, n).
+    """
     graph = export.Graph()
+    outputs = [_add_network(graph, network) for network in networks]
+    logits, features = zip(*outputs, strict=True)
+    graph.name(graph.add("Concat", *features, axis=-1), "features")
+    graph.name(graph.add("Mean", *logits), "logits")
+    inputs: dict[str, list[str | int]] = {"tokens": ["batch", "time"], "lengths": ["batch"]}
+    if networks[0].subwords is not None:
+        inputs["unknown_ngrams"] = ["unknown", NGRAMS]
+    return graph.model(inputs, {"logits": ["batch", networks[0].classifier.units], "features": ["batch", "features"]})
+
+
+def _add_network(graph: export.Graph, network: TextClassifier) -> tuple[str, str]:
     words = export.embedding(graph, network.embedding, network.subwords, "tokens", "unknown_ngrams")
     final = None
     if network.segment:
@@ -108,9 +135,4 @@ def to_onnx(network: TextClassifier) -> onnx.ModelProto:
         real = export.real_steps(graph, words, "lengths")
         states = graph.add("Concat", states, graph.add("Mul", words, real), axis=-1)
     features = export.pooling(graph, network.pooling, states, "lengths", final)
-    graph.name(features, "features")
-    graph.name(export.dense(graph, network.classifier, features), "logits")
-    inputs = {"tokens": ["batch", "time"], "lengths": ["batch"]}
-    if network.subwords is not None:
-        inputs["unknown_ngrams"] = ["unknown", NGRAMS]
-    return graph.model(inputs, {"logits": ["batch", network.classifier.units], "features": ["batch", "features"]})
+    return export.dense(graph, network.classifier, features), features

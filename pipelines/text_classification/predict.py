@@ -1,7 +1,9 @@
 """From texts to labels with a run folder. Starts without Keras and TensorFlow."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,17 +37,28 @@ class Scorer:
 
     def __init__(self, graph: bytes, vocabulary: dict[str, Any]):
         self.encoder = TextEncoder(**vocabulary)
-        self.runtime = Runtime(graph)
+        # One thread a call and a call a core: recurrent operators gain little from more threads of their own.
+        self.runtime = Runtime(graph, threads=1)
+        self.pool = ThreadPoolExecutor(os.cpu_count())
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Shapes: -> logits (texts, labels); pooled features (texts, features)."""
+        return self.start(texts)()
+
+    def start(self, texts: Sequence[str]) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        """Begin to score in the background; call what is returned to wait for the result."""
         encoded = self.encoder.encode(texts)
         order = np.argsort(encoded.lengths, kind="stable")
         batches = _batches(order, encoded.lengths[order])
-        parts = [self.runtime.run(self.encoder.inputs(encoded, rows)) for rows in batches]
-        back = np.argsort(order)
-        logits, features = (np.concatenate([part[name] for part in parts])[back] for name in ("logits", "features"))
-        return logits, features
+        futures = [self.pool.submit(self.runtime.run, self.encoder.inputs(encoded, rows)) for rows in batches]
+
+        def finish() -> tuple[np.ndarray, np.ndarray]:
+            parts = [future.result() for future in futures]
+            back = np.argsort(order)
+            logits, features = (np.concatenate([part[name] for part in parts])[back] for name in ("logits", "features"))
+            return logits, features
+
+        return finish
 
 
 def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
@@ -78,8 +91,15 @@ class Classifier:
     def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label."""
         texts = iter(texts)
-        while window := list(islice(texts, WINDOW)):
-            logits, features = self.scorer.score(window)
+        window, finish = self._begin(texts)
+        while window:
+            following = self._begin(texts)  # its words are looked up while this window's network runs
+            logits, features = finish()
             probabilities, decisions = self.policy.probabilities(logits), self.policy.decide(logits, features)
             for text, row, chosen in zip(window, probabilities, decisions, strict=True):
                 yield Prediction(chosen if text.strip() else (), row)
+            window, finish = following
+
+    def _begin(self, texts: Iterator[str]) -> tuple[list[str], Callable[[], tuple[np.ndarray, np.ndarray]]]:
+        window = list(islice(texts, WINDOW))
+        return window, self.scorer.start(window)

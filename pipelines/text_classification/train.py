@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.text_classification import model as networks
+from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts, targets
 from pipelines.text_classification.evaluate import evaluate_run, fit_policy
@@ -30,7 +31,6 @@ from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.watch import Watch
 
-PREDICTION_BATCH = 256
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
 
 
@@ -62,7 +62,7 @@ def prepare(config: Config) -> Prepared:
         if shared:
             warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the training rows too.", stacklevel=2)
     tokens, seed = config.tokens, config.seed
-    split = partial(split_words, lowercase=tokens.lowercase, limit=tokens.max_tokens)
+    split = partial(split_words, lowercase=tokens.lowercase, punctuation=tokens.punctuation, limit=tokens.max_tokens)
     texts = [split(text) for text in splits.train.texts]
     counts = count_words(texts)
     words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
@@ -80,6 +80,7 @@ def prepare(config: Config) -> Prepared:
     vocabulary = {
         "words": words,
         "lowercase": tokens.lowercase,
+        "punctuation": tokens.punctuation,
         "max_tokens": tokens.max_tokens,
         "multiple": config.model.segment or LENGTH_STEP,
         "buckets": config.vectors.ngram_buckets,
@@ -95,57 +96,57 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     """
     if (folder / artifact.MANIFEST).exists():
         raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = folder / "checkpoints"
     if not resume and folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
         raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
-    keras.utils.set_random_seed(config.seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
     with artifact.locked(folder):
         prepared = prepare(config)
         artifact.write_text(folder / "config.yaml", configs.dump(config))
-        network, progress = _fit(config, prepared, checkpoints)
-        _write(config, prepared, network, progress, folder)
+        members = [_fit(config, prepared, checkpoints, member) for member in range(config.model.members)]
+        networks = [network for network, _ in members]
+        history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
+        _write(config, prepared, networks, history, folder)
         artifact.seal(folder, NAME, _facts(config, prepared))
-        report = evaluate_run(folder, prepared.splits, config, progress.history, progress.seconds)
+        report = evaluate_run(
+            folder, prepared.splits, config, history, sum(progress.seconds for _, progress in members)
+        )
         artifact.seal(folder, NAME, _facts(config, prepared))
-        checkpoints.remove()
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return report
 
 
 def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
-    source, tokens = config.vectors.source, config.tokens
-    if source is None:
-        return None
-    if source in ("word2vec", "fasttext"):
-        return train_vectors(
-            texts,
-            method=source,
-            units=config.vectors.units,
-            epochs=10,
-            min_count=tokens.min_count,
-            seed=config.seed,
-        )
-    return load_vectors(source)
+    units, least = config.vectors.units, config.tokens.min_count
+    match config.vectors.source:
+        case None:
+            return None
+        case "word2vec" | "fasttext" as method:
+            return train_vectors(texts, method=method, units=units, epochs=10, min_count=least, seed=config.seed)
+        case source:
+            return load_vectors(source)
 
 
-def _fit(config: Config, prepared: Prepared, checkpoints: Checkpoints) -> tuple[networks.TextClassifier, Progress]:
-    keras.mixed_precision.set_dtype_policy(
-        "float32" if config.training.mixed_precision == "none" else f"mixed_{config.training.mixed_precision}"
-    )
-    network = networks.build(
+def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple[models.TextClassifier, Progress]:
+    """Train one network, from a seed of its own."""
+    keras.utils.set_random_seed(config.seed + member)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    half = config.training.mixed_precision
+    keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
+    network = models.build(
         config, prepared.encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels)
     )
-    keras.mixed_precision.set_dtype_policy("float32")
-    task = _task(config, prepared, network)
+    keras.config.set_dtype_policy("float32")
+    task = _task(config, prepared, network, config.seed + member)
+    checkpoints = Checkpoints(folder / f"member{member}")
     with Watch(config.training.epochs, task.steps) as watch:
         progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
     return network, progress
 
 
-def _task(config: Config, prepared: Prepared, network: networks.TextClassifier) -> Task:
+def _task(config: Config, prepared: Prepared, network: models.TextClassifier, seed: int) -> Task:
     training, later = config.training, config.vectors.training == "frozen_then_tuned"
     encoder, training_texts = prepared.encoder, prepared.encoder.encode(prepared.splits.train.texts)
     truth = targets(prepared.splits.train, prepared.labels)
@@ -156,7 +157,7 @@ def _task(config: Config, prepared: Prepared, network: networks.TextClassifier) 
         order = epoch_order(
             training_texts.lengths,
             batch_size=training.batch_size,
-            seed=config.seed,
+            seed=seed,
             epoch=epoch,
             bucketing=training.bucketing,
         )
@@ -168,7 +169,7 @@ def _task(config: Config, prepared: Prepared, network: networks.TextClassifier) 
     return Task(
         batches=batches,
         steps=-(-len(truth) // training.batch_size),
-        loss=networks.loss(prepared.many, training.label_smoothing),
+        loss=models.loss(prepared.many, training.label_smoothing),
         evaluate=partial(_validate, config, prepared, network, encoder.encode(prepared.splits.validation.texts)),
         tuned_later=network.embedding if later else None,
         frozen_epochs=config.vectors.frozen_epochs,
@@ -196,12 +197,12 @@ def _weights(truth: np.ndarray, prepared: Prepared) -> np.ndarray:
 def _validate(
     config: Config,
     prepared: Prepared,
-    network: networks.TextClassifier,
+    network: models.TextClassifier,
     texts: EncodedTexts,
 ) -> dict[str, float]:
     """Validation scores of the network as it is; `score` is the one that chooses."""
     truth = targets(prepared.splits.validation, prepared.labels)
-    logits = _keras_logits(network, prepared.encoder, texts)
+    logits = models.logits([network], prepared.encoder, texts)
     if prepared.many:
         probabilities = 1 / (1 + np.exp(-logits))
         guess = probabilities >= decisions.fit_thresholds_per_label(probabilities, truth)
@@ -216,57 +217,49 @@ def _validate(
     return {"val_accuracy": accuracy, "val_macro_f1": macro_f1, "val_loss": float(nll), "score": score}
 
 
-def _keras_logits(network: networks.TextClassifier, encoder: TextEncoder, texts: EncodedTexts) -> np.ndarray:
-    """Shapes: -> (texts, labels)."""
-    order = np.argsort(texts.lengths, kind="stable")
-    logits = np.empty((len(order), network.classifier.units), np.float32)
-    for rows in np.split(order, range(PREDICTION_BATCH, len(order), PREDICTION_BATCH)):
-        logits[rows] = network.predict_on_batch(encoder.inputs(texts, rows))
-    return logits
-
-
 def _write(
     config: Config,
     prepared: Prepared,
-    network: networks.TextClassifier,
-    progress: Progress,
+    networks: list[models.TextClassifier],
+    history: list[dict[str, float]],
     folder: Path,
 ) -> None:
     """The files that predict, once the graph is known to compute what the network does."""
-    graph = networks.to_onnx(network).SerializeToString()
+    graph = models.to_onnx(networks).SerializeToString()
     scorer = Scorer(graph, prepared.vocabulary)
     if config.training.mixed_precision == "none":
-        _check_export(network, scorer, prepared.splits.validation.texts)
+        _check_export(networks, scorer, prepared.splits.validation.texts)
     policy = fit_policy(config.decision, prepared.splits, prepared.labels, scorer)
     artifact.write_bytes(folder / "model.onnx", graph)
-    artifact.write_weights(folder / "weights.safetensors", _named_weights(network))
+    artifact.write_weights(folder / "weights.safetensors", _named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
     artifact.write_json(folder / "decision.json", policy.to_json())
-    artifact.write_text(folder / "history.csv", _history(progress))
+    artifact.write_text(folder / "history.csv", _history(history))
     if policy.centroids is not None:
         buffer = io.BytesIO()
         np.save(buffer, policy.centroids, allow_pickle=False)
         artifact.write_bytes(folder / "centroids.npy", buffer.getvalue())
 
 
-def _check_export(network: networks.TextClassifier, scorer: Scorer, texts: list[str]) -> None:
+def _check_export(networks: list[models.TextClassifier], scorer: Scorer, texts: list[str]) -> None:
     """Compare what will predict with what was trained, on texts of all lengths."""
     exported, _ = scorer.score(texts)
-    logits = _keras_logits(network, scorer.encoder, scorer.encoder.encode(texts))
+    logits = models.logits(networks, scorer.encoder, scorer.encoder.encode(texts))
     difference = float(np.abs(exported - logits).max() / max(1.0, np.abs(logits).max()))
     if not difference <= TOLERANCE:
         raise SeqloomError(f"the exported graph differs from the network by {difference:.1e}, so it was not kept.")
 
 
-def _named_weights(network: networks.TextClassifier) -> dict[str, np.ndarray]:
-    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in network.weights}
+def _named_weights(networks: list[models.TextClassifier]) -> dict[str, np.ndarray]:
+    weights = ((i, weight) for i, network in enumerate(networks) for weight in network.weights)
+    return {f"member{i}/{weight.path.partition('/')[2]}": keras.ops.convert_to_numpy(weight) for i, weight in weights}
 
 
-def _history(progress: Progress) -> str:
+def _history(rows: list[dict[str, float]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, progress.history[0].keys(), lineterminator="\n")
+    writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(progress.history)
+    writer.writerows(rows)
     return stream.getvalue()
 
 

@@ -2,10 +2,9 @@
 
     python backend_numbers.py given.npz numbers.npz
 
-`given` holds tokens, lengths and, under `network/i`, weights; without weights only their shapes are written.
+`given` holds tokens, lengths and, under `network/i`, weights.
 """
 
-import os
 import sys
 
 import keras
@@ -16,7 +15,7 @@ from examples import CELLS, make_encoder
 from toolkit.layers import SegmentedEncoder, SequencePooling, WordEmbedding
 
 ROWS, UNITS, SIZE = 11, 4, 4
-NETWORKS = [f"{cell}-{direction}" for cell in CELLS for direction in ("forward", "both")] + ["segmented"]
+NETWORKS = (*CELLS, "segmented")
 
 
 def build(name: str) -> keras.Model:
@@ -25,12 +24,11 @@ def build(name: str) -> keras.Model:
     lengths = keras.Input((), dtype="int32", name="lengths")
     words = WordEmbedding(rows=ROWS, tuned=6, units=UNITS)(tokens)
     if name == "segmented":
-        states, final = SegmentedEncoder(encoder=make_encoder(cell="gru", bidirectional=True), size=SIZE)(words, lengths), None
+        states, final = SegmentedEncoder(encoder=make_encoder(), size=SIZE)(words, lengths), None
         kinds = ["mean", "max", "attention"]
     else:
-        cell, direction = name.split("-")
-        deep = dict(layers=2, residual=True, normalization="layer", bidirectional=direction == "both")
-        states, final = make_encoder(cell=cell, **deep)(words, lengths)
+        deep = dict(layers=2, bidirectional=True, residual=True, normalization="layer")
+        states, final = make_encoder(cell=name, **deep)(words, lengths)
         kinds = ["last", "mean", "max", "attention"]
     pooled = SequencePooling(kinds=kinds)(states, lengths, final)
     return keras.Model([tokens, lengths], [states, pooled])
@@ -41,44 +39,44 @@ def loss_of(outputs):
     return sum(ops.sum(output * ops.cos(ops.cumsum(ops.ones_like(output), axis=-1))) for output in outputs)
 
 
-def gradients(network: keras.Model, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """Of the loss, with respect to each trainable weight."""
+def outputs_and_gradients(network: keras.Model, inputs: list) -> tuple[list, list]:
+    """Outputs, and gradients of the loss with respect to each trainable weight."""
+    weights = [weight.value for weight in network.trainable_weights]
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
-                loss = loss_of(network(inputs))
-            found = tape.gradient(loss, [weight.value for weight in network.trainable_weights])
-            return [tf.convert_to_tensor(gradient).numpy() for gradient in found]
+                outputs = network(inputs)
+                loss = loss_of(outputs)
+            return outputs, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]
         case "jax":
             import jax
 
             def loss(trainable):
-                outputs, _ = network.stateless_call(trainable, network.non_trainable_variables, inputs)
-                return loss_of(outputs)
+                outputs, _ = network.stateless_call(trainable, [w.value for w in network.non_trainable_variables], inputs)
+                return loss_of(outputs), outputs
 
-            return [np.asarray(g) for g in jax.grad(loss)([weight.value for weight in network.trainable_weights])]
+            gradients, outputs = jax.jit(jax.grad(loss, has_aux=True))(weights)
+            return outputs, gradients
         case "torch":
-            network.zero_grad()
-            loss_of(network(inputs)).backward()
-            return [weight.value.grad.cpu().numpy() for weight in network.trainable_weights]
-        case unknown:
-            raise ValueError(unknown)
+            outputs = network(inputs)
+            loss_of(outputs).backward()
+            return outputs, [weight.grad for weight in weights]
+    raise ValueError(f"{keras.backend.backend()} is not known here.")
 
 
 def main(given_path: str, numbers_path: str) -> None:
     given, numbers = np.load(given_path), {}
-    inputs = [given["tokens"], given["lengths"]]
     for name in NETWORKS:
         network = build(name)
         network.set_weights([given[f"{name}/{i}"] for i in range(len(network.weights))])
-        for i, output in enumerate(network([ops.convert_to_tensor(array) for array in inputs])):
-            numbers[f"{name}/output{i}"] = ops.convert_to_numpy(output)
-        found = gradients(network, [ops.convert_to_tensor(array) for array in inputs])
-        for weight, gradient in zip(network.trainable_weights, found, strict=True):
-            numbers[f"{name}/{weight.path}"] = gradient
-    np.savez(numbers_path, backend=os.environ["KERAS_BACKEND"], **numbers)
+        inputs = [ops.convert_to_tensor(given[key]) for key in ("tokens", "lengths")]
+        outputs, gradients = outputs_and_gradients(network, inputs)
+        paths = [f"gradient {weight.path}" for weight in network.trainable_weights]
+        for key, value in zip(["states", "pooled", *paths], [*outputs, *gradients], strict=True):
+            numbers[f"{name}/{key}"] = ops.convert_to_numpy(value)
+    np.savez(numbers_path, backend=keras.backend.backend(), **numbers)
 
 
 if __name__ == "__main__":

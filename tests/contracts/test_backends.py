@@ -36,6 +36,7 @@ def numbers(tmp_path_factory):
 def _start(backend, folder):
     command = [sys.executable, HERE / "backend_numbers.py", folder / "given.npz", folder / f"{backend}.npz"]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -49,4 +50,5 @@ def test_outputs_and_gradients_equal_those_of_tensorflow(numbers, backend, name)
     assert len(expected) > 3
     for key, array in expected.items():
         assert np.abs(array).max() > 0, key
-        np.testing.assert_allclose(numbers[backend][key], array, atol=1e-5, rtol=1e-5, err_msg=key)
+        largest = max(1, np.abs(array).max())
+        np.testing.assert_allclose(numbers[backend][key], array, atol=1e-5 * largest, rtol=0, err_msg=key)

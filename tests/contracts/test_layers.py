@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from examples import make_encoder, randomize, sequences
-from toolkit.layers import SegmentedEncoder, SequencePooling, WordDropout, WordEmbedding
+from toolkit.layers import SegmentedEncoder, SequencePooling, SubwordEmbedding, WordDropout, WordEmbedding
 
 FEATURES = 4
 DEEP = dict(layers=2, bidirectional=True, residual=True, normalization="layer", dropout=0.2, variational=True)
@@ -18,6 +18,7 @@ LAYERS = {
     "pooling": lambda **policy: SequencePooling(kinds=["mean", "max", "attention"], **policy),
     "segments": lambda **policy: SegmentedEncoder(encoder=make_encoder(cell="gru", **policy), size=4, **policy),
     "embedding": lambda **policy: WordEmbedding(rows=9, tuned=5, units=3, **policy),
+    "subwords": lambda **policy: SubwordEmbedding(rows=7, per_word=3, buckets=6, units=3, **policy),
     "word_dropout": lambda **policy: WordDropout(rate=0.5, unknown_id=1, **policy),
 }
 LENGTHS = [8, 2, 0, 5]
@@ -25,14 +26,23 @@ every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
 def _arguments(name, time=8):
-    if name in ("embedding", "word_dropout"):
-        return [np.random.default_rng(0).integers(0, 9, size=(len(LENGTHS), time)).astype(np.int32)]
+    random = np.random.default_rng(0)
+    tokens = random.integers(0, 9, size=(len(LENGTHS), time)).astype(np.int32)
+    match name:
+        case "embedding" | "word_dropout":
+            return [tokens]
+        case "subwords":
+            return [tokens, random.integers(0, 7, size=(2, 3)).astype(np.int32)]
     return list(sequences(LENGTHS, time=time))
 
 
 def _symbols(name):
-    if name in ("embedding", "word_dropout"):
-        return [keras.Input((None,), dtype="int32", name="tokens")]
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    match name:
+        case "embedding" | "word_dropout":
+            return [tokens]
+        case "subwords":
+            return [tokens, keras.Input((3,), dtype="int32", name="unknown_ngrams")]
     return [keras.Input((None, FEATURES), name="inputs"), keras.Input((), dtype="int32", name="lengths")]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logsumexp, softmax
 
@@ -57,6 +57,7 @@ def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tupl
     return tuple(sorted(given, key=lambda label: -logits[label]))
 
 
+@settings(max_examples=100)
 @given(policies(), SEEDS)
 def test_deciding_many_rows_equals_deciding_one_by_one(policy, seed):
     random = np.random.default_rng(seed)
@@ -71,6 +72,16 @@ def test_temperature_never_changes_the_best_label(temperature, seed):
     logits[0] = [5, np.nextafter(5, 6), 5, 5]
     policy = Policy(LABELS, many=False, temperature=temperature)
     assert policy.decide(logits) == [(label,) for label in logits.argmax(axis=1)]
+
+
+def test_what_is_just_enough_is_enough():
+    logits = np.log([[0.5, 0.25, 0.125, 0.125]])
+    single = Policy(LABELS, many=False)
+    assert replace(single, cutoff=0.25).decide(logits) == [(0, 1)]
+    assert replace(single, margin=0.25).decide(logits) == [(0, 1)]
+    assert replace(single, none=NoneRule("max_probability", 0.5)).decide(logits) == [(0,)]
+    assert replace(single, none=NoneRule("max_probability", 0.501)).decide(logits) == [()]
+    assert Policy(LABELS, many=True, thresholds=(0.5,) * 4).decide(np.array([[0.0, -0.1, 0.1, -9]])) == [(2, 0)]
 
 
 def test_no_rows_and_extreme_logits_can_be_decided():
@@ -197,8 +208,8 @@ def test_the_cutoff_has_the_best_f1_of_all_cutoffs(seed):
 @given(SEEDS)
 def test_a_common_label_gets_its_own_best_threshold(seed):
     random = np.random.default_rng(seed)
-    targets = random.random((2000, 2)) < [0.5, 0.1]
-    probabilities = expit(2 * targets + random.normal(size=(2000, 2)) - [0, 3])
+    targets = random.random((600, 2)) < [0.5, 0.2]
+    probabilities = expit(2 * targets + random.normal(size=(600, 2)) - [0, 3])
     thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
     for label in range(2):
         column, flags = probabilities[:, label], targets[:, label]

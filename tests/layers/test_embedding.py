@@ -1,9 +1,11 @@
+"""Words come in as the vectors they should be."""
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from toolkit.layers import WordDropout, WordEmbedding
+from toolkit.layers import SubwordEmbedding, WordDropout, WordEmbedding
 
 TABLE = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 TOKENS = np.array([[0, 5, 3], [2, 2, 4]], np.int32)
@@ -25,6 +27,12 @@ def test_each_word_gets_its_row_of_the_table(tuned):
     embedding = _embedding(tuned)
     np.testing.assert_array_equal(ops.convert_to_numpy(embedding(TOKENS)), TABLE[TOKENS])
     np.testing.assert_array_equal(embedding.table(), TABLE)
+
+
+@pytest.mark.parametrize("tuned", [4, 6])
+def test_words_that_the_table_lacks_are_zero(tuned):
+    found = ops.convert_to_numpy(_embedding(tuned)(np.array([[6, 2, 99]], np.int32)))
+    np.testing.assert_array_equal(found, [[[0, 0, 0], TABLE[2], [0, 0, 0]]])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -67,6 +75,45 @@ def test_a_table_with_other_rows_is_refused(tuned):
     embedding = _embedding(tuned, rows=5)
     with pytest.raises(ValueError, match="shape"):
         embedding.set_table(TABLE)
+
+
+BUCKETS, PER_WORD = 5, 3
+NGRAMS = np.array([[0, 0, 0], [1, 0, 0], [2, 5, 0], [3, 4, 1]])  # of the vocabulary's four words
+UNKNOWN_NGRAMS = np.array([[5, 5, 5], [0, 0, 0]], np.int32)
+
+
+def _subwords():
+    subwords = SubwordEmbedding(rows=4, per_word=PER_WORD, buckets=BUCKETS, units=3)
+    subwords.build()
+    subwords.ngrams.assign(NGRAMS)
+    return subwords
+
+
+def _composed(subwords, ngrams):
+    """sum_i table[ngrams[i]] / sqrt(number of n-grams), a word at a time."""
+    table = ops.convert_to_numpy(subwords.table)
+    words = [[table[i] for i in word if i] for word in ngrams]
+    return np.array([np.sum(word, axis=0) / np.sqrt(len(word)) if word else np.zeros(3) for word in words])
+
+
+def test_a_word_is_the_sum_of_its_ngrams_also_where_the_vocabulary_lacks_it():
+    subwords = _subwords()
+    tokens = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
+    expected = _composed(subwords, [*NGRAMS, *UNKNOWN_NGRAMS])[tokens]
+    np.testing.assert_allclose(subwords(tokens, UNKNOWN_NGRAMS), expected, atol=1e-6)
+    np.testing.assert_allclose(subwords.vectors(), expected.reshape(6, 3)[:4], atol=1e-6)
+
+
+def test_training_changes_the_vectors_of_ngrams_that_were_read_and_no_word_s_ngrams():
+    subwords = _subwords()
+    before = ops.convert_to_numpy(subwords.table)
+    inputs = [keras.Input((None,), dtype="int32"), keras.Input((PER_WORD,), dtype="int32")]
+    network = keras.Model(inputs, subwords(*inputs))
+    network.compile(optimizer="sgd", loss="mse")
+    network.train_on_batch([np.array([[0, 2, 1]]), np.zeros((1, PER_WORD))], np.full((1, 3, 3), 9.0))
+    changed = (ops.convert_to_numpy(subwords.table) != before).any(axis=1)
+    assert changed.tolist() == [False, True, True, False, False, True]
+    np.testing.assert_array_equal(subwords.ngrams, NGRAMS)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.7])

@@ -1,3 +1,5 @@
+"""The recurrent encoder equals the papers' equations, whatever stands in the padding."""
+
 from functools import partial
 
 import keras

@@ -1,3 +1,5 @@
+"""Pooling reads real steps only."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""A segmented encoder reads pieces that know nothing of one another."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,6 +47,14 @@ def test_padding_is_zero_also_where_whole_pieces_are_empty(run):
 def test_one_piece_equals_the_encoder_itself(run):
     inputs, lengths = sequences([1, 4, 3], time=SIZE)
     np.testing.assert_allclose(run[0](inputs, lengths), run[1](inputs, lengths), atol=1e-6)
+
+
+def test_an_encoder_that_is_in_use_already_can_be_segmented():
+    encoder = make_encoder(normalization="layer")
+    inputs, lengths = (ops.convert_to_tensor(array) for array in sequences([1, 4, 3], time=SIZE))
+    outputs, _ = encoder(inputs, lengths)
+    pieces = SegmentedEncoder(encoder=encoder, size=SIZE)(inputs, lengths)
+    np.testing.assert_allclose(pieces, outputs, atol=1e-6)
 
 
 def test_steps_that_do_not_make_whole_pieces_are_refused():

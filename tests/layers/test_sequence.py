@@ -1,3 +1,5 @@
+"""Operations on padded rows stay inside each row's length."""
+
 import numpy as np
 from hypothesis import given, strategies as st
 from keras import ops

@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 import numpy as np
@@ -17,6 +17,7 @@ RESERVED = ("<padding>", "<unknown>")
 
 # The Penn Treebank's contractions, which GloVe was trained with; then words, numbers and single signs.
 _WORDS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W_]+|[^\w\s]", re.IGNORECASE)
+_WORDS_ONLY = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W_]+|[!?$]", re.IGNORECASE)
 _NEGATION = re.compile(r"(?<=[a-z])n't\b", re.IGNORECASE)
 _QUOTES = str.maketrans("’‘“”", "''\"\"")
 _LONGEST_WORD = 64  # characters; what is longer is no word, and its beginning says so too
@@ -26,14 +27,18 @@ NGRAM_SIZES = (3, 4, 5)
 NGRAMS = 24  # the most n-grams of a word that are used, the shortest first
 
 
-def split_words(text: str, *, lowercase: bool, limit: int) -> list[str]:
-    """The first `limit` words and signs of a text: "Don't stop!" gives do, n't, stop, !"""
+def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int) -> list[str]:
+    """The first `limit` words and signs of a text: "Don't stop, now!" gives do, n't, stop, the comma, now, !
+
+    Without `punctuation`, the only signs are !, ? and $.
+    """
     text = text[: limit * _CHARACTERS_PER_WORD].translate(_QUOTES)
     if "n'" in text or "N'" in text:
         text = _NEGATION.sub(" n't", text)
     if lowercase:
         text = text.lower()
-    return [match.group()[:_LONGEST_WORD] for match in islice(_WORDS.finditer(text), limit)]
+    found = (_WORDS if punctuation else _WORDS_ONLY).finditer(text)
+    return [match.group()[:_LONGEST_WORD] for match in islice(found, limit)]
 
 
 def count_words(texts: Iterable[Sequence[str]]) -> Counter[str]:
@@ -82,35 +87,30 @@ class TextEncoder:
     Args:
         words: the vocabulary; a word's id is its place. It begins with the two reserved words.
         lowercase: whether text is lower-cased.
+        punctuation: whether signs other than !, ? and $ are read.
         max_tokens: words beyond this many are not read.
         multiple: padded lengths are multiples of this.
         buckets: of hashed character n-grams, which stand for words not in the vocabulary; 0: those are all one word.
     """
 
-    def __init__(self, words: Sequence[str], *, lowercase: bool, max_tokens: int, multiple: int, buckets: int):
+    def __init__(
+        self, words: Sequence[str], *, lowercase: bool, punctuation: bool, max_tokens: int, multiple: int, buckets: int
+    ):
         self.ids = {word: i for i, word in enumerate(words)}
-        self.lowercase, self.max_tokens = lowercase, max_tokens
+        self.split = partial(split_words, lowercase=lowercase, punctuation=punctuation, limit=max_tokens)
         self.multiple, self.buckets = multiple, buckets
-
-    def split(self, text: str) -> list[str]:
-        return split_words(text, lowercase=self.lowercase, limit=self.max_tokens)
 
     def encode(self, texts: Iterable[str]) -> EncodedTexts:
         """Word ids; a text without a word is the unknown word, since a sequence is never empty."""
-        get, size, unknown = self.ids.get, len(self.ids), {}  # type: ignore[var-annotated]
-        if self.buckets:
-            sequences = []
-            for text in texts:
-                words = self.split(text)
-                found = [get(word) for word in words]
-                if None in found:
-                    found = [
-                        size + unknown.setdefault(word, len(unknown)) if i is None else i
-                        for word, i in zip(words, found, strict=True)
-                    ]
-                sequences.append(found or [UNKNOWN])
-        else:
-            sequences = [[get(word, UNKNOWN) for word in self.split(text)] or [UNKNOWN] for text in texts]
+        known, size = self.ids, len(self.ids)
+        unknown: dict[str, int] = {}
+
+        def number(word: str) -> int:
+            if word in known:
+                return known[word]
+            return size + unknown.setdefault(word, len(unknown)) if self.buckets else UNKNOWN
+
+        sequences = [[number(word) for word in self.split(text)] or [UNKNOWN] for text in texts]
         return EncodedTexts(sequences, list(unknown))
 
     def inputs(self, texts: EncodedTexts, rows: Sequence[int] | np.ndarray, shortest: int = 1) -> dict[str, np.ndarray]:

@@ -148,7 +148,7 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
     Rows of equal confidence share their mistakes evenly, so the order of the rows does not matter.
 
     Returns: coverage and risk, each (rows,). The area under the curve is the mean of the risk.
-    Reference: Geifman & El-Yaniv 2017, arXiv:1705.08500, equations 1 and 2
+    Reference: Geifman & El-Yaniv 2017, arXiv:1705.08500
     """
     _, level, size = np.unique(-confidence, return_inverse=True, return_counts=True)
     mistakes = np.repeat(np.bincount(level, ~correct, len(size)) / size, size)
@@ -188,7 +188,7 @@ def score_single(targets: np.ndarray, predictions: np.ndarray, probabilities: np
         predictions: ids (rows,); OUT_OF_SCOPE where rejected.
         probabilities: (rows, labels).
 
-    Reference: Larson et al. 2019, arXiv:1909.02027, section 3
+    Reference: Larson et al. 2019, arXiv:1909.02027
     """
     truth, given = (as_flags(ids, probabilities.shape[1]) for ids in (targets, predictions))
     confidence, correct = best_label(targets, probabilities)

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
-from keras import KerasTensor, ops
+from keras import ops
+
+from toolkit.layers.sequence import Tensor
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -30,7 +32,7 @@ class WordEmbedding(keras.layers.Layer):
             shape = (self.rows - self.tuned, self.units)
             self.fixed_table = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="fixed")
 
-    def call(self, tokens: KerasTensor) -> KerasTensor:
+    def call(self, tokens: Tensor) -> Tensor:
         outputs = self._rows(self.tuned_table, tokens, 0, self.tuned)
         if self.rows > self.tuned:
             outputs = outputs + self._rows(self.fixed_table, tokens, self.tuned, self.rows)
@@ -85,11 +87,11 @@ class SubwordEmbedding(keras.layers.Layer):
         small = keras.initializers.RandomNormal(stddev=0.05)
         self.table = self.add_weight(shape=(self.buckets + 1, self.units), initializer=small, name="table")
 
-    def call(self, tokens: KerasTensor, unknown_ngrams: KerasTensor) -> KerasTensor:
+    def call(self, tokens: Tensor, unknown_ngrams: Tensor) -> Tensor:
         ngrams = ops.take(ops.concatenate([self.ngrams, unknown_ngrams], axis=0), tokens, axis=0)
         return self.compose(ngrams)
 
-    def compose(self, ngrams: KerasTensor) -> KerasTensor:
+    def compose(self, ngrams: Tensor) -> Tensor:
         """Shapes: (..., per_word) integers -> (..., units)."""
         real = ops.cast(ops.expand_dims(ngrams > 0, -1), self.compute_dtype)
         vectors = ops.cast(ops.take(self.table, ngrams, axis=0), self.compute_dtype)
@@ -117,7 +119,7 @@ class WordDropout(keras.layers.Layer):
     Padding is replaced like any other step, which changes nothing, since no one reads it.
 
     Shapes: tokens (batch, time) integers -> the same
-    Reference: Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification, section 3.2
+    Reference: Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification, 3.2
     """
 
     def __init__(self, *, rate: float, unknown_id: int, seed: int | None = None, **kwargs):
@@ -125,7 +127,7 @@ class WordDropout(keras.layers.Layer):
         self.rate, self.unknown_id, self.seed = rate, unknown_id, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, tokens: KerasTensor, training: bool = False) -> KerasTensor:
+    def call(self, tokens: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return tokens
         dropped = keras.random.uniform(ops.shape(tokens), dtype="float32", seed=self.seed_generator) < self.rate

@@ -1,9 +1,9 @@
 """The recurrent encoder that all pipelines share."""
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
-from toolkit.layers.sequence import last_step, reverse_sequences, zero_padding
+from toolkit.layers.sequence import Tensor, last_step, reverse_sequences, zero_padding
 
 CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
@@ -46,16 +46,16 @@ class RecurrentEncoder(keras.layers.Layer):
             raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}.")
         if normalization not in ("none", "layer"):
             raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
-        self.settings = dict(
-            cell=cell,
-            units=units,
-            layers=layers,
-            bidirectional=bidirectional,
-            residual=residual,
-            normalization=normalization,
-            dropout=dropout,
-            variational=variational,
-        )
+        self.settings = {
+            "cell": cell,
+            "units": units,
+            "layers": layers,
+            "bidirectional": bidirectional,
+            "residual": residual,
+            "normalization": normalization,
+            "dropout": dropout,
+            "variational": variational,
+        }
         self.residual = residual
         self.width = units * (2 if bidirectional else 1)
         mask_shape = (None, 1, None) if variational else None
@@ -83,7 +83,7 @@ class RecurrentEncoder(keras.layers.Layer):
         for norm in self.norms:
             norm.build((batch, time, self.width))
 
-    def call(self, inputs: KerasTensor, lengths: KerasTensor, training: bool = False):
+    def call(self, inputs: Tensor, lengths: Tensor, training: bool = False):
         outputs = inputs
         for i in range(len(self.forward)):
             if i:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
-from toolkit.layers.sequence import sequence_mask, zero_padding
+from toolkit.layers.sequence import Tensor, sequence_mask, zero_padding
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -42,11 +42,11 @@ class SequencePooling(keras.layers.Layer):
             self.projection.build(inputs_shape)
             self.score.build(inputs_shape)
 
-    def call(self, inputs: KerasTensor, lengths: KerasTensor, final: KerasTensor | None = None) -> KerasTensor:
+    def call(self, inputs: Tensor, lengths: Tensor, final: Tensor | None = None) -> Tensor:
         pool = {"last": lambda *_: final, "mean": self._mean, "max": self._max, "attention": self._attention}
         return ops.concatenate([pool[kind](inputs, lengths) for kind in self.kinds], axis=-1)
 
-    def attention_weights(self, inputs: KerasTensor, lengths: KerasTensor) -> KerasTensor:
+    def attention_weights(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Shapes: inputs (batch, time, features); lengths (batch,) -> (batch, time), zero on padding."""
         scores = ops.squeeze(self.score(self.projection(inputs)), axis=-1)
         mask = sequence_mask(lengths, ops.shape(inputs)[1])

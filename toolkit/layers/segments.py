@@ -1,9 +1,10 @@
 """Long sequences read in independent pieces of one size, as further rows of the batch."""
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
 
 from toolkit.layers.encoder import RecurrentEncoder
+from toolkit.layers.sequence import Tensor
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -23,7 +24,7 @@ class SegmentedEncoder(keras.layers.Layer):
     def build(self, inputs_shape, lengths_shape=None):
         self.encoder.build((None, self.size, inputs_shape[-1]))
 
-    def call(self, inputs: KerasTensor, lengths: KerasTensor, training: bool = False) -> KerasTensor:
+    def call(self, inputs: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
         pieces, piece_lengths = split_segments(inputs, lengths, self.size)
         outputs, _ = self.encoder(pieces, piece_lengths, training=training)
         return ops.reshape(outputs, (ops.shape(inputs)[0], ops.shape(inputs)[1], self.encoder.width))
@@ -40,7 +41,7 @@ class SegmentedEncoder(keras.layers.Layer):
         return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
 
 
-def split_segments(inputs: KerasTensor, lengths: KerasTensor, size: int) -> tuple[KerasTensor, KerasTensor]:
+def split_segments(inputs: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Cut the time axis into pieces of `size` steps.
 
     Shapes: inputs (batch, n * size, features); lengths (batch,) ->

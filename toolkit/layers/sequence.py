@@ -1,8 +1,10 @@
 """Operations on right-padded sequences whose lengths are known."""
 
-from keras import KerasTensor, ops
+from typing import Any
 
-Tensor = KerasTensor
+from keras import ops
+
+Tensor = Any  # a tensor of any backend, or a symbolic one
 
 
 def sequence_mask(lengths: Tensor, time: int | Tensor) -> Tensor:

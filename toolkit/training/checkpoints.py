@@ -1,7 +1,6 @@
 """Everything that the next epoch depends on, on disk after each epoch."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +94,3 @@ class Checkpoints:
             return state if artifact.sha256(path.with_suffix(".safetensors")) == state["sha256"] else None
         except (OSError, ValueError, KeyError):
             return None
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)

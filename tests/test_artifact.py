@@ -1,0 +1,295 @@
+"""A run folder is whole or refused with a sentence, and a failed write leaves what was there."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit import artifact
+from toolkit.artifact import Artifact, locked, read_weights, seal, write_bytes, write_json, write_weights
+from toolkit.errors import ArtifactError, SeqloomError
+
+NAME = "text_classification"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A sealed run folder with two files."""
+    write_bytes(tmp_path / "model.onnx", b"graph")
+    write_json(tmp_path / "labels.json", ["ja", "nein", "ünsicher"])
+    seal(tmp_path, NAME, {"versions": {"numpy": "2"}})
+    return tmp_path
+
+
+def _refused(act):
+    with pytest.raises(ArtifactError) as caught:
+        act()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def _full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# Writing
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("before", [b"old", None])
+def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch, call, before):
+    path = tmp_path / "model.onnx"
+    if before:
+        path.write_bytes(before)
+    monkeypatch.setattr(os, call, _full_disk)
+    with pytest.raises(SeqloomError) as caught:
+        write_bytes(path, b"new")
+    expected = f"{path}: cannot be written: No space left on device. Free some space and run again with --resume."
+    assert str(caught.value) == expected
+    assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_ctrl_c_while_writing_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(path, b"new")
+    assert [found.read_bytes() for found in tmp_path.iterdir()] == [b"old"]
+
+
+def test_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    path, seen = tmp_path / "model.onnx", []
+    path.write_bytes(b"old")
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append(path.read_bytes()), fsync(handle)))
+    write_bytes(path, b"new")
+    assert seen[0] == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "runs").write_bytes(b"a file")
+    with pytest.raises(SeqloomError, match=r"runs/x/model\.onnx: cannot be written: "):
+        write_bytes(tmp_path / "runs" / "x" / "model.onnx", b"new")
+
+
+def test_numbers_that_json_has_not_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "report.json", {"bleu": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    weights = {
+        "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "step": np.array(7, np.int64),
+        "seed": np.array([1, 2], np.uint32),
+        "none": np.zeros((0, 3), np.float16),
+    }
+    write_weights(tmp_path / "w.safetensors", weights)
+    found = read_weights(tmp_path / "w.safetensors")
+    assert found.keys() == weights.keys()
+    for name, array in weights.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: data[:4], lambda data: b"", lambda data: b"{}" * 9])
+def test_damaged_weights_are_told(tmp_path, damage):
+    path = tmp_path / "w.safetensors"
+    write_weights(path, {"a": np.ones(9, np.float32)})
+    path.write_bytes(damage(path.read_bytes()))
+    assert _refused(lambda: read_weights(path)).startswith(f"{path}: these weights cannot be read: ")
+
+
+def test_missing_weights_are_told(tmp_path):
+    assert "these weights cannot be read: " in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
+
+
+# Sealing and reading
+
+
+def test_what_was_sealed_is_read(run):
+    opened = Artifact(run, NAME)
+    assert opened.read_bytes("model.onnx") == b"graph"
+    assert opened.read_json("labels.json") == ["ja", "nein", "ünsicher"]
+    assert opened.manifest["versions"] == {"numpy": "2"}
+    assert opened.manifest["schema_version"] == artifact.SCHEMA_VERSION
+
+
+def test_a_folder_is_an_artifact_only_once_its_manifest_is_there(run, monkeypatch):
+    (run / "manifest.json").unlink()
+    monkeypatch.setattr(os, "replace", _full_disk)
+    with pytest.raises(SeqloomError):
+        seal(run, NAME, {})
+    assert "there is no manifest.json" in _refused(lambda: Artifact(run, NAME))
+
+
+def test_the_lock_checkpoints_and_what_a_killed_write_left_are_no_part_of_it(run):
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "epoch1.json").write_text("{}")
+    (run / ".lock").touch()
+    (run / ".model.onnx.x7f3").write_bytes(b"gra")
+    seal(run, NAME, {})
+    assert Artifact(run, NAME).manifest["files"].keys() == {"model.onnx", "labels.json"}
+
+
+def test_a_damaged_file_says_what_was_found_and_expected(run):
+    (run / "model.onnx").write_bytes(b"grap!")
+    (run / "labels.json").write_bytes(b"")
+    opened = Artifact(run, NAME)
+    mend = "Copy the run folder again, or train again."
+    assert _refused(lambda: opened.read_bytes("model.onnx")) == (
+        f"{run}/model.onnx: damaged: 5 bytes that do not match the manifest (5 bytes). {mend}"
+    )
+    assert _refused(lambda: opened.read_json("labels.json")) == (
+        f"{run}/labels.json: damaged: 0 bytes that do not match the manifest (33 bytes). {mend}"
+    )
+
+
+def test_a_missing_file_says_what_to_do(run):
+    (run / "model.onnx").unlink()
+    assert _refused(lambda: Artifact(run, NAME).read_bytes("model.onnx")) == (
+        f"{run}/model.onnx: cannot be read: No such file or directory. Copy the whole run folder again."
+    )
+
+
+def test_a_file_that_the_manifest_lacks_is_not_read(run):
+    (run / "extra.json").write_text("{}")
+    assert _refused(lambda: Artifact(run, NAME).read_json("extra.json")) == f"{run}: extra.json is not part of this run."
+
+
+def test_another_pipeline_s_run_is_refused(run):
+    message = _refused(lambda: Artifact(run, "translation"))
+    assert message == f"{run}: this run was made by the text_classification pipeline, expected translation."
+
+
+def test_another_version_is_refused(run):
+    _change_manifest(run, schema_version=2)
+    assert _refused(lambda: Artifact(run, NAME)) == (
+        f"{run}/manifest.json: schema version 2, expected 1. Use the version of seqloom that made it, or train again."
+    )
+
+
+def test_a_folder_that_is_not_there_says_how_to_make_one(tmp_path):
+    assert _refused(lambda: Artifact(tmp_path / "x", NAME)) == (
+        f"{tmp_path}/x: there is no such run folder. Train one with `seqloom run CONFIG --out DIR`."
+    )
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path):
+    assert _refused(lambda: Artifact(tmp_path, NAME)) == (
+        f"{tmp_path}: there is no manifest.json in this folder. Give the folder that `seqloom run` wrote."
+    )
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    message = _refused(lambda: Artifact(tmp_path, NAME))
+    assert message.endswith("Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`.")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"schema_version": 1, "pipeline": "text_classification", "files": []}',
+        b'{"schema_version": 1, "pipeline": "text_classification", "files": {"model.onnx": 1}}',
+        b'{"schema_version": 1, "pipeline": "text_classification", "files": {"model.onnx": {}}}',
+        b"[" * 100_000,
+    ],
+    ids=["empty", "cut", "binary", "list", "null", "no_keys", "files_list", "entry_number", "entry_empty", "deep"],
+)
+def test_what_is_no_manifest_is_refused(run, content):
+    (run / "manifest.json").write_bytes(content)
+    message = _refused(lambda: Artifact(run, NAME).read_bytes("model.onnx"))
+    assert message == f"{run}/manifest.json: damaged: this is not a manifest."
+
+
+def _change_manifest(run, **changes):
+    path = run / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+# The lock
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from toolkit.artifact import locked
+from toolkit.errors import SeqloomError
+try:
+    with locked(Path(sys.argv[1])):
+        print("held", flush=True)
+        sys.stdin.readline()
+except SeqloomError as error:
+    print(error, flush=True)
+"""
+
+
+def _holder(folder):
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_process_is_refused_until_the_first_lets_go_or_dies(tmp_path):
+    folder = tmp_path / "run"
+    with locked(folder):
+        answer, _ = _holder(folder).communicate(timeout=60)
+    assert answer == f"{folder}: another run is writing to this folder.\n"
+    with _holder(folder) as killed:
+        assert killed.stdout.readline() == "held\n"
+        with pytest.raises(SeqloomError, match="another run is writing"), locked(folder):
+            pytest.fail("two held the folder")
+        killed.kill()
+        killed.wait(timeout=60)
+    with locked(folder):
+        assert folder.is_dir()
+
+
+def test_a_failure_inside_lets_go(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    with locked(tmp_path):
+        pass
+
+
+def test_one_who_came_while_another_left_still_keeps_a_third_out(tmp_path, monkeypatch):
+    second, unlink = locked(tmp_path), Path.unlink
+
+    def unlink_late(path, *args, **kwargs):
+        monkeypatch.setattr(Path, "unlink", unlink)
+        second.__enter__()
+        unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "unlink", unlink_late)
+    with locked(tmp_path):
+        pass
+    if Path.unlink is not unlink:  # the lock's file is not removed
+        monkeypatch.setattr(Path, "unlink", unlink)
+        second.__enter__()
+    with pytest.raises(SeqloomError), locked(tmp_path):
+        pytest.fail("two held the folder")
+    second.__exit__(None, None, None)
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(SeqloomError), locked(tmp_path / "run"):
+        pytest.fail("a file was taken for a folder")
