@@ -1,4 +1,5 @@
-"""Write the sample vectors of the worked examples: the 10,000 most frequent words of GloVe 6B 100d as float16.
+"""Write the sample vectors of the worked examples: the 10,000 most frequent words of GloVe 6B 100d as float16, and
+those of its 100,000 most frequent that occur in the sample's training messages.
 
     python benchmarks/make_glove_sample.py glove.6B.100d.txt
 
@@ -11,25 +12,31 @@ from pathlib import Path
 
 import numpy as np
 
+from toolkit.data.rows import Source, read_rows
+from toolkit.data.text import split_words
 from toolkit.data.vectors import load_vectors
 
-WORDS = 10_000
-SAMPLE = Path(__file__).parents[1] / "configs" / "samples" / "glove.6B.100d.10k.npz"
+WORDS, KNOWN = 10_000, 100_000
+SAMPLES = Path(__file__).parents[1] / "configs" / "samples"
 
 
 def main(source: str) -> None:
-    vectors = load_vectors(source, max_words=WORDS)
+    vectors = load_vectors(source, max_words=KNOWN)
+    texts = (row.values["text"] for row in read_rows(Source(str(SAMPLES / "support_train.csv"))))
+    wanted = {word for text in texts for word in split_words(text, lowercase=True, punctuation=True, limit=1000)}
+    kept = [i for i, word in enumerate(vectors.words) if i < WORDS or word in wanted]
     arrays = {
-        "words": np.frombuffer("\n".join(vectors.words).encode(), np.uint8),
-        "vectors": vectors.matrix.astype(np.float16),
+        "words": np.frombuffer("\n".join(vectors.words[i] for i in kept).encode(), np.uint8),
+        "vectors": vectors.matrix[kept].astype(np.float16),
     }
     packed = []
     for save in (np.savez, np.savez_compressed):
         buffer = io.BytesIO()
         save(buffer, **arrays)
         packed.append(buffer.getvalue())
-    SAMPLE.write_bytes(min(packed, key=len))
-    print(f"{SAMPLE}: {len(vectors.words)} words, {SAMPLE.stat().st_size:,} bytes")
+    path = SAMPLES / "glove.6B.100d.10k.npz"
+    path.write_bytes(min(packed, key=len))
+    print(f"{path}: {len(kept)} words, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The `seqloom` command. Imports nothing heavy until a command needs it."""
 
+import io
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ import typer
 from pipelines.catalogue import PIPELINES, stage
 from toolkit.errors import ConfigError, SeqloomError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 vectors_app = typer.Typer(no_args_is_help=True, help="Look into word vectors.")
 app.add_typer(vectors_app, name="vectors")
 
@@ -24,7 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option(help="Show a traceback when something fails.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
     """Sequence models from short YAML files: text classification, translation and forecasting."""
     if debug:
         os.environ["SEQLOOM_DEBUG"] = "1"
@@ -139,6 +142,9 @@ def neighbours(
 def main() -> None:
     """Run the command; a mistake that the user can mend is told in a sentence."""
     warnings.showwarning = _tell_warning  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # labels and file names may hold what its encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except typer.Exit as stop:
@@ -152,26 +158,25 @@ def main() -> None:
 
 def _tell(error: BaseException) -> int:
     """Print what happened; returns the exit code."""
-    import click
-
     message, code = f"{type(error).__name__}: {error}", 1
     match error:
         case BrokenPipeError():  # such as `seqloom classify ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case KeyboardInterrupt() | click.Abort():
+        case KeyboardInterrupt() | typer.Abort():
             message, code = "stopped.", 130
         case SeqloomError():
             message, code = str(error), error.exit_code
-        case click.ClickException():
-            message, code = error.format_message(), 2
+        case _ if explain := getattr(error, "format_message", None):  # of click, or of the copy that Typer may bring
+            message, code = explain(), 2
         case OSError(strerror=str(reason)):
             message = f"{error.filename or 'system'}: {reason}."
         case MemoryError():
             message = "there is not enough memory. Lower training.batch_size, tokens.max_tokens or encoder.units."
         case _:
             message += "\nThis should not happen. `seqloom --debug ...` shows where."
-    print(f"seqloom: {message}" if "\n" not in message else message, file=sys.stderr)
+    if message:  # of a bare `seqloom`, which has printed its help, there is none
+        print(f"seqloom: {message}" if "\n" not in message else message, file=sys.stderr)
     return code
 
 

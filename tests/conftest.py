@@ -2,10 +2,11 @@
 
 import os
 
+# Before anything loads Keras.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from hypothesis import HealthCheck, settings  # noqa: E402  the environment comes before anything loads Keras
+from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "seqloom",

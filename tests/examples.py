@@ -32,7 +32,12 @@ def make_encoder(**changes: Any) -> RecurrentEncoder:
 def randomize(layer: keras.layers.Layer, *, seed: int = 0, scale: float = 0.5) -> None:
     """Give a built layer weights without zeros, so that no bias and no gate hides behind its initial value."""
     random = np.random.default_rng(seed)
-    layer.set_weights([random.normal(size=weight.shape, scale=scale) for weight in layer.get_weights()])
+    layer.set_weights(
+        [
+            random.integers(0, 3, weight.shape) if weight.dtype.kind == "i" else random.normal(0, scale, weight.shape)
+            for weight in layer.get_weights()
+        ]
+    )
 
 
 def sequences(lengths: list[int], *, time: int, features: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +53,8 @@ BATCH = 16
 
 
 def tiny_network(*, dropout: float = 0.3) -> keras.Model:
-    """Two dense layers with dropout between; the same weights each time."""
+    """Two dense layers with dropout between; the same weights and names each time, as in a process of its own."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(5)
     inputs = keras.Input((4,), name="inputs")
     hidden = keras.layers.Dense(8, activation="tanh", name="hidden")(inputs)
@@ -84,5 +90,5 @@ def frozen_then_tuned(network: keras.Model) -> Task:
 
 
 def tiny_config(**changes: Any) -> TrainingConfig:
-    settings = dict(epochs=5, batch_size=BATCH, learning_rate=0.05, schedule="cosine", warmup=0.2, patience=50, average=0.5)
+    settings = dict(epochs=5, batch_size=BATCH, learning_rate=0.05, schedule="cosine", warmup=0.2, patience=50)
     return TrainingConfig(**{**settings, **changes})

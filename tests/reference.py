@@ -139,9 +139,8 @@ def layers_of(encoder: Any) -> list[Layer]:
     def weights(layer: Any) -> Weights:
         return tuple(np.asarray(w, np.float64) for w in layer.get_weights())
 
-    layers = [Layer(weights(forward)) for forward in encoder.forward]
-    for layer, backward in zip(layers, encoder.backward):
-        layer.backward = weights(backward)
-    for layer, norm in zip(layers, encoder.norms):
-        layer.norm = weights(norm)
-    return layers
+    def each(parts: list) -> list:
+        return [weights(part) for part in parts] or [None] * len(encoder.forward)
+
+    parts = zip(each(encoder.forward), each(encoder.backward), each(encoder.norms), strict=True)
+    return [Layer(*weights_of_one) for weights_of_one in parts]

@@ -1,11 +1,11 @@
 """A run folder is whole or refused with a sentence, and a failed write leaves what was there."""
 
 import errno
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,11 +104,13 @@ def test_weights_come_back_as_they_were(tmp_path):
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: data[:4], lambda data: b"", lambda data: b"{}" * 9])
-def test_damaged_weights_are_told(tmp_path, damage):
+@pytest.mark.parametrize(
+    "part", [slice(-3), slice(4), slice(0), slice(1, None)], ids=["short", "head", "empty", "tail"]
+)
+def test_damaged_weights_are_told(tmp_path, part):
     path = tmp_path / "w.safetensors"
     write_weights(path, {"a": np.ones(9, np.float32)})
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[part])
     assert _refused(lambda: read_weights(path)).startswith(f"{path}: these weights cannot be read: ")
 
 
@@ -157,6 +159,14 @@ def test_a_damaged_file_says_what_was_found_and_expected(run):
     )
 
 
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "binary", "deep"])
+def test_a_sealed_file_that_is_no_json_is_told(run, content):
+    (run / "labels.json").write_bytes(content)
+    seal(run, NAME, {})
+    message = _refused(lambda: Artifact(run, NAME).read_json("labels.json"))
+    assert message.startswith(f"{run}/labels.json: this is not JSON: ")
+
+
 def test_a_missing_file_says_what_to_do(run):
     (run / "model.onnx").unlink()
     assert _refused(lambda: Artifact(run, NAME).read_bytes("model.onnx")) == (
@@ -166,7 +176,8 @@ def test_a_missing_file_says_what_to_do(run):
 
 def test_a_file_that_the_manifest_lacks_is_not_read(run):
     (run / "extra.json").write_text("{}")
-    assert _refused(lambda: Artifact(run, NAME).read_json("extra.json")) == f"{run}: extra.json is not part of this run."
+    message = _refused(lambda: Artifact(run, NAME).read_json("extra.json"))
+    assert message == f"{run}: extra.json is not part of this run."
 
 
 def test_another_pipeline_s_run_is_refused(run):
@@ -270,23 +281,32 @@ def test_a_failure_inside_lets_go(tmp_path):
         pass
 
 
-def test_one_who_came_while_another_left_still_keeps_a_third_out(tmp_path, monkeypatch):
-    second, unlink = locked(tmp_path), Path.unlink
+def test_one_who_comes_while_another_leaves_keeps_a_third_out(tmp_path, monkeypatch):
+    folder, flock = tmp_path / "run", fcntl.flock
+    first, second = locked(folder), locked(folder)
 
-    def unlink_late(path, *args, **kwargs):
-        monkeypatch.setattr(Path, "unlink", unlink)
-        second.__enter__()
-        unlink(path, *args, **kwargs)
+    def lock_after_the_first_has_left(*arguments):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        first.__exit__(None, None, None)
+        return flock(*arguments)
 
-    monkeypatch.setattr(Path, "unlink", unlink_late)
-    with locked(tmp_path):
-        pass
-    if Path.unlink is not unlink:  # the lock's file is not removed
-        monkeypatch.setattr(Path, "unlink", unlink)
+    first.__enter__()
+    monkeypatch.setattr(fcntl, "flock", lock_after_the_first_has_left)
+    try:
         second.__enter__()
-    with pytest.raises(SeqloomError), locked(tmp_path):
+    except SeqloomError:
+        return  # to be refused in that moment is as safe
+    with pytest.raises(SeqloomError, match="another run is writing"), locked(folder):
         pytest.fail("two held the folder")
     second.__exit__(None, None, None)
+
+
+def test_a_run_that_fails_before_it_wrote_anything_leaves_no_folder(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path / "run"):
+        raise KeyError
+    with locked(tmp_path / "kept"):
+        (tmp_path / "kept" / "config.yaml").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "config.yaml"]
 
 
 def test_a_folder_that_cannot_be_locked_is_told(tmp_path):

@@ -68,7 +68,8 @@ class Network:
         graph.name(final, "final")
         graph.name(graph.add("Transpose", pieces, perm=[1, 0, 2]), "pieces")
         graph.name(export.pooling(graph, self.pooling, states, "lengths", final), "pooled")
-        graph.name(export.dense(graph, self.score, export.pooling(graph, self.pooling, pieces, "lengths", final)), "scores")
+        pooled_pieces = export.pooling(graph, self.pooling, pieces, "lengths", final)
+        graph.name(export.dense(graph, self.score, pooled_pieces), "scores")
         width, pooled = self.encoder.width, self.score.kernel.shape[0]
         shapes = {"states": ["batch", "time", width], "final": ["batch", width], "pieces": ["batch", "time", width]}
         shapes |= {"pooled": ["batch", pooled], "scores": ["batch", 3]}
@@ -177,8 +178,19 @@ def test_a_corrupted_graph_is_one_line_of_error(damage):
     assert "\n" not in message
 
 
+def test_inputs_that_a_graph_cannot_take_are_one_line_of_error():
+    runtime = Runtime(Network(kinds=["max"]).to_onnx().SerializeToString(), name="runs/x/model.onnx")
+    tokens, lengths = _texts([3], SIZE)
+    for inputs in ({"tokens": tokens}, {"tokens": tokens + ROWS, "lengths": lengths}):
+        with pytest.raises(ArtifactError) as caught:
+            runtime.run(inputs)
+        assert str(caught.value).startswith("runs/x/model.onnx: this graph cannot be run: ")
+        assert "\n" not in str(caught.value)
+
+
 def test_what_predicts_starts_without_keras_and_tensorflow():
-    modules = "toolkit.runtime, toolkit.artifact, toolkit.config, toolkit.stanzas, toolkit.data.batches, toolkit.data.text"
-    script = f"import sys, {modules}; print(*{{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules))"
+    modules = ("runtime", "artifact", "config", "stanzas", "data.batches", "data.text")
+    imports = ", ".join(f"toolkit.{module}" for module in modules)
+    script = f"import sys, {imports}; print(*{{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -119,7 +119,10 @@ class Artifact:
         return data
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        try:
+            return json.loads(self.read_bytes(name))
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"this is not JSON: {error}.", where=str(self.folder / name)) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -138,8 +141,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
     try:
         manifest = json.loads(path.read_bytes())
-        version, _, _ = manifest["schema_version"], manifest["pipeline"], manifest["files"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        version, _ = manifest["schema_version"], manifest["pipeline"]
+        _ = [(entry["bytes"], entry["sha256"]) for entry in manifest["files"].values()]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError("damaged: this is not a manifest.", where=str(path)) from error
     if version != SCHEMA_VERSION:
         raise ArtifactError(
@@ -161,5 +165,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SeqloomError("another run is writing to this folder.", where=str(folder)) from error
-        yield
-    (folder / ".lock").unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (folder / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a run that failed before it wrote anything leaves nothing
+                folder.rmdir()

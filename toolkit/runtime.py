@@ -21,13 +21,18 @@ class Runtime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised too
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises several unrelated classes
             raise ArtifactError(f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=name) from error
-        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.name = name
+        self.inputs = [value.name for value in self.session.get_inputs()]
+        self.outputs = {value.name: value.shape for value in self.session.get_outputs()}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name."""
-        return dict(zip(self.outputs, self.session.run(None, dict(inputs)), strict=True))
+        try:
+            return dict(zip(self.outputs, self.session.run(None, dict(inputs)), strict=True))
+        except Exception as error:
+            raise ArtifactError(f"this graph cannot be run: {str(error).splitlines()[0]}", where=self.name) from error

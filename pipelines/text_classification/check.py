@@ -1,5 +1,6 @@
 """What a config would do, told before training."""
 
+import warnings
 from collections import Counter
 from functools import partial
 
@@ -11,7 +12,7 @@ from pipelines.text_classification.data import Examples, read_examples, shared_t
 from pipelines.text_classification.train import prepare
 from toolkit.data.batches import epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, split_words
-from toolkit.errors import ConfigError, SeqloomError
+from toolkit.errors import SeqloomError
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
 FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer (measured, LSTM)
@@ -21,7 +22,7 @@ def check(config: Config) -> dict[str, str]:
     """Facts by name, in reading order.
 
     Raises:
-        ConfigError: with a line for each file or vectors source that cannot be used.
+        SeqloomError: with a line for each file that cannot be used, or for vectors that cannot.
     """
     _check_files(config)
     prepared = prepare(config)
@@ -52,14 +53,16 @@ def _check_files(config: Config) -> None:
     """Read every file, so that all that are broken are told at once."""
     problems = []
     sources: list[Paths | float] = [config.data.train, config.data.validation, config.data.test]
-    for source in sources:
-        if not isinstance(source, float):
-            try:
-                read_examples(config.data, source)
-            except SeqloomError as error:
-                problems.append(str(error))
+    with warnings.catch_warnings(action="ignore"):  # what is only odd is told when they are read again
+        for source in sources:
+            if not isinstance(source, float):
+                try:
+                    read_examples(config.data, source)
+                except SeqloomError as error:
+                    problems.append(error)
     if problems:
-        raise ConfigError("\n".join(dict.fromkeys(problems)))
+        worst = max(problems, key=lambda error: error.exit_code)
+        raise type(worst)("\n".join(dict.fromkeys(map(str, problems))))
 
 
 def _label_counts(examples: Examples, labels: tuple[str, ...]) -> str:

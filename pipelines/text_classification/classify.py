@@ -14,11 +14,14 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from pipelines.text_classification.predict import Classifier, Prediction
-from toolkit.data.rows import Source, read_document, read_rows, read_text_lines
+from toolkit.data.files import open_binary, read_document, read_text_lines, split_part
+from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-STANDARD_INPUT = "-"
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+COMPRESSED = (".gz", ".xz", ".bz2")
+STANDARD_STREAM = "-"
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
 
 
 class Item(NamedTuple):
@@ -40,7 +43,7 @@ class Inputs:
             for file in self._files(path):
                 try:
                     yield from self._texts(file)
-                except (SeqloomError, OSError) as error:
+                except (DataError, OSError) as error:
                     self.failures += 1
                     print(f"seqloom: {error}", file=sys.stderr)
 
@@ -54,22 +57,31 @@ class Inputs:
             yield from (os.path.join(folder, name) for name in sorted(files) if not name.startswith("."))
 
     def _texts(self, path: str) -> Iterator[Item]:
-        if path == STANDARD_INPUT and not self.lines:
+        if path == STANDARD_STREAM and not self.lines:
             lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
             yield Item(path, "\n".join(lines))
         elif self.lines:
             with contextlib.ExitStack() as stack:
-                stream = sys.stdin.buffer if path == STANDARD_INPUT else stack.enter_context(open(path, "rb"))
+                stdin = path == STANDARD_STREAM
+                stream = sys.stdin.buffer if stdin else stack.enter_context(open_binary(Path(path)))
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)
-        elif path.lower().endswith(TABLES):
+        elif _is_table(path):
             for row in read_rows(Source(path, encoding=self.encoding)):
                 if self.column not in row.values:
                     mend = f"Name one of {', '.join(row.values)} with --column."
                     raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
-                yield Item(row.where, str(row.values[self.column] or ""))
+                text = row.values[self.column]
+                yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
         else:
             yield Item(path, read_document(path, self.encoding))
+
+
+def _is_table(path: str) -> bool:
+    name = split_part(path)[0].name.lower()
+    for ending in COMPRESSED:
+        name = name.removesuffix(ending)
+    return name.endswith(TABLES)
 
 
 def classify(
@@ -90,8 +102,11 @@ def classify(
     """
     classifier = Classifier(model)
     inputs = Inputs(paths, lines=lines, column=column or classifier.text_column, encoding=encoding)
+    if out and any(os.path.exists(path) and os.path.exists(out) and os.path.samefile(path, out) for path in paths):
+        raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
+    output = output or _format_for(out)
     with _opened(out) as stream:
-        write = _writer(output or _format_for(out, stream), stream, classifier.policy.labels, top)
+        write = _writer(output, stream, classifier.policy.labels, top)
         waiting: deque[Item] = deque()
         for prediction in classifier.classify(_remember(inputs, waiting)):
             write(waiting.popleft(), prediction)
@@ -111,24 +126,33 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
+    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    except OSError as error:
-        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        if out.exists() and not out.is_file():  # such as /dev/null, or a folder, which is refused here
+            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                yield stream
+            return
+        target = out.resolve()
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             yield stream
         os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
-def _format_for(out: Path | None, stream: TextIO) -> str:
+def _format_for(out: Path | None) -> str:
     if out is None:
-        return "table" if stream.isatty() else "jsonl"
-    return "csv" if out.suffix.lower() == ".csv" else "jsonl"
+        return "table" if sys.stdout.isatty() else "jsonl"
+    if out.suffix.lower() in FORMATS or (out.exists() and not out.is_file()):
+        return FORMATS.get(out.suffix.lower(), "jsonl")
+    endings = "its name should end in .jsonl, .csv or .txt"
+    raise ConfigError(f"{endings}, which choose the format.", where=str(out), mend="Or give --format.")
 
 
 def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> Callable[[Item, Prediction], None]:
@@ -151,7 +175,8 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
 
     def table(item: Item, prediction: Prediction) -> None:
         probabilities = "  ".join(f"{label} {probability:.2f}" for label, probability in best(prediction))
-        stream.write(f"{item.source:<32}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}\n")
+        line = f"{item.source:<32}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}"
+        stream.write("".join(sign if sign.isprintable() else " " for sign in line) + "\n")
 
     match output:
         case "jsonl":

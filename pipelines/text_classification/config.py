@@ -1,13 +1,13 @@
 """What a user can say about a text classifier."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
 from toolkit.stanzas import EncoderConfig, TrainingConfig
 
-Paths = str | list[str]
+Paths = str | Annotated[list[str], Field(min_length=1)]
 
 
 class DataConfig(Stanza):
@@ -35,6 +35,20 @@ class DataConfig(Stanza):
     """File with a label a line, when the label column holds their numbers, counted from 0."""
     out_of_scope: str | None = None
     """The label that means none of the others."""
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _is_a_share(cls, value: Paths | float) -> Paths | float:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
+        return value
+
+    @model_validator(mode="after")
+    def _shares_leave_rows(self) -> "DataConfig":
+        shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
+        if sum(shares) >= 1:
+            raise ValueError("validation and test are shares that leave no rows to train on. Lower them.")
+        return self
 
 
 class TokensConfig(Stanza):
@@ -73,15 +87,15 @@ class VectorsConfig(Stanza):
 class ModelConfig(Stanza):
     """What surrounds the encoder."""
 
-    pooling: list[Literal["last", "mean", "max", "attention"]] = Field(["max"], min_length=1)
+    pooling: list[Literal["last", "mean", "max", "attention"]] = Field(["max", "attention"], min_length=1)
     """Summaries of the encoder's outputs that the classifier reads, one or more."""
     word_skip: bool = True
     """Let pooling read each word's vector beside its state (RCNN, Lai et al. 2015)."""
-    segment: int | None = Field(None, ge=8)
+    segment: int | None = Field(None, ge=8, le=100_000)
     """Read long texts in independent pieces of this many words; empty: in one piece."""
     members: int = Field(1, ge=1, le=32)
     """Networks trained from different seeds whose logits are averaged; more are better, slower and larger."""
-    word_dropout: float = Field(0.0, ge=0, lt=1)
+    word_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of words replaced by the unknown word while training."""
     input_dropout: float = Field(0.3, ge=0, lt=1)
     """Share of vector features dropped from a whole text while training."""
@@ -92,6 +106,10 @@ class ModelConfig(Stanza):
 class ClassificationTraining(TrainingConfig):
     """How weights are fitted."""
 
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    """The largest step size of Adam."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises from zero to its peak."""
     monitor: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
     """The validation score that chooses the best epoch; accuracy with many labels is exact match."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -151,7 +169,4 @@ class Config(Stanza):
             raise ValueError(
                 "model.pooling: last needs texts in one piece. Leave model.segment empty, or pool otherwise."
             )
-        shares = [share for share in (self.data.validation, self.data.test) if isinstance(share, float)]
-        if any(not 0 < share < 1 for share in shares) or sum(shares) >= 1:
-            raise ValueError("data.validation and data.test are shares between 0 and 1 that leave rows to train on.")
         return self

@@ -3,8 +3,8 @@
 import random
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,11 +54,15 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
             train, parts[name] = _set_aside(train, share, seed)
             if not parts[name].texts:
                 raise DataError(
-                    f"{len(train)} rows are too few to set {name} rows aside.", where=train.name, mend="Add rows."
+                    f"data.{name}: {source:g} of the rows, when texts that are alike stay together and a row of each"
+                    f" label must be left to train on ({len(train)} rows, {len(label_set(train))} labels), is none.",
+                    where=train.name,
+                    mend="Add rows, or see that data.label names the right column.",
                 )
         else:
             parts[name] = read_examples(config, source)
-    splits = Splits(train, parts["validation"], parts["test"])
+    many = any(examples.many for examples in (train, *parts.values()))
+    splits = Splits(*(replace(examples, many=many) for examples in (train, parts["validation"], parts["test"])))
     _check_labels(splits)
     return splits
 
@@ -74,7 +78,7 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
     texts, labels, empty, many = [], [], 0, config.label_separator is not None
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
-            text = str(_cell(row, config.text, "data.text") or "")
+            text = _text(_cell(row, config.text, "data.text"), row)
             value = _cell(row, config.label, "data.label")
             many = many or isinstance(value, list)
             if text.strip():
@@ -85,14 +89,8 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
     if not texts:
         raise DataError("no row has a text.", where=", ".join(paths), mend="See that data.text names the right column.")
     if empty:
-        warnings.warn(f"{', '.join(paths)}: {empty} rows without text were left out.", stacklevel=2)
+        warnings.warn(f"{', '.join(paths)}: rows without text were left out: {empty}.", stacklevel=2)
     return Examples(texts, labels, many, ", ".join(paths))
-
-
-def read_texts(path: str, column: str, config: Source) -> Iterator[tuple[str, str]]:
-    """Where each row stands and its text, for a table to classify."""
-    for row in read_rows(config):
-        yield row.where, str(_cell(row, column, "--column") or "")
 
 
 def label_set(examples: Examples) -> Labels:
@@ -114,6 +112,17 @@ def targets(examples: Examples, labels: Labels) -> np.ndarray:
     return matrix
 
 
+def check_known(examples: Examples, known: Labels) -> None:
+    """Raise a DataError when a label is not among the known ones."""
+    unknown = sorted(set(label_set(examples)) - set(known))
+    if unknown:
+        raise DataError(
+            f"labels that no training row has: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}.",
+            where=examples.name,
+            mend="Add training rows for them, or name the one that means none of the others as data.out_of_scope.",
+        )
+
+
 def shared_texts(first: Examples, second: Examples) -> int:
     """How many texts of the second stand in the first too."""
     known = {_key(text) for text in first.texts}
@@ -122,7 +131,8 @@ def shared_texts(first: Examples, second: Examples) -> int:
 
 def _cell(row: Row, column: str, option: str) -> object:
     if column in row.values:
-        return row.values[column]
+        value = row.values[column]
+        return None if value != value else value  # NaN, with which tables say that there is nothing
     hint = closest(column, list(row.values))
     mend = f"Did you mean {hint}?" if hint else f"Columns here: {', '.join(row.values)}."
     raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
@@ -131,18 +141,25 @@ def _cell(row: Row, column: str, option: str) -> object:
 def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels:
     """The labels of a row, without the one for out of scope."""
     if isinstance(value, list):
-        parts = [str(part).strip() for part in value]
+        parts = [_text(part, row) for part in value]
     elif config.label_separator:
-        parts = [part.strip() for part in str(value or "").split(config.label_separator)]
+        parts = _text(value, row).split(config.label_separator)
     else:
-        parts = [str("" if value is None else value).strip()]
-    parts = [part for part in dict.fromkeys(parts) if part]
+        parts = [_text(value, row)]
+    parts = [part for part in dict.fromkeys(map(str.strip, parts)) if part]
     if not parts and not isinstance(value, list):
         mend = "Give it one, or name the rows that have none with data.out_of_scope."
         raise DataError("this row has no label.", where=row.where, mend=mend)
     if names:
         parts = [_named(part, row, names) for part in parts]
     return tuple(part for part in parts if part != config.out_of_scope)
+
+
+def _text(value: object, row: Row) -> str:
+    if isinstance(value, dict | list):
+        raise DataError(f"found {str(value)[:60]!r}, expected a text or a number.", where=row.where)
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
 
 
 def _named(part: str, row: Row, names: list[str]) -> str:
@@ -154,13 +171,17 @@ def _named(part: str, row: Row, names: list[str]) -> str:
 
 
 def _read_label_names(config: DataConfig) -> list[str]:
-    from toolkit.data.rows import read_document
+    from toolkit.data.files import read_document
 
     return read_document(str(config.label_names), config.encoding).split()
 
 
 def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
-    """Split off a share of the rows, the same share of each label; equal texts stay together."""
+    """Split off a share of the rows, the same share of each label; equal texts stay together.
+
+    Of every label some rows stay; the labels are gone through one after the other, so that where none has enough rows
+    for a whole one to be set aside, some of them give one.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for i, text in enumerate(examples.texts):
         groups[_key(text)].append(i)
@@ -169,10 +190,16 @@ def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, E
     for rows in groups.values():
         labels = examples.labels[rows[0]]
         strata[min(labels, key=lambda label: (counts[label], label)) if labels else ""].append(rows)
-    rng, aside = random.Random(seed), []
+    rng, aside, seen, taken = random.Random(seed), [], 0, 0
     for _, stratum in sorted(strata.items()):
         rng.shuffle(stratum)
-        aside += [i for rows in stratum[: int(len(stratum) * share + 0.5)] for i in rows]
+        seen += len(stratum)
+        for rows in stratum:
+            going = Counter(label for i in rows for label in examples.labels[i])
+            if taken < int(seen * share + 0.5) and all(counts[label] > count for label, count in going.items()):
+                taken += 1
+                counts -= going
+                aside += rows
     chosen = set(aside)
     return examples.take([i for i in range(len(examples)) if i not in chosen]), examples.take(sorted(chosen))
 
@@ -181,18 +208,12 @@ def _check_labels(splits: Splits) -> None:
     known = label_set(splits.train)
     if len(known) < 2:
         raise DataError(
-            f"{len(known)} label in the training rows ({', '.join(known) or 'none'}), expected two or more.",
+            f"labels in the training rows: {', '.join(known) or 'none'}; expected two or more.",
             where=splits.train.name,
             mend="See that data.label names the right column.",
         )
     for examples in (splits.validation, splits.test):
-        unknown = sorted(set(label_set(examples)) - set(known))
-        if unknown:
-            raise DataError(
-                f"labels that no training row has: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}.",
-                where=examples.name,
-                mend="Add training rows for them, or name the one that means none of the others as data.out_of_scope.",
-            )
+        check_known(examples, known)
     counts = Counter(label for labels in splits.train.labels for label in labels)
     single = sorted(label for label, count in counts.items() if count == 1)
     if single:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pipelines.text_classification.config import Config, DataConfig, DecisionConfig
-from pipelines.text_classification.data import Examples, Labels, Splits, read_examples, targets
+from pipelines.text_classification.data import Examples, Labels, Splits, check_known, read_examples, targets
 from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
 from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.config import parse, validate
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import baselines, classification, decisions
 from toolkit.evaluation.decisions import Decision, NoneRule, Policy
 
@@ -90,7 +90,10 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     text = Artifact(folder, NAME).read_bytes("config.yaml").decode()
     config: DataConfig = validate(parse(text, str(folder / "config.yaml")), Config).data
     examples = read_examples(config, str(data))
-    return _answers(classifier, examples).scores()
+    if examples.many and not classifier.policy.many:
+        raise DataError("lists of labels, but this run gives one label a row.", where=str(data))
+    check_known(examples, classifier.policy.labels)
+    return _answers(classifier, replace(examples, many=classifier.policy.many)).scores()
 
 
 def fit_baselines(config: DecisionConfig, splits: Splits, labels: Labels) -> dict[str, Answers]:

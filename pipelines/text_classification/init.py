@@ -1,5 +1,6 @@
 """A first config, fitted to some data."""
 
+import json
 import re
 from collections import Counter
 from itertools import islice
@@ -14,6 +15,7 @@ from toolkit.errors import DataError
 
 ROWS = 5000  # read at most this many to get to know the data
 SAMPLE_VECTORS = "configs/samples/glove.6B.100d.10k.npz"
+NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
 LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "target", "tag", "tags", "y")
 TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
 OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
@@ -53,12 +55,17 @@ def init(data: Path) -> str:
     Raises:
         DataError: there are no two columns that look like texts and labels.
     """
-    rows = [row.values for row in islice(read_rows(Source(str(data))), ROWS)]
+    rows, header = _rows(data, header=True), True
     text, label = _columns(rows, str(data))
-    values = [row[label] for row in rows]
+    if any(row[label] == label for row in rows) and len({str(row[label]) for row in rows}) < len(rows) / 2:
+        rows, header = _rows(data, header=False), False  # what should be the column's name is one of the labels
+        text, label = _columns(rows, str(data))
+    values = [row[label] for row in rows if row[label] is not None]
     separator = _separator(values)
     labels = [part for value in values for part in _parts(value, separator)]
     counts = Counter(labels)
+    if not counts:
+        raise DataError(f"no row has anything in the column {label!r}, expected labels.", where=str(data))
     none = next((name for name in counts if name.lower() in OUT_OF_SCOPE_NAMES), None)
     many = separator is not None or any(isinstance(value, list) for value in values)
     lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10_000)) for row in rows]
@@ -66,7 +73,7 @@ def init(data: Path) -> str:
     return TEMPLATE.format(
         name="my.yaml",
         train=_quoted(str(data)),
-        columns=_column_lines(text, label, separator, none),
+        columns=_column_lines(text, label, separator, none, header),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
@@ -75,6 +82,13 @@ def init(data: Path) -> str:
         weights="  class_weights: balanced        # some labels are rare\n" if skewed and not many else "",
         decision=_decision(many, none),
     )
+
+
+def _rows(data: Path, *, header: bool) -> list[dict[str, Any]]:
+    """The first rows, all with the same columns."""
+    rows = [row.values for row in islice(read_rows(Source(str(data), header=header)), ROWS)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
@@ -107,8 +121,10 @@ def _parts(value: Any, separator: str | None) -> list[str]:
     return [part.strip() for part in str(value).split(separator)] if separator else [str(value)]
 
 
-def _column_lines(text: str, label: str, separator: str | None, none: str | None) -> str:
+def _column_lines(text: str, label: str, separator: str | None, none: str | None, header: bool) -> str:
     lines = [f"  text: {_quoted(text)}", f"  label: {_quoted(label)}"]
+    if not header:
+        lines.insert(0, "  header: false                  # the first row is data")
     if separator:
         lines.append(f'  label_separator: "{separator}"')
     if none:
@@ -117,8 +133,9 @@ def _column_lines(text: str, label: str, separator: str | None, none: str | None
 
 
 def _vectors() -> str:
-    if Path(SAMPLE_VECTORS).exists():
-        return f"{SAMPLE_VECTORS}   # or a larger GloVe, word2vec or fastText file"
+    for root in (Path(), Path(__file__).parents[2]):
+        if (root / SAMPLE_VECTORS).exists():
+            return f"{_quoted(str(root / SAMPLE_VECTORS))}   # or a larger GloVe, word2vec or fastText file"
     return "glove-wiki-gigaword-100   # downloaded once; or a file; or word2vec: trained on your texts"
 
 
@@ -136,4 +153,5 @@ def _decision(many: bool, none: str | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w./+-]*[A-Za-z_/.][\w./+-]*", text) else '"' + text.replace('"', '\\"') + '"'
+    plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", text) and text.lower() not in NOT_PLAIN
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolkit.artifact import Artifact
-from toolkit.data.text import TextEncoder
+from toolkit.data.text import RESERVED, TextEncoder
+from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.runtime import Runtime
 
@@ -81,12 +83,15 @@ class Classifier:
 
     def __init__(self, folder: str | Path):
         artifact = Artifact(folder, NAME)
-        self.text_column: str = artifact.manifest["text_column"]
-        self.scorer = Scorer(artifact.read_bytes("model.onnx"), artifact.read_json("vocabulary.json"))
+        self.text_column = str(artifact.manifest.get("text_column", "text"))
+        vocabulary = artifact.read_json("vocabulary.json")
+        _check_vocabulary(vocabulary, str(artifact.folder / "vocabulary.json"))
+        self.scorer = Scorer(artifact.read_bytes("model.onnx"), vocabulary)
         decision, centroids = artifact.read_json("decision.json"), None
         if "centroids.npy" in artifact.manifest["files"]:
             centroids = np.load(io.BytesIO(artifact.read_bytes("centroids.npy")), allow_pickle=False)
         self.policy = Policy.from_json(decision, centroids)
+        self._check_graph(str(artifact.folder))
 
     def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label."""
@@ -100,6 +105,38 @@ class Classifier:
                 yield Prediction(chosen if text.strip() else (), row)
             window, finish = following
 
+    def _check_graph(self, where: str) -> None:
+        """Refuse parts of different runs, before they answer nonsense."""
+        runtime, inputs = self.scorer.runtime, {"tokens", "lengths"}
+        inputs |= {"unknown_ngrams"} if self.scorer.encoder.buckets else set()
+        labels = (runtime.outputs.get("logits") or [None])[-1]
+        if set(runtime.inputs) != inputs or "features" not in runtime.outputs or labels != len(self.policy.labels):
+            raise ArtifactError(
+                f"model.onnx takes {', '.join(runtime.inputs)} and scores {labels} labels, expected"
+                f" {', '.join(sorted(inputs))} and {len(self.policy.labels)} labels.",
+                where=where,
+                mend="Its files are of different runs. Copy the whole run folder again, or train again.",
+            )
+
     def _begin(self, texts: Iterator[str]) -> tuple[list[str], Callable[[], tuple[np.ndarray, np.ndarray]]]:
         window = list(islice(texts, WINDOW))
         return window, self.scorer.start(window)
+
+
+def _check_vocabulary(vocabulary: Any, where: str) -> None:
+    """Refuse what `prepare` cannot have written and what would take the machine's memory."""
+    largest = {"max_tokens": 100_000, "multiple": 100_000, "buckets": 10_000_000}
+    least = {"max_tokens": 1, "multiple": 1, "buckets": 0}
+    try:
+        words = vocabulary["words"]
+        fits = (
+            vocabulary.keys() == signature(TextEncoder).parameters.keys()
+            and all(type(vocabulary[name]) is int for name in largest)
+            and all(least[name] <= vocabulary[name] <= most for name, most in largest.items())
+            and tuple(words[:2]) == RESERVED
+            and len(words) == len({word for word in words if isinstance(word, str)})
+        )
+    except (TypeError, KeyError, AttributeError):
+        fits = False
+    if not fits:
+        raise ArtifactError("this is not a vocabulary.", where=where, mend="Copy the run folder again, or train again.")

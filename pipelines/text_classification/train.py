@@ -28,7 +28,7 @@ from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vecto
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints, Progress
-from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.fit import Batch, StoppedError, Task, fit
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
@@ -94,15 +94,13 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     Raises:
         SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
     """
-    if (folder / artifact.MANIFEST).exists():
-        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
     checkpoints = folder / "checkpoints"
-    if not resume and folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
-        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
+    _refuse_foreign(folder, resume and checkpoints.is_dir(), resume)
     with artifact.locked(folder):
         prepared = prepare(config)
+        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
         artifact.write_text(folder / "config.yaml", configs.dump(config))
-        members = [_fit(config, prepared, checkpoints, member) for member in range(config.model.members)]
+        members = _fit_all(config, prepared, checkpoints)
         networks = [network for network, _ in members]
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
         _write(config, prepared, networks, history, folder)
@@ -115,6 +113,21 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     return report
 
 
+def _refuse_foreign(folder: Path, resumable: bool, resume: bool) -> None:
+    """Raise unless the folder is new, empty, or that of a run to go on with."""
+    if folder.exists() and not folder.is_dir():
+        raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another --out.")
+    if resumable or not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} - {".lock"}
+    if artifact.MANIFEST in names:
+        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
+    if resume and names - {"config.yaml"}:  # it stands there alone when a run is stopped in its first epoch
+        raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
+    if names and not resume:
+        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
+
+
 def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
     units, least = config.vectors.units, config.tokens.min_count
     match config.vectors.source:
@@ -124,6 +137,21 @@ def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
             return train_vectors(texts, method=method, units=units, epochs=10, min_count=least, seed=config.seed)
         case source:
             return load_vectors(source)
+
+
+def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.TextClassifier, Progress]]:
+    """All members; after Ctrl-C those that there are."""
+    members: list[tuple[models.TextClassifier, Progress]] = []
+    for member in range(config.model.members):
+        try:
+            members.append(_fit(config, prepared, folder, member))
+        except StoppedError:
+            if not members:
+                raise
+            break
+        if not members[-1][1].finished:
+            break
+    return members
 
 
 def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple[models.TextClassifier, Progress]:

@@ -53,8 +53,10 @@ def outputs_and_gradients(network: keras.Model, inputs: list) -> tuple[list, lis
         case "jax":
             import jax
 
+            others = [weight.value for weight in network.non_trainable_variables]
+
             def loss(trainable):
-                outputs, _ = network.stateless_call(trainable, [w.value for w in network.non_trainable_variables], inputs)
+                outputs, _ = network.stateless_call(trainable, others, inputs)
                 return loss_of(outputs), outputs
 
             gradients, outputs = jax.jit(jax.grad(loss, has_aux=True))(weights)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from contracts import backend_numbers
 
 HERE = Path(__file__).parent
@@ -36,7 +35,6 @@ def numbers(tmp_path_factory):
 def _start(backend, folder):
     command = [sys.executable, HERE / "backend_numbers.py", folder / "given.npz", folder / f"{backend}.npz"]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

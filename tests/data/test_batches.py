@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from toolkit.data.batches import LENGTH_STEP, epoch_order, pad, padding_waste, round_up
 
@@ -34,7 +35,7 @@ def test_every_row_stands_in_exactly_one_full_batch_but_for_the_rest(lengths, ba
 @pytest.mark.parametrize("bucketing", [True, False])
 def test_the_order_depends_only_on_seed_and_epoch(bucketing):
     first = _order(bucketing=bucketing)
-    np.random.seed(5)  # noqa: NPY002  what others draw must not matter
+    np.random.seed(5)  # what others draw must not matter
     assert _same(first, _order(bucketing=bucketing))
     assert not _same(first, _order(bucketing=bucketing, epoch=1))
     assert not _same(first, _order(bucketing=bucketing, seed=2))

@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from toolkit.data.text import (
     NGRAMS,
@@ -112,6 +113,15 @@ def test_texts_are_the_places_of_their_words():
     assert found.lengths.tolist() == [4, 2, 1]
 
 
+def test_a_word_that_the_vocabulary_lacks_as_written_is_looked_up_in_lower_case():
+    encoder = TextEncoder(
+        [*RESERVED, "us", "US"], lowercase=False, punctuation=True, max_tokens=8, multiple=4, buckets=9
+    )
+    encoded = encoder.encode(["US Us us THEM"])
+    assert encoded.sequences == [[3, 2, 2, 4]]
+    assert encoded.unknown_words == ["THEM"]
+
+
 def test_words_beyond_the_limit_are_not_read():
     assert _encoder(max_tokens=2).encode(["stop stop stop"]).sequences == [[4, 4]]
 
@@ -170,7 +180,7 @@ def test_ngrams_are_those_between_the_borders_of_a_word():
 
 def test_ngrams_fit_their_table_and_a_long_word_has_its_first():
     ids = ngram_ids(["x" + "abc" * 21], 7)
-    assert ((0 < ids) & (ids <= 7)).any()
+    assert ((ids > 0) & (ids <= 7)).any()
     assert ids.max() <= 7
 
 
@@ -178,7 +188,3 @@ def test_half_an_emoji_as_json_may_hold_it_can_be_encoded():
     encoder = _encoder(buckets=50)
     encoded = encoder.encode(["\ud83d stop"])
     assert 4 in encoder.inputs(encoded, [0])["tokens"]
-
-
-def test_words_can_be_written_also_where_the_text_held_half_an_emoji():
-    assert "stop" in [word.encode().decode() for word in _split("\ud83d stop")]

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
 
 import reference
@@ -48,9 +49,7 @@ def test_one_layer_equals_the_paper_s_equations(cell, bidirectional):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_stacked_layers_with_residual_and_normalization_equal_the_paper_s_equations(cell):
-    _assert_equals_reference(
-        _built(cell=cell, layers=3, bidirectional=True, residual=True, normalization="layer")
-    )
+    _assert_equals_reference(_built(cell=cell, layers=3, bidirectional=True, residual=True, normalization="layer"))
 
 
 @pytest.mark.parametrize(("residual", "normalization"), [(False, "none"), (True, "none"), (False, "layer")])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
 
 from examples import make_encoder, randomize, sequences
@@ -21,7 +22,8 @@ def run():
     segmented.build((None, None, FEATURES))
     randomize(segmented)
     shapes = [tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None,), tf.int32)]
-    return tf.function(lambda *inputs: segmented(*inputs), shapes), tf.function(lambda *inputs: encoder(*inputs)[0], shapes)
+    runs = (lambda *inputs: segmented(*inputs), lambda *inputs: encoder(*inputs)[0])
+    return [tf.function(run, shapes) for run in runs]
 
 
 @given(lengths=st.lists(st.integers(0, 3 * SIZE), min_size=1, max_size=3), seed=st.integers(0, 100))

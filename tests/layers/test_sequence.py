@@ -1,7 +1,8 @@
 """Operations on padded rows stay inside each row's length."""
 
 import numpy as np
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
 
 from toolkit.layers.sequence import last_step, reverse_sequences, sequence_mask, take_steps, zero_padding

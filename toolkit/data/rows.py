@@ -1,28 +1,21 @@
 """Rows of text tables: streamed in constant memory, each with its place, in the encoding that it was written in."""
 
-import bz2
-import codecs
 import csv
-import difflib
-import gzip
-import io
 import itertools
 import json
-import lzma
 import os
 import re
 import stat
 import tarfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, NamedTuple, TextIO, cast
+from typing import Any, Literal, NamedTuple, TextIO
 
+from toolkit.data.files import OPENERS, decode, explained, open_binary, open_text, require, split_part
 from toolkit.errors import ConfigError, DataError
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
@@ -30,16 +23,9 @@ Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "li
 _TABLES = ("csv", "tsv", "jsonl", "json", "parquet")
 _FORMATS = {".ndjson": "jsonl", ".txt": "lines", **{f".{kind}": kind for kind in _TABLES}}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-_DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
-_CHUNK = 1 << 20
-_SAMPLE = 1 << 16
 # Large enough for any document, small enough that a quote which is never closed does not swallow a large file.
 _LONGEST_CELL = 1 << 26
-_FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
-_ESCAPED = re.compile(r"[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
@@ -99,82 +85,12 @@ def read_rows(source: Source) -> Iterator[Row]:
         raise DataError(f"nothing to read here; expected {wanted}.", where=source.path, mend="Is this the right path?")
 
 
-def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterator[str]:
-    """Yield every line of a stream that cannot be read twice, empty ones too, without its line break.
-
-    Bytes that are not in the encoding (UTF-8 unless given) make their line be read as cp1252, with one warning;
-    control characters become spaces. Holds one line at a time.
-    """
-    codec = _codec(encoding) or "utf-8-sig"
-    errors = "replace" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape"  # where bytes have no units
-    text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
-    warned = False
-    try:
-        for number, line in enumerate(text, 1):
-            line = line.removesuffix("\n").removesuffix("\r")
-            if _ESCAPED.search(line):
-                line = line.encode(codec.removesuffix("-sig"), "surrogateescape").decode("cp1252", "replace")
-                if not warned:
-                    told = f"{name}:{number}: not {encoding or 'UTF-8'}; such lines are read as cp1252."
-                    warnings.warn(f"{told} Give the encoding if that is wrong.", stacklevel=2)
-                    warned = True
-            yield _CONTROL.sub(" ", line)
-    finally:
-        if not stream.closed:
-            text.detach()  # else the wrapper would close it, and it is the caller's
-
-
-def read_document(path: str | Path, encoding: str | None = None) -> str:
-    """The text of one file; DataError when it is missing or binary."""
-    with explained(str(path)), open_binary(Path(path)) as stream:
-        text, guess = _decode(stream.read(), encoding, str(path))
-    if guess:
-        warnings.warn(guess, stacklevel=2)
-    return text
-
-
-def split_part(source: str) -> tuple[Path, str]:
-    """`data.json#train` as the file and the part inside it; a file that has # in its own name stays whole."""
-    path, _, part = source.rpartition("#")
-    return (Path(path), part.strip("/")) if path and not os.path.exists(source) else (Path(source), "")
-
-
-def require(path: Path) -> None:
-    """Raise a DataError that names what is spelled like `path` when nothing is there."""
-    if path.exists():
-        return
-    if not path.parent.is_dir():
-        raise DataError(f"there is no folder {path.parent}.", where=str(path), mend="Check the path.")
-    near = difflib.get_close_matches(path.name, os.listdir(path.parent))
-    mend = f"Did you mean {' or '.join(near)}?" if near else f"Check the name; the folder is {path.parent.resolve()}."
-    raise DataError("there is no such file.", where=str(path), mend=mend)
-
-
-def open_binary(path: Path) -> BinaryIO:
-    """Open a file to read, decompressing on the fly by its name; DataError when it is missing or a folder."""
-    require(path)
-    if path.is_dir():
-        raise DataError("found a folder, expected a file.", where=str(path), mend="Name a file inside it.")
-    return cast(BinaryIO, _OPENERS.get(path.suffix.lower(), open)(path, "rb"))
-
-
-@contextmanager
-def explained(where: str) -> Iterator[None]:
-    """Say in one sentence what the standard library raises about damaged and unreadable files."""
-    try:
-        yield
-    except (*_DAMAGED, OSError, RuntimeError) as error:  # RuntimeError: an encrypted member of a .zip
-        reason = getattr(error, "strerror", None) or error
-        mend = "Check that it is whole, of the format that its name says, and yours to read."
-        raise DataError(f"cannot be read ({reason}).", where=where, mend=mend) from error
-
-
 def _format(source: Source, path: Path, part: str) -> str:
     require(path)
     kind: str = source.format
     name = path.name.lower()
     if kind == "auto":
-        bare = Path(name).with_suffix("") if Path(name).suffix in _OPENERS else Path(name)
+        bare = Path(name).with_suffix("") if Path(name).suffix in OPENERS else Path(name)
         folder = path.is_dir() or name.endswith(_ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(bare.suffix, "")
         if not kind:
@@ -187,103 +103,12 @@ def _format(source: Source, path: Path, part: str) -> str:
     return kind
 
 
-# Text and its encoding
-
-
-def _codec(encoding: str | None) -> str | None:
-    if encoding is None:
-        return None
-    try:
-        " ".encode(encoding)  # also refuses codecs that are no text encodings, such as base64
-        name = codecs.lookup(encoding).name
-    except (LookupError, ValueError):
-        mend = "Use a name such as utf-8, cp1252 or utf-16-le."
-        raise ConfigError(f"there is no text encoding {encoding!r}.", mend=mend) from None
-    return "utf-8-sig" if name == "utf-8" else name
-
-
-def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[str, str]:
-    """The codec that reads all of a stream, and a warning when it is a guess. Rewinds the stream."""
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    codec = _codec(encoding) or ("utf-16" if stream.read(2) in marks else "utf-8-sig")
-    bad = _first_bad_byte(stream, codec, where)
-    guess = ""
-    if bad:
-        line, offset, byte = bad
-        found = f"byte 0x{byte:02x} at offset {offset} is not {encoding or codec.removesuffix('-sig').upper()}"
-        if encoding or codec == "utf-16":
-            mend = "Set the encoding that it was written in."
-            raise DataError(f"{found}.", where=f"{where}:{line}", mend=mend)
-        codec = _guess_codec(stream, offset, where)
-        guess = f"{where}:{line}: {found}; read as {codec}. Set the encoding if that is wrong."
-    stream.seek(0)
-    return codec, guess
-
-
-def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int, int] | None:
-    """Line, offset and value of the first byte that the codec cannot read, in constant memory."""
-    decoder = codecs.getincrementaldecoder(codec)()
-    stream.seek(0)
-    offset, line = 0, 1
-    for chunk in itertools.chain(iter(partial(stream.read, _CHUNK), b""), [b""]):
-        try:
-            text = decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            held = error.object  # the chunk, after what the decoder kept of the one before
-            line += held[: error.start].count(b"\n")
-            return line, offset + len(chunk) - len(held) + error.start, held[error.start]
-        if "\0" in text:
-            line += text[: text.index("\0")].count("\n")
-            mend = "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
-            raise DataError("found a NUL, so this looks binary; expected text.", where=f"{where}:{line}", mend=mend)
-        offset += len(chunk)
-        line += text.count("\n")
-    return None
-
-
-def _guess_codec(stream: BinaryIO, offset: int, where: str) -> str:
-    """A codec for text that is not UTF-8 from `offset` on.
-
-    Statistics tell scripts apart but not the western code pages: charset-normalizer takes TREC, Latin-1 with a few
-    bytes beyond ASCII, for cp1250. So it is asked only where much of the text is beyond ASCII.
-    """
-    stream.seek(offset)
-    sample = stream.read(_SAMPLE)
-    beyond = sum(byte > 127 for byte in sample)
-    candidates = ["cp1252", "latin-1"]
-    if beyond > 32 and beyond > len(sample) / 3:
-        import charset_normalizer
-
-        whole_lines = sample[: sample.rfind(b"\n") + 1] or sample  # a cut character would rule its encoding out
-        best = charset_normalizer.from_bytes(whole_lines, cp_isolation=_FOREIGN).best()
-        candidates = [best.encoding, *candidates] if best else candidates
-    return next(codec for codec in candidates if not _first_bad_byte(stream, codec, where))
-
-
-def _decode(data: bytes, encoding: str | None, where: str) -> tuple[str, str]:
-    codec, guess = _choose_codec(io.BytesIO(data), encoding, where)
-    return data.decode(codec), guess
-
-
-@contextmanager
-def _open_text(path: Path, encoding: str | None, newline: str) -> Iterator[TextIO]:
-    with open_binary(path) as stream:
-        if stream.seekable():
-            codec, guess = _choose_codec(stream, encoding, str(path))
-            if guess:
-                warnings.warn(guess, stacklevel=2)
-        else:  # a pipe is read once, so what it holds is only known when it comes
-            codec = _codec(encoding) or "utf-8-sig"
-        with io.TextIOWrapper(stream, codec, newline=newline) as text:
-            yield text
-
-
 # One reader a format
 
 
 def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row]:
     where = str(path)
-    with _open_text(path, source.encoding, newline="" if kind == "csv" else "\n") as text:
+    with open_text(path, source.encoding, newline="" if kind == "csv" else "\n") as text:
         numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, 1) if line.strip())
         match kind:
             case "csv":
@@ -362,7 +187,8 @@ def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:
         raise DataError(f"there is no key {part!r}; the keys are {keys}.", where=where)
     value = value[part] if part else value
     if not isinstance(value, list):
-        mend = f"Name the key of the list, such as {where}#{next(iter(value), 'train')}." if value else None
+        named = isinstance(value, dict) and value
+        mend = f"Name the key of the list, such as {where}#{next(iter(value))}." if named else "Write a list of rows."
         raise DataError(f"found {_kind(value)}, expected a list of rows.", where=where, mend=mend)
     place = f"{where}#{part}" if part else where
     for number, item in enumerate(value, 1):
@@ -424,7 +250,7 @@ def _folder_rows(path: Path, part: str, encoding: str | None) -> Iterator[Row]:
         if len(inner) > 1:
             mend = f"Name the folder that holds the folders of the labels, such as {base}{place.parent.parent}."
             raise DataError("lies too deep; expected label/document.", where=f"{base}{place}", mend=mend)
-        text, guess = _decode(read(), encoding, f"{base}{place}")
+        text, guess = decode(read(), encoding, f"{base}{place}")
         if guess and not warned:
             warnings.warn(f"{guess} Others may be like it.", stacklevel=2)
             warned = True

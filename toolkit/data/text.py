@@ -1,11 +1,12 @@
 """From text to words to numbers."""
 
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import islice
 
 import numpy as np
@@ -16,8 +17,8 @@ PADDING, UNKNOWN = 0, 1
 RESERVED = ("<padding>", "<unknown>")
 
 # The Penn Treebank's contractions, which GloVe was trained with; then words, numbers and single signs.
-_WORDS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W_]+|[^\w\s]", re.IGNORECASE)
-_WORDS_ONLY = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W_]+|[!?$]", re.IGNORECASE)
+_CONTRACTIONS = r"n't\b|'(?:s|m|re|ve|ll|d)\b"
+_SIGNS, _FEW_SIGNS = r"[^\w\s]", r"[!?$]"
 _NEGATION = re.compile(r"(?<=[a-z])n't\b", re.IGNORECASE)
 _QUOTES = str.maketrans("’‘“”", "''\"\"")
 _LONGEST_WORD = 64  # characters; what is longer is no word, and its beginning says so too
@@ -33,12 +34,25 @@ def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int) ->
     Without `punctuation`, the only signs are !, ? and $.
     """
     text = text[: limit * _CHARACTERS_PER_WORD].translate(_QUOTES)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # half an emoji is no character
     if "n'" in text or "N'" in text:
         text = _NEGATION.sub(" n't", text)
     if lowercase:
         text = text.lower()
-    found = (_WORDS if punctuation else _WORDS_ONLY).finditer(text)
+    found = _words(text.isascii(), punctuation).finditer(text)
     return [match.group()[:_LONGEST_WORD] for match in islice(found, limit)]
+
+
+@cache
+def _words(ascii_only: bool, punctuation: bool) -> re.Pattern[str]:
+    """What a word or a sign is; beyond ASCII, marks such as Devanagari's vowel signs belong to their letters."""
+    letters = r"[^\W_]"
+    if not ascii_only:
+        marks = "".join(chr(i) for i in range(0x300, 0x20000) if unicodedata.category(chr(i)).startswith("M"))
+        letters = rf"(?:{letters}[{marks}]*)"
+    signs = _SIGNS if punctuation else _FEW_SIGNS
+    return re.compile(f"{_CONTRACTIONS}|{letters}+|{signs}", re.IGNORECASE)
 
 
 def count_words(texts: Iterable[Sequence[str]]) -> Counter[str]:
@@ -62,7 +76,7 @@ def ngram_ids(words: Sequence[str], buckets: int) -> np.ndarray:
     """
     ids = np.zeros((len(words), NGRAMS), np.int32)
     for row, word in zip(ids, words, strict=True):
-        whole = f"<{word}>".encode()
+        whole = f"<{word}>".encode("utf-8", "replace")
         grams = (whole[i : i + size] for size in NGRAM_SIZES for i in range(len(whole) - size + 1))
         hashed = [zlib.crc32(gram) % buckets + 1 for gram in dict.fromkeys(islice(grams, NGRAMS))]
         row[: len(hashed)] = hashed
@@ -101,13 +115,18 @@ class TextEncoder:
         self.multiple, self.buckets = multiple, buckets
 
     def encode(self, texts: Iterable[str]) -> EncodedTexts:
-        """Word ids; a text without a word is the unknown word, since a sequence is never empty."""
+        """Word ids, of the lower-case word where the vocabulary lacks it as written.
+
+        A text without a word is the unknown word, since a sequence is never empty.
+        """
         known, size = self.ids, len(self.ids)
         unknown: dict[str, int] = {}
 
         def number(word: str) -> int:
             if word in known:
                 return known[word]
+            if (lower := word.lower()) in known:
+                return known[lower]
             return size + unknown.setdefault(word, len(unknown)) if self.buckets else UNKNOWN
 
         sequences = [[number(word) for word in self.split(text)] or [UNKNOWN] for text in texts]

@@ -17,6 +17,10 @@ Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
 Watch = Callable[[Progress, int], None]
 
 
+class StoppedError(SeqloomError):
+    """Ctrl-C came before there was a model to keep."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What to fit.
@@ -54,7 +58,9 @@ def fit(
         watch: is told the progress and the step after each step, and with step 0 after each epoch.
 
     Raises:
-        SeqloomError: the loss is not finite, or Ctrl-C came before the first epoch was over.
+        SeqloomError: the loss is not finite, or, as StoppedError, Ctrl-C came before the first epoch was over.
+
+    Returns: the progress; it is `finished` unless Ctrl-C ended it.
     """
     progress, best = Progress(fingerprint), {}
     stored = checkpoints.load(fingerprint)
@@ -78,11 +84,11 @@ def fit(
                 progress.best_epoch, best = progress.epoch - 1, _weights(model)
             checkpoints.save(progress, {"state": variables_of(model), "best": best})
             watch(progress, 0)
+        progress.finished = True
     except KeyboardInterrupt:
         if not best:
-            raise SeqloomError("stopped before the first epoch was over: there is no model yet.") from None
+            raise StoppedError("stopped before the first epoch was over: there is no model yet.") from None
     _set_weights(model, best)
-    progress.finished = True
     return progress
 
 

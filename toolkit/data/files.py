@@ -1,0 +1,191 @@
+"""Files as text: opened, decompressed and decoded, with a sentence for whatever is wrong with them."""
+
+import bz2
+import codecs
+import difflib
+import gzip
+import io
+import itertools
+import lzma
+import os
+import re
+import tarfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+from toolkit.errors import ConfigError, DataError
+
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+
+_DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+_CHUNK = 1 << 18
+_SAMPLE = 1 << 16
+_FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ESCAPED = re.compile(r"[\udc80-\udcff]")
+
+
+def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterator[str]:
+    """Yield every line of a stream that cannot be read twice, empty ones too, without its line break.
+
+    Bytes that are not in the encoding (UTF-8 unless given) make their line be read as cp1252, with one warning;
+    control characters become spaces. Holds one line at a time.
+    """
+    codec = _codec(encoding) or "utf-8-sig"
+    errors = "replace" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape"  # where bytes have no units
+    text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
+    warned = False
+    try:
+        for number, line in enumerate(text, 1):
+            line = line.removesuffix("\n").removesuffix("\r")
+            if _ESCAPED.search(line):
+                line = line.encode(codec.removesuffix("-sig"), "surrogateescape").decode("cp1252", "replace")
+                if not warned:
+                    told = f"{name}:{number}: not {encoding or 'UTF-8'}; such lines are read as cp1252."
+                    warnings.warn(f"{told} Give the encoding if that is wrong.", stacklevel=2)
+                    warned = True
+            yield _CONTROL.sub(" ", line)
+    finally:
+        if not stream.closed:
+            text.detach()  # else the wrapper would close it, and it is the caller's
+
+
+def read_document(path: str | Path, encoding: str | None = None) -> str:
+    """The text of one file; DataError when it is missing or binary."""
+    with explained(str(path)), open_binary(Path(path)) as stream:
+        text, guess = decode(stream.read(), encoding, str(path))
+    if guess:
+        warnings.warn(guess, stacklevel=2)
+    return text
+
+
+def split_part(source: str) -> tuple[Path, str]:
+    """`data.json#train` as the file and the part inside it; a file that has # in its own name stays whole."""
+    path, _, part = source.rpartition("#")
+    return (Path(path), part.strip("/")) if path and not os.path.exists(source) else (Path(source), "")
+
+
+def require(path: Path) -> None:
+    """Raise a DataError that names what is spelled like `path` when nothing is there."""
+    if path.exists():
+        return
+    if not path.parent.is_dir():
+        raise DataError(f"there is no folder {path.parent}.", where=str(path), mend="Check the path.")
+    near = difflib.get_close_matches(path.name, os.listdir(path.parent))
+    mend = f"Did you mean {' or '.join(near)}?" if near else f"Check the name; the folder is {path.parent.resolve()}."
+    raise DataError("there is no such file.", where=str(path), mend=mend)
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file to read, decompressing on the fly by its name; DataError when it is missing or a folder."""
+    require(path)
+    if path.is_dir():
+        raise DataError("found a folder, expected a file.", where=str(path), mend="Name a file inside it.")
+    return cast(BinaryIO, OPENERS.get(path.suffix.lower(), open)(path, "rb"))
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Say in one sentence what the standard library raises about damaged and unreadable files."""
+    try:
+        yield
+    except (*_DAMAGED, OSError, RuntimeError) as error:  # RuntimeError: an encrypted member of a .zip
+        reason = getattr(error, "strerror", None) or error
+        mend = "Check that it is whole, of the format that its name says, and yours to read."
+        raise DataError(f"cannot be read ({reason}).", where=where, mend=mend) from error
+
+
+def _codec(encoding: str | None) -> str | None:
+    if encoding is None:
+        return None
+    try:
+        " ".encode(encoding)  # also refuses codecs that are no text encodings, such as base64
+        name = codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        mend = "Use a name such as utf-8, cp1252 or utf-16-le."
+        raise ConfigError(f"there is no text encoding {encoding!r}.", mend=mend) from None
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[str, str]:
+    """The codec that reads all of a stream, and a warning when it is a guess. Rewinds the stream."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    codec = _codec(encoding) or ("utf-16" if stream.read(2) in marks else "utf-8-sig")
+    bad = _first_bad_byte(stream, codec, where)
+    guess = ""
+    if bad:
+        line, offset, byte = bad
+        found = f"byte 0x{byte:02x} at offset {offset} is not {encoding or codec.removesuffix('-sig').upper()}"
+        if encoding or codec == "utf-16":
+            mend = "Set the encoding that it was written in."
+            raise DataError(f"{found}.", where=f"{where}:{line}", mend=mend)
+        codec = _guess_codec(stream, offset, where)
+        guess = f"{where}:{line}: {found}; read as {codec}. Set the encoding if that is wrong."
+    stream.seek(0)
+    return codec, guess
+
+
+def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int, int] | None:
+    """Line, offset and value of the first byte that the codec cannot read, in constant memory."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    stream.seek(0)
+    offset, line = 0, 1
+    for chunk in itertools.chain(iter(partial(stream.read, _CHUNK), b""), [b""]):
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            held = error.object  # the chunk, after what the decoder kept of the one before
+            line += held[: error.start].count(b"\n")
+            return line, offset + len(chunk) - len(held) + error.start, held[error.start]
+        if "\0" in text:
+            line += text[: text.index("\0")].count("\n")
+            mend = "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
+            raise DataError("found a NUL, so this looks binary; expected text.", where=f"{where}:{line}", mend=mend)
+        offset += len(chunk)
+        line += text.count("\n")
+    return None
+
+
+def _guess_codec(stream: BinaryIO, offset: int, where: str) -> str:
+    """A codec for text that is not UTF-8 from `offset` on.
+
+    Statistics tell scripts apart but not the western code pages: charset-normalizer takes TREC, Latin-1 with a few
+    bytes beyond ASCII, for cp1250. So it is asked only where much of the text is beyond ASCII.
+    """
+    stream.seek(offset)
+    sample = stream.read(_SAMPLE)
+    beyond = sum(byte > 127 for byte in sample)
+    candidates = ["cp1252", "latin-1"]
+    if beyond > 32 and beyond > len(sample) / 3:
+        import charset_normalizer
+
+        whole_lines = sample[: sample.rfind(b"\n") + 1] or sample  # a cut character would rule its encoding out
+        best = charset_normalizer.from_bytes(whole_lines, cp_isolation=_FOREIGN).best()
+        candidates = [best.encoding, *candidates] if best else candidates
+    return next(codec for codec in candidates if not _first_bad_byte(stream, codec, where))
+
+
+def decode(data: bytes, encoding: str | None, where: str) -> tuple[str, str]:
+    """The text of a document, and a warning when its encoding is a guess."""
+    codec, guess = _choose_codec(io.BytesIO(data), encoding, where)
+    return data.decode(codec), guess
+
+
+@contextmanager
+def open_text(path: Path, encoding: str | None, newline: str) -> Iterator[TextIO]:
+    """A file to be read as text, in the encoding that it was written in."""
+    with open_binary(path) as stream:
+        if stream.seekable():
+            codec, guess = _choose_codec(stream, encoding, str(path))
+            if guess:
+                warnings.warn(guess, stacklevel=2)
+        else:  # a pipe is read once, so what it holds is only known when it comes
+            codec = _codec(encoding) or "utf-8-sig"
+        with io.TextIOWrapper(stream, codec, newline=newline) as text:
+            yield text
