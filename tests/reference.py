@@ -3,6 +3,7 @@
 Weights are (kernel, recurrent kernel, bias) in Keras' layout: kernels (features, gates * units).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,13 +135,11 @@ def attention_weights(steps: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.nda
 
 
 def layers_of(encoder: Any) -> list[Layer]:
-    """The weights of a built `RecurrentEncoder`, as the reference wants them."""
-
-    def weights(layer: Any) -> Weights:
-        return tuple(np.asarray(w, np.float64) for w in layer.get_weights())
-
-    def each(parts: list) -> list:
-        return [weights(part) for part in parts] or [None] * len(encoder.forward)
-
-    parts = zip(each(encoder.forward), each(encoder.backward), each(encoder.norms), strict=True)
-    return [Layer(*weights_of_one) for weights_of_one in parts]
+    """The weights of a built `RecurrentEncoder`, as the reference wants them, by the names of its inner layers."""
+    inner: dict[str, list[np.ndarray]] = {}
+    for weight, value in zip(encoder.weights, encoder.get_weights(), strict=True):
+        name = next(part for part in weight.path.split("/") if re.fullmatch(r"layer\d+_\w+", part))
+        inner.setdefault(name, []).append(value.astype(np.float64))
+    parts = ("forward", "backward", "norm")
+    found = [[inner.get(f"layer{i}_{part}") for part in parts] for i in range(encoder.settings["layers"])]
+    return [Layer(*(tuple(weights) if weights else None for weights in layer)) for layer in found]

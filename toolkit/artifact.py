@@ -54,7 +54,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
-    write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in weights.items()}))
+    write_bytes(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

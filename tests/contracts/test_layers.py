@@ -101,6 +101,27 @@ def test_promised_shapes_are_the_shapes_that_come(name):
     assert [tuple(spec.shape) for spec in promised] == [output.shape for output in _called(layer, name)]
 
 
+@every_layer
+def test_no_attribute_hides_what_pytorch_calls(name):
+    layer = LAYERS[name]()
+    _called(layer, name)
+    torch_module = {
+        "forward",
+        "train",
+        "eval",
+        "apply",
+        "to",
+        "type",
+        "half",
+        "float",
+        "double",
+        "parameters",
+        "buffers",
+    }
+    torch_module |= {"children", "modules", "state_dict", "zero_grad", "cpu", "cuda", "share_memory", "extra_repr"}
+    assert (vars(layer).keys() | vars(type(layer)).keys()) & torch_module == set()
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @every_layer
 def test_half_precision_gives_finite_numbers_and_gradients_near_those_of_single_precision(name, policy):

@@ -1,6 +1,7 @@
 """Text becomes the same words and numbers in training and in prediction."""
 
 import time
+import unicodedata
 import zlib
 from collections import Counter
 
@@ -61,6 +62,10 @@ def test_marks_stay_with_their_letters(word):
     assert len(_split(word)) == 1
 
 
+def test_a_word_is_the_same_however_its_accents_are_written():
+    assert _split("cafe\u0301") == _split("caf\u00e9") == ["café"]
+
+
 def test_capitals_are_kept_where_asked():
     assert _split("Don't Stop", lowercase=False) == ["Do", "n't", "Stop"]
 
@@ -86,7 +91,7 @@ def test_words_hold_no_space_and_nothing_that_the_text_lacks(text, lowercase, li
     assert len(words) <= limit
     assert all(word and not any(map(str.isspace, word)) for word in words)
     if not lowercase:
-        remaining = iter(text.translate(str.maketrans("’‘“”", "''\"\"")))
+        remaining = iter(unicodedata.normalize("NFC", text.translate(str.maketrans("’‘“”", "''\"\""))))
         assert all(character in remaining for word in words for character in word)
 
 
@@ -188,3 +193,7 @@ def test_half_an_emoji_as_json_may_hold_it_can_be_encoded():
     encoder = _encoder(buckets=50)
     encoded = encoder.encode(["\ud83d stop"])
     assert 4 in encoder.inputs(encoded, [0])["tokens"]
+
+
+def test_words_can_be_written_also_where_the_text_held_half_an_emoji():
+    assert "stop" in [word.encode().decode() for word in _split("\ud83d stop")]

@@ -73,7 +73,7 @@ def test_equals_masked_keras_layers_on_the_same_weights(cell, bidirectional):
 def _masked(encoder, inputs, *, return_sequences):
     kind = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[encoder.settings["cell"]]
     layer = kind(encoder.settings["units"], return_sequences=return_sequences)
-    layer = keras.layers.Bidirectional(layer) if encoder.backward else layer
+    layer = keras.layers.Bidirectional(layer) if encoder.settings["bidirectional"] else layer
     network = keras.Sequential([keras.layers.Masking(MASKED), layer])
     network.build(inputs.shape)
     network.set_weights(encoder.get_weights())

@@ -31,18 +31,21 @@ class Progress:
 
 
 def variables_of(model: keras.Model) -> Arrays:
-    """All state of a compiled model: weights, random seeds, optimizer moments and step."""
-    named = {f"model/{i}/{v.path}": v for i, v in enumerate(model.variables)}
-    named |= {f"optimizer/{i}/{v.path}": v for i, v in enumerate(model.optimizer.variables)}
+    """All state of a compiled model: weights, random seeds, optimizer moments and step.
+
+    By their places: Keras numbers names by what the process has made before, and another process may go on.
+    """
+    named = {f"model/{i}": variable for i, variable in enumerate(model.variables)}
+    named |= {f"optimizer/{i}": variable for i, variable in enumerate(model.optimizer.variables)}
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
 
 
 def restore_variables(model: keras.Model, arrays: Arrays) -> None:
     """The reverse of `variables_of`, on a model built and compiled the same way."""
     for i, variable in enumerate(model.variables):
-        variable.assign(arrays[f"model/{i}/{variable.path}"])
+        variable.assign(arrays[f"model/{i}"])
     for i, variable in enumerate(model.optimizer.variables):
-        variable.assign(arrays[f"optimizer/{i}/{variable.path}"])
+        variable.assign(arrays[f"optimizer/{i}"])
 
 
 class Checkpoints:

@@ -67,7 +67,7 @@ def fit(
     if stored:
         progress, groups = stored
         best = groups["best"]
-    _compile(model, task, config, progress.epoch)
+    _compile(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
     if stored:
         restore_variables(model, groups["state"])
     try:
@@ -135,9 +135,9 @@ def _finished(progress: Progress, config: TrainingConfig) -> bool:
 
 
 def _weights(model: keras.Model) -> Arrays:
-    return {f"{i}/{w.path}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
+    return {str(i): keras.ops.convert_to_numpy(weight) for i, weight in enumerate(model.weights)}
 
 
 def _set_weights(model: keras.Model, arrays: Arrays) -> None:
     for i, weight in enumerate(model.weights):
-        weight.assign(arrays[f"{i}/{weight.path}"])
+        weight.assign(arrays[str(i)])
