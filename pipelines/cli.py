@@ -149,6 +149,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except typer.Exit as stop:
         code = stop.exit_code
+    except SystemExit as stop:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
+        code = stop.code
     except BaseException as error:
         if "SEQLOOM_DEBUG" in os.environ:
             raise
@@ -160,9 +162,6 @@ def _tell(error: BaseException) -> int:
     """Print what happened; returns the exit code."""
     message, code = f"{type(error).__name__}: {error}", 1
     match error:
-        case BrokenPipeError():  # such as `seqloom classify ... | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
         case KeyboardInterrupt() | typer.Abort():
             message, code = "stopped.", 130
         case SeqloomError():

@@ -23,7 +23,23 @@ TOPICS = {
     "refund": ("refund", "money", "repay", "cash"),
 }
 CHATTER = ("weather", "football", "poem", "holiday", "dinner")
-FILLER = tuple("the a my is it was please about for today again really help need you can".split())
+FILLER = (
+    "the",
+    "a",
+    "my",
+    "is",
+    "it",
+    "was",
+    "please",
+    "about",
+    "for",
+    "today",
+    "again",
+    "really",
+    "need",
+    "you",
+    "can",
+)
 WORDS = 7  # a text, so that all fit one padded length and one graph is traced
 
 Row = tuple[str, str]

@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.text_classification import model as networks
 from pipelines.text_classification.config import Config, Paths
 from pipelines.text_classification.data import Examples, read_examples, shared_texts
-from pipelines.text_classification.train import prepare
+from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, split_words
 from toolkit.errors import SeqloomError

@@ -133,8 +133,8 @@ class NoneConfig(Stanza):
 class DecisionConfig(Stanza):
     """From probabilities to labels. All thresholds are fitted on validation rows."""
 
-    cutoff: float | None = Field(None, gt=0, le=1)
-    """Besides the best label, give every label that is at least this probable."""
+    cutoff: float | Literal["auto"] | None = None
+    """Besides the best label, give every label that is at least this probable; auto: what gives the best micro F1."""
     margin: float | None = Field(None, ge=0, lt=1)
     """Besides the best label, give every label less than this behind it."""
     none_of_the_above: NoneConfig | None = None
@@ -165,6 +165,8 @@ class Config(Stanza):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
+        if isinstance(self.decision.cutoff, float) and not 0 < self.decision.cutoff <= 1:
+            raise ValueError("decision.cutoff is a probability, above 0 and at most 1, or auto.")
         if self.model.segment and "last" in self.model.pooling:
             raise ValueError(
                 "model.pooling: last needs texts in one piece. Leave model.segment empty, or pool otherwise."

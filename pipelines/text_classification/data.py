@@ -173,7 +173,8 @@ def _named(part: str, row: Row, names: list[str]) -> str:
 def _read_label_names(config: DataConfig) -> list[str]:
     from toolkit.data.files import read_document
 
-    return read_document(str(config.label_names), config.encoding).split()
+    lines = read_document(str(config.label_names), config.encoding).splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:

@@ -15,7 +15,7 @@ from pipelines.text_classification.report import render
 from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.config import parse, validate
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import DataError
 from toolkit.evaluation import baselines, classification, decisions
 from toolkit.evaluation.decisions import Decision, NoneRule, Policy
 
@@ -128,13 +128,12 @@ def _fit(
 ) -> Policy:
     """A decision rule from the logits (rows, labels) and the truth of validation rows."""
     many = truth.ndim == 2
-    if many and (config.cutoff is not None or config.margin is not None):
-        raise ConfigError(
-            "decision.cutoff and decision.margin are for one label a row; with many labels each has its own threshold.",
-            mend="Remove them.",
-        )
     policy = Policy(labels, many, decisions.fit_temperature(logits, truth, many), (0.5,) * len(labels) * many)
-    policy = replace(policy, cutoff=config.cutoff, margin=config.margin)
+    cutoff = config.cutoff
+    if cutoff == "auto":
+        flags = classification.as_flags(truth, len(labels))
+        cutoff = decisions.fit_cutoff(policy.probabilities(logits), flags)
+    policy = replace(policy, cutoff=cutoff, margin=config.margin)
     if many:
         thresholds = decisions.fit_thresholds_per_label(policy.probabilities(logits), truth)
         policy = replace(policy, thresholds=tuple(thresholds.tolist()))

@@ -4,10 +4,8 @@ import csv
 import hashlib
 import io
 import shutil
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,15 @@ import keras
 import numpy as np
 
 from pipelines.text_classification import model as models
-from pipelines.text_classification.config import Config
-from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts, targets
+from pipelines.text_classification.config import Config, DecisionConfig
+from pipelines.text_classification.data import targets
 from pipelines.text_classification.evaluate import evaluate_run, fit_policy
 from pipelines.text_classification.predict import NAME, Scorer
+from pipelines.text_classification.prepare import Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
-from toolkit.data.batches import LENGTH_STEP, epoch_order
-from toolkit.data.text import EncodedTexts, TextEncoder, count_words, split_words, vocabulary_words
-from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
+from toolkit.data.batches import epoch_order
+from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints, Progress
@@ -32,60 +30,6 @@ from toolkit.training.fit import Batch, StoppedError, Task, fit
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that is learned from the data before a network is."""
-
-    splits: Splits
-    labels: tuple[str, ...]
-    vocabulary: dict[str, Any]  # the arguments of a TextEncoder; training words first
-    tuned: int  # how many words come from the training texts
-    table: np.ndarray  # (words, units)
-    coverage: dict[str, Any] | None  # how many words have a vector
-
-    @property
-    def many(self) -> bool:
-        return self.splits.train.many
-
-    @cached_property
-    def encoder(self) -> TextEncoder:
-        return TextEncoder(**self.vocabulary)
-
-
-def prepare(config: Config) -> Prepared:
-    """Read the data, choose the vocabulary and look up its vectors."""
-    splits = read_splits(config.data, config.seed)
-    for name, examples in (("validation", splits.validation), ("test", splits.test)):
-        shared = shared_texts(splits.train, examples)
-        if shared:
-            warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the training rows too.", stacklevel=2)
-    tokens, seed = config.tokens, config.seed
-    split = partial(split_words, lowercase=tokens.lowercase, punctuation=tokens.punctuation, limit=tokens.max_tokens)
-    texts = [split(text) for text in splits.train.texts]
-    counts = count_words(texts)
-    words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
-    tuned = len(words)
-    vectors = _vectors(config, texts)
-    if vectors is None:
-        table = np.random.default_rng(seed).normal(size=(len(words), config.vectors.units)).astype(np.float32)
-    else:
-        known = set(words)
-        words += [word for word in vectors.words[: config.vectors.extra_words] if word not in known]
-        table, _ = build_matrix(words, vectors, seed=seed)
-        table /= table.std()  # so that dropout and learning rates mean the same for all vectors
-    table[0] = 0
-    covered = coverage(counts, vectors) if vectors else None
-    vocabulary = {
-        "words": words,
-        "lowercase": tokens.lowercase,
-        "punctuation": tokens.punctuation,
-        "max_tokens": tokens.max_tokens,
-        "multiple": config.model.segment or LENGTH_STEP,
-        "buckets": config.vectors.ngram_buckets,
-    }
-    return Prepared(splits, label_set(splits.train), vocabulary, tuned, table.astype(np.float32), covered)
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -126,17 +70,6 @@ def _refuse_foreign(folder: Path, resumable: bool, resume: bool) -> None:
         raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
     if names and not resume:
         raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
-
-
-def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
-    units, least = config.vectors.units, config.tokens.min_count
-    match config.vectors.source:
-        case None:
-            return None
-        case "word2vec" | "fasttext" as method:
-            return train_vectors(texts, method=method, units=units, epochs=10, min_count=least, seed=config.seed)
-        case source:
-            return load_vectors(source)
 
 
 def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.TextClassifier, Progress]]:
@@ -294,7 +227,8 @@ def _history(rows: list[dict[str, float]]) -> str:
 def _fingerprint(config: Config, prepared: Prepared) -> str:
     """Of everything that weights depend on."""
     parts = (prepared.splits.train, prepared.splits.validation, prepared.vocabulary)
-    digest = hashlib.sha256(configs.dump(config).encode())
+    fitted = config.model_copy(update={"decision": DecisionConfig()})
+    digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in parts:
         digest.update(repr(part).encode())
     digest.update(prepared.table.tobytes())

@@ -1,0 +1,93 @@
+"""What is learned from the data before a network is: labels, vocabulary and the vectors to start from."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from pipelines.text_classification.config import Config, DecisionConfig
+from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts
+from toolkit.data.batches import LENGTH_STEP
+from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
+from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is learned from the data before a network is."""
+
+    splits: Splits
+    labels: tuple[str, ...]
+    vocabulary: dict[str, Any]  # the arguments of a TextEncoder; training words first
+    tuned: int  # how many words come from the training texts
+    table: np.ndarray  # (words, units)
+    coverage: dict[str, Any] | None  # how many words have a vector
+
+    @property
+    def many(self) -> bool:
+        return self.splits.train.many
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        return TextEncoder(**self.vocabulary)
+
+
+def prepare(config: Config) -> Prepared:
+    """Read the data, choose the vocabulary and look up its vectors."""
+    splits = read_splits(config.data, config.seed)
+    _check_decisions(config.decision, splits)
+    for name, examples in (("validation", splits.validation), ("test", splits.test)):
+        shared = shared_texts(splits.train, examples)
+        if shared:
+            warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the training rows too.", stacklevel=2)
+    tokens, seed = config.tokens, config.seed
+    split = partial(split_words, lowercase=tokens.lowercase, punctuation=tokens.punctuation, limit=tokens.max_tokens)
+    texts = [split(text) for text in splits.train.texts]
+    counts = count_words(texts)
+    words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
+    tuned = len(words)
+    vectors = _vectors(config, texts)
+    if vectors is None:
+        table = np.random.default_rng(seed).normal(size=(len(words), config.vectors.units)).astype(np.float32)
+    else:
+        known = set(words)
+        words += [word for word in vectors.words[: config.vectors.extra_words] if word not in known]
+        table, _ = build_matrix(words, vectors, seed=seed)
+        table /= table.std()  # so that dropout and learning rates mean the same for all vectors
+    table[0] = 0
+    covered = coverage(counts, vectors) if vectors else None
+    vocabulary = {
+        "words": words,
+        "lowercase": tokens.lowercase,
+        "punctuation": tokens.punctuation,
+        "max_tokens": tokens.max_tokens,
+        "multiple": config.model.segment or LENGTH_STEP,
+        "buckets": config.vectors.ngram_buckets,
+    }
+    return Prepared(splits, label_set(splits.train), vocabulary, tuned, table.astype(np.float32), covered)
+
+
+def _check_decisions(config: DecisionConfig, splits: Splits) -> None:
+    """Raise a ConfigError for what cannot be fitted on these validation rows, so that no one trains in vain."""
+    if splits.train.many and (config.cutoff is not None or config.margin is not None):
+        raise ConfigError(
+            "decision.cutoff and decision.margin are for one label a row; with many labels each has its own threshold.",
+            mend="Remove them.",
+        )
+    if wanted := config.none_of_the_above:
+        outside = sum(not labels for labels in splits.validation.labels)
+        scores = np.zeros(len(splits.validation) - outside), np.zeros(outside)
+        decisions.fit_none_threshold(*scores, wanted.target, wanted.value)
+
+
+def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
+    units, least = config.vectors.units, config.tokens.min_count
+    match config.vectors.source:
+        case None:
+            return None
+        case "word2vec" | "fasttext" as method:
+            return train_vectors(texts, method=method, units=units, epochs=10, min_count=least, seed=config.seed)
+        case source:
+            return load_vectors(source)

@@ -1,0 +1,291 @@
+"""The `classify` command: what it reads, what it writes, and how it ends."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keywords import Result, keyword_rows, seqloom, write_table
+
+from pipelines.text_classification import classify as command
+
+START = "import sys; from pipelines.cli import main; sys.argv[0] = 'seqloom'; "
+
+
+@pytest.fixture
+def classify(trained: Any) -> Any:
+    def run(*arguments: Any, stdin: bytes = b"") -> Result:
+        return seqloom("classify", *arguments, "--model", trained.folder, stdin=stdin)
+
+    return run
+
+
+def labels(result: Result) -> list[list[str]]:
+    assert result.code == 0, result.err
+    return [record["labels"] for record in result.records]
+
+
+def test_a_file_is_one_text(classify: Any) -> None:
+    Path("a.txt").write_text("where is\n\nmy parcel\n")
+    (record,) = classify("a.txt").records
+    assert record["source"] == "a.txt"
+    assert record["labels"] == ["delivery"]
+    assert next(iter(record["probabilities"])) == "delivery"
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_folder_is_read_in_order_without_hidden_files(classify: Any) -> None:
+    for name in ("b.txt", "a.txt", ".hidden", "sub/c.txt", ".git/d.txt"):
+        Path("docs", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("docs", name).write_text("my parcel")
+    assert [record["source"] for record in classify("docs").records] == ["docs/a.txt", "docs/b.txt", "docs/sub/c.txt"]
+
+
+def test_lines_are_texts_of_their_own_and_blank_ones_get_no_label(classify: Any) -> None:
+    Path("a.txt").write_bytes(b"my parcel\r\n\nmy password")
+    result = classify("a.txt", "--lines")
+    assert labels(result) == [["delivery"], [], ["account"]]
+    assert [record["source"] for record in result.records] == ["a.txt:1", "a.txt:2", "a.txt:3"]
+
+
+def test_standard_input_is_one_text_or_lines(classify: Any) -> None:
+    assert labels(classify("-", stdin=b"where is\nmy parcel")) == [["delivery"]]
+    assert labels(classify("-", "--lines", stdin=b"my parcel\nmy password\n")) == [["delivery"], ["account"]]
+    assert labels(classify("-", "--lines", stdin=b"")) == []
+
+
+def test_several_inputs_come_one_after_the_other(classify: Any) -> None:
+    Path("a.txt").write_text("my password")
+    assert labels(classify("a.txt", "-", "a.txt", stdin=b"my parcel")) == [["account"], ["delivery"], ["account"]]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.json", "t.parquet", "t.csv.gz"])
+def test_a_row_of_a_table_is_a_text(name: str, classify: Any) -> None:
+    rows = [{"text": "my parcel", "n": 1}, {"text": None, "n": 2}, {"text": "my password", "n": 3}]
+    match name.split(".", 1)[1]:
+        case "csv":
+            Path(name).write_text("text,n\nmy parcel,1\n,2\nmy password,3\n")
+        case "csv.gz":
+            Path(name).write_bytes(gzip.compress(b"text,n\nmy parcel,1\n,2\nmy password,3\n"))
+        case "tsv":
+            Path(name).write_text("text\tn\nmy parcel\t1\n\t2\nmy password\t3\n")
+        case "jsonl":
+            Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case "json":
+            Path(name).write_text(json.dumps(rows))
+        case "parquet":
+            import pandas as pd
+
+            pd.DataFrame(rows).to_parquet(name)
+    assert labels(classify(name)) == [["delivery"], [], ["account"]]
+
+
+def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(classify: Any) -> None:
+    Path("t.csv").write_text("message,n\nmy parcel,1\n")
+    assert labels(classify("t.csv", "--column", "message")) == [["delivery"]]
+    result = classify("t.csv")
+    assert result.code == 1
+    assert "there is no column 'text'. Name one of message, n with --column." in result.err
+
+
+def test_compressed_lines_are_read(classify: Any) -> None:
+    Path("a.txt.gz").write_bytes(gzip.compress(b"my parcel\nmy password\n"))
+    assert labels(classify("a.txt.gz", "--lines")) == [["delivery"], ["account"]]
+
+
+@pytest.mark.parametrize("lines", [[], ["--lines"]])
+def test_other_encodings_are_read(lines: list[str], classify: Any) -> None:
+    Path("a.txt").write_bytes("my parcel, caf\u00e9".encode("latin-1"))
+    result = classify("a.txt", *lines)
+    assert labels(result) == [["delivery"]]
+    assert "a.txt" in result.err and "not UTF-8" in result.err
+    assert classify("a.txt", *lines, "--encoding", "latin-1").err == ""
+    Path("b.txt").write_bytes("\ufeffmy parcel".encode("utf-16"))
+    assert labels(classify("b.txt", *lines, "--encoding", "utf-16")) == [["delivery"]]
+
+
+def test_csv_has_a_header_and_quotes_what_needs_it(classify: Any) -> None:
+    Path("a,b.txt").write_text("my parcel")
+    result = classify("a,b.txt", "--format", "csv", "--top", 1)
+    rows = list(csv.reader(io.StringIO(result.out)))
+    assert rows[0] == ["source", "labels", "probabilities"]
+    assert rows[1][:2] == ["a,b.txt", "delivery"]
+    assert re.fullmatch(r"delivery=\d\.\d{4}", rows[1][2])
+
+
+def test_a_table_has_a_line_a_text(classify: Any) -> None:
+    Path("a.txt").write_text("my parcel")
+    Path("b.txt").write_text("")
+    lines = classify("a.txt", "b.txt", "--format", "table").out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].split()[:3] == ["a.txt", "delivery", "delivery"]
+    assert "(none)" in lines[1]
+
+
+@pytest.mark.parametrize(("name", "begins"), [("o.csv", "source,labels"), ("o.jsonl", "{"), ("o.txt", "-:1 ")])
+def test_the_ending_of_the_output_chooses_its_format(name: str, begins: str, classify: Any) -> None:
+    result = classify("-", "--lines", "-o", name, stdin=b"my parcel\n")
+    assert (result.code, result.out) == (0, "")
+    assert Path(name).read_text().startswith(begins)
+
+
+def test_an_ending_that_tells_no_format_is_refused(classify: Any) -> None:
+    result = classify("-", "-o", "o.parquet", stdin=b"x")
+    assert result.code == 2
+    assert "o.parquet" in result.err and "--format" in result.err
+    assert classify("-", "-o", "o.dat", "--format", "csv", stdin=b"x").code == 0
+
+
+def test_output_appears_only_when_it_is_whole(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("o.jsonl").write_text("what was there\n")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "json", type("Json", (), {"dumps": fail}))
+        assert classify("-", "-o", "o.jsonl", stdin=b"x").code == 1
+    assert Path("o.jsonl").read_text() == "what was there\n"
+    assert os.listdir() == ["o.jsonl"]
+
+
+def test_a_full_disk_keeps_the_old_output(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("o.jsonl").write_text("what was there\n")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command.os, "replace", full)
+        result = classify("-", "-o", "o.jsonl", stdin=b"x")
+    assert result.code == 1
+    assert "o.jsonl: cannot be written: No space left on device." in result.err
+    assert Path("o.jsonl").read_text() == "what was there\n"
+    assert os.listdir() == ["o.jsonl"]
+
+
+def test_output_that_cannot_be_written_is_told(classify: Any) -> None:
+    Path("folder").mkdir()
+    for name in ("nowhere/o.csv", "folder"):
+        result = classify("-", "-o", name, "--format", "csv", stdin=b"x")
+        assert result.code == 1
+        assert f"{name}: cannot be written" in result.err
+
+
+def test_devices_stay_devices(classify: Any) -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert classify("-", "-o", "pipe", stdin=b"my parcel").code == 0
+        assert json.loads(os.read(reader, 10_000))["labels"] == ["delivery"]
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+
+
+def test_an_input_is_never_overwritten(classify: Any) -> None:
+    table = write_table(Path("t.csv"), keyword_rows(3))
+    before = table.read_bytes()
+    result = classify("t.csv", "-o", "./t.csv")
+    assert result.code == 2
+    assert "would be lost" in result.err
+    assert table.read_bytes() == before
+
+
+def test_inputs_that_cannot_be_read_are_told_and_the_others_classified(classify: Any) -> None:
+    Path("a.txt").write_text("my parcel")
+    Path("empty.csv").write_text("")
+    Path("broken.jsonl").write_text('{"text": "my parcel"}\n{"text": \n')
+    result = classify("nowhere.txt", "empty.csv", "broken.jsonl", "a.txt")
+    assert result.code == 1
+    assert [record["labels"] for record in result.records] == [["delivery"], ["delivery"]]
+    for told in ("nowhere.txt: there is no such file", "empty.csv", "broken.jsonl:2", "3 of the inputs"):
+        assert told in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--format", "xml"], "expected jsonl, csv or table"),
+        (["--encoding", "klingon"], "there is no text encoding 'klingon'"),
+        (["--top", "0"], "greater than or equal to 1"),
+        (["--colunm", "x"], "No such option"),
+    ],
+)
+def test_wrong_usage_has_code_2(options: list[str], told: str, classify: Any) -> None:
+    Path("a.txt").write_text("my parcel")
+    result = classify("a.txt", *options)
+    assert result.code == 2
+    assert told in result.err
+    assert "should not happen" not in result.err
+
+
+def test_hostile_texts_are_classified(classify: Any) -> None:
+    lines = [b"my par\0cel", b"\xff\xfe\x00", b"parcel " * 1_500_000, b"\x1b[31mparcel", "\u2028\u202e".encode(), b'"']
+    result = classify("-", "--lines", stdin=b"\n".join(lines))
+    assert len(labels(result)) == len(lines)
+    Path("half.jsonl").write_text('{"text": "my parcel \\ud800"}\n')
+    assert labels(classify("half.jsonl")) == [["delivery"]]
+
+
+def run_alone(code: str, *arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_classify_starts_without_keras_tensorflow_and_other_heavy_packages(trained: Any) -> None:
+    code = START.replace("main; ", "main; import atexit; ") + (
+        "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'scipy', 'gensim', 'matplotlib', 'onnx');"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules]));"
+        "main()"
+    )
+    Path("a.txt").write_text("my parcel")
+    process = run_alone(code, "classify", "a.txt", "--model", trained.folder)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_goes_away_gives_no_traceback(trained: Any) -> None:
+    Path("many.txt").write_text("my parcel\n" * 20_000)
+    command = f"{sys.executable} -c '{START.replace(chr(39), chr(34))} main()' classify many.txt --lines --model"
+    process = run_alone(
+        "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1], shell=True).returncode)",
+        f"{command} {trained.folder} | head -n 1",
+    )
+    assert json.loads(process.stdout)["labels"] == ["delivery"]
+    assert process.stderr == ""
+
+
+def test_memory_does_not_grow_with_the_input(trained: Any) -> None:
+    code = START + (
+        "import atexit, resource;"
+        "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr));"
+        "main()"
+    )
+    line = "my parcel is where please help again\n"
+    peak = {}
+    for count in (5_000, 50_000):
+        Path("lines.txt").write_text(line * count)
+        process = run_alone(code, "classify", "lines.txt", "--lines", "--model", trained.folder, "-o", "o.jsonl")
+        assert process.returncode == 0, process.stderr
+        peak[count] = int(process.stderr.split()[-1]) / 1024
+    assert Path("o.jsonl").read_text().count("\n") == 50_000
+    assert peak[50_000] - peak[5_000] < 25  # MB; 45,000 more predictions kept would be more
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_told(classify: Any) -> None:
+    Path("a.txt").write_text("my parcel")
+    os.chmod("a.txt", 0)
+    result = classify("a.txt")
+    assert result.code == 1
+    assert "a.txt" in result.err and "Permission denied" in result.err

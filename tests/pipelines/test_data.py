@@ -1,0 +1,194 @@
+"""Labelled texts from every kind of file, and what is set aside of them."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keywords import Row, keyword_rows, write_table
+
+from pipelines.text_classification.config import DataConfig
+from pipelines.text_classification.data import Examples, label_set, read_examples, read_splits, targets
+from toolkit.errors import DataError
+
+ROWS = keyword_rows(30)
+
+
+def write(kind: str, rows: list[Row]) -> str:
+    """The rows as a file of some kind; returns how a config names it."""
+    records = [{"text": text, "label": label} for text, label in rows]
+    match kind:
+        case "csv" | "tsv":
+            separator = "," if kind == "csv" else "\t"
+            lines = [separator.join(row) for row in (("text", "label"), *rows)]
+            Path(f"d.{kind}").write_text("\n".join(lines))
+        case "jsonl":
+            Path("d.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        case "json#part":
+            Path("d.json").write_text(json.dumps({"part": records, "other": []}))
+            return "d.json#part"
+        case "parquet":
+            import pandas as pd
+
+            pd.DataFrame(records).to_parquet("d.parquet")
+        case "txt":
+            Path("d.txt").write_text("".join(f"__label__{label} {text}\n" for text, label in rows))
+        case "folder":
+            for number, (text, label) in enumerate(rows):
+                Path("d.folder", label).mkdir(parents=True, exist_ok=True)
+                Path("d.folder", label, f"{number}.txt").write_text(text)
+    return f"d.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json#part", "parquet", "txt", "folder"])
+def test_the_same_rows_come_from_every_kind_of_file(kind: str) -> None:
+    examples = read_examples(DataConfig(train=write(kind, ROWS)), write(kind, ROWS))
+    assert sorted(zip(examples.texts, examples.labels, strict=True)) == sorted((text, (label,)) for text, label in ROWS)
+    assert not examples.many
+
+
+def test_several_files_are_one(here: Path) -> None:
+    paths = [write("csv", ROWS[:10]), write("jsonl", ROWS[10:])]
+    assert read_examples(DataConfig(train=paths), paths).texts == [text for text, _ in ROWS]
+
+
+def test_a_table_without_a_header_has_numbered_columns(here: Path) -> None:
+    Path("d.csv").write_text("my parcel,delivery\nmy refund,refund\n")
+    examples = read_examples(DataConfig(train="d.csv", header=False, text="0", label="1"), "d.csv")
+    assert (examples.texts, examples.labels) == (["my parcel", "my refund"], [("delivery",), ("refund",)])
+
+
+def test_numbers_stand_for_the_names_in_a_file(here: Path) -> None:
+    Path("d.csv").write_text("text,label\nmy parcel,1\nmy refund,0\n")
+    Path("names.txt").write_text("refund\ndelivery\n")
+    config = DataConfig(train="d.csv", label_names="names.txt")
+    assert read_examples(config, "d.csv").labels == [("delivery",), ("refund",)]
+    Path("d.csv").write_text("text,label\nmy parcel,1\nmy refund,2\n")
+    with pytest.raises(DataError, match=r"d\.csv:3: label '2', expected a number from 0 to 1"):
+        read_examples(config, "d.csv")
+
+
+def test_names_of_labels_may_hold_blanks(here: Path) -> None:
+    Path("d.csv").write_text("text,label\nmy parcel,1\n")
+    Path("names.txt").write_text("money back\non its way\n")
+    assert read_examples(DataConfig(train="d.csv", label_names="names.txt"), "d.csv").labels == [("on its way",)]
+
+
+@pytest.mark.parametrize(
+    ("content", "separator"),
+    [
+        ("text,label\nhello,a; b;a\nbye,b\nhm,other\n", ";"),
+        (
+            '{"text": "hello", "label": ["a", "b", "a"]}\n'
+            '{"text": "bye", "label": ["b"]}\n{"text": "hm", "label": []}\n',
+            None,
+        ),
+    ],
+)
+def test_many_labels_come_from_a_separator_or_a_list(content: str, separator: str | None) -> None:
+    path = "d.csv" if separator else "d.jsonl"
+    Path(path).write_text(content)
+    config = DataConfig(train=path, label_separator=separator, out_of_scope="other")
+    examples = read_examples(config, path)
+    assert examples.many
+    assert examples.labels == [("a", "b"), ("b",), ()]
+    assert targets(examples, ("a", "b")).tolist() == [[True, True], [False, True], [False, False]]
+
+
+def test_the_label_that_means_none_is_never_a_label(here: Path) -> None:
+    Path("d.csv").write_text("text,label\nhello,a\nhm,other\nbye,b\n")
+    examples = read_examples(DataConfig(train="d.csv", out_of_scope="other"), "d.csv")
+    assert label_set(examples) == ("a", "b")
+    assert targets(examples, ("a", "b")).tolist() == [0, -1, 1]
+
+
+def test_lists_in_one_file_make_all_files_many(here: Path) -> None:
+    Path("train.jsonl").write_text(
+        "".join(json.dumps({"text": f"{t} {i}", "label": [label]}) + "\n" for i, (t, label) in enumerate(ROWS))
+    )
+    config = DataConfig(train="train.jsonl", validation=write("csv", ROWS), test="d.csv")
+    splits = read_splits(config, 1)
+    assert splits.train.many and splits.validation.many and splits.test.many
+
+
+def test_rows_without_text_are_left_out_with_a_note(here: Path) -> None:
+    Path("d.csv").write_text("text,label\nhello,a\n  ,b\n,a\n")
+    with pytest.warns(UserWarning, match=r"d\.csv: rows without text were left out: 2"):
+        assert read_examples(DataConfig(train="d.csv"), "d.csv").texts == ["hello"]
+
+
+def test_the_text_zero_is_a_text(here: Path) -> None:
+    Path("d.jsonl").write_text('{"text": 0, "label": false}\n')
+    examples = read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
+    assert (examples.texts, examples.labels) == (["0"], [("False",)])
+
+
+@pytest.mark.parametrize("value", ["null", "NaN", '""', '" "'])
+def test_rows_without_a_label_are_named(value: str) -> None:
+    Path("d.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": "c", "label": ' + value + "}\n")
+    with pytest.raises(DataError, match=r"d\.jsonl:2: this row has no label.*data\.out_of_scope"):
+        read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
+
+
+@pytest.mark.parametrize("row", ['{"text": ["a"], "label": "b"}', '{"text": "a", "label": {"b": 1}}'])
+def test_what_is_neither_text_nor_number_is_refused(row: str) -> None:
+    Path("d.jsonl").write_text(row)
+    with pytest.raises(DataError, match=r"d\.jsonl:1: found .* expected a text or a number"):
+        read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
+
+
+def rows_of(examples: Examples) -> set[tuple[str, Any]]:
+    return set(zip(examples.texts, examples.labels, strict=True))
+
+
+def test_shares_have_the_right_size_and_the_same_share_of_each_label(here: Path) -> None:
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(keyword_rows(300))]
+    rows += [(f"rare {i}", "rare") for i in range(20)]
+    path = write("csv", rows)
+    splits = read_splits(DataConfig(train=path, validation=0.1, test=0.2), 1)
+    assert [len(part) for part in vars(splits).values()] == [224, 32, 64]
+    for part, share in ((splits.validation, 0.1), (splits.test, 0.2)):
+        counts = Counter(label for labels in part.labels for label in labels)
+        assert counts == {"account": 100 * share, "delivery": 100 * share, "refund": 100 * share, "rare": 20 * share}
+    parts = [rows_of(part) for part in vars(splits).values()]
+    assert set.union(*parts) == {(text, (label,)) for text, label in rows}
+    assert sum(map(len, parts)) == len(rows)
+
+
+def test_the_seed_chooses_the_rows(here: Path) -> None:
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(keyword_rows(90))]
+    config = DataConfig(train=write("csv", rows))
+    assert rows_of(read_splits(config, 1).test) == rows_of(read_splits(config, 1).test)
+    assert rows_of(read_splits(config, 1).test) != rows_of(read_splits(config, 2).test)
+
+
+def test_equal_texts_never_stand_on_both_sides(here: Path) -> None:
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(keyword_rows(60))]
+    rows += [(text.upper() + "  ", label) for text, label in rows]
+    splits = read_splits(DataConfig(train=write("csv", rows), validation=0.2, test=0.2), 1)
+    texts = [{" ".join(text.casefold().split()) for text in part.texts} for part in vars(splits).values()]
+    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
+
+
+@pytest.mark.filterwarnings("ignore:.*only one training row")
+def test_many_rare_labels_give_some_rows_each_and_keep_some(here: Path) -> None:
+    rows = [(f"word{i} text", f"label{i // 3}") for i in range(1500)]
+    splits = read_splits(DataConfig(train=write("csv", rows)), 1)
+    assert [len(part) for part in vars(splits).values()] == [1200, 150, 150]
+    assert len(label_set(splits.train)) == 500
+
+
+def test_a_label_seen_once_stays_in_training(here: Path) -> None:
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(keyword_rows(40))]
+    rows += [(f"odd {i}", f"odd{i}") for i in range(40)]
+    with pytest.warns(UserWarning, match="only one training row for odd0"):
+        splits = read_splits(DataConfig(train=write("csv", rows), validation=0.4, test=0.4), 1)
+    assert len(label_set(splits.train)) == 43
+
+
+def test_files_of_their_own_are_taken_as_they_are(here: Path) -> None:
+    write_table(Path("validation.csv"), ROWS[:9])
+    write_table(Path("test.csv"), ROWS[3:9])
+    splits = read_splits(DataConfig(train=write("csv", ROWS), validation="validation.csv", test="test.csv"), 1)
+    assert [part.texts for part in vars(splits).values()] == [[t for t, _ in r] for r in (ROWS, ROWS[:9], ROWS[3:9])]

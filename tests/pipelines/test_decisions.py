@@ -1,0 +1,153 @@
+"""From probabilities to labels, as a config asks for it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keywords import keyword_rows, seqloom, write_config, write_splits
+
+from pipelines.text_classification import evaluate, train
+from pipelines.text_classification.config import Config, DecisionConfig, NoneConfig
+from pipelines.text_classification.data import Examples, Splits, read_splits
+from pipelines.text_classification.evaluate import fit_baselines, fit_policy
+from pipelines.text_classification.predict import Classifier
+from toolkit import config as configs
+from toolkit.errors import ConfigError
+from toolkit.evaluation.decisions import Policy
+
+SCORES = ["max_probability", "energy", "centroid"]
+
+
+@pytest.fixture
+def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the pictures."""
+    monkeypatch.setattr(evaluate, "render", lambda *_: ("<html></html>", "verdict"))
+
+
+@pytest.fixture(scope="module")
+def splits(trained: Any) -> Splits:
+    """The data of the run, with chatter among the validation rows, which belongs to no label."""
+    config = configs.validate(configs.read_document(trained.config), Config)
+    splits = read_splits(config.data, config.seed)
+    chatter = [text for text, label in keyword_rows(80, seed=9, other=True) if label == "other"]
+    validation = splits.validation
+    texts, labels = [*validation.texts, *chatter], [*validation.labels, *((),) * len(chatter)]
+    return replace(splits, validation=Examples(texts, labels, False, "validation"))
+
+
+def decide(classifier: Classifier, policy: Policy, texts: list[str]) -> list[tuple[int, ...]]:
+    return policy.decide(*classifier.scorer.score(texts))
+
+
+def fit(classifier: Classifier, splits: Splits, **options: Any) -> Policy:
+    return fit_policy(DecisionConfig(**options), splits, classifier.policy.labels, classifier.scorer)
+
+
+def test_every_text_gets_its_best_label_unless_asked_otherwise(classifier: Classifier, texts: list[str]) -> None:
+    for prediction in classifier.classify(texts):
+        assert prediction.ids == (int(prediction.probabilities.argmax()),)
+
+
+def test_cutoff_adds_every_label_that_is_probable_enough(
+    classifier: Classifier, splits: Splits, texts: list[str]
+) -> None:
+    policy = fit(classifier, splits, cutoff=0.02)
+    probabilities = policy.probabilities(classifier.scorer.score(texts)[0])
+    for ids, row in zip(decide(classifier, policy, texts), probabilities, strict=True):
+        assert set(ids) == {int(row.argmax())} | set(np.flatnonzero(row >= 0.02))
+        assert list(ids) == sorted(ids, key=lambda i: -row[i])
+
+
+def test_margin_adds_the_labels_close_behind_the_best(classifier: Classifier, splits: Splits, texts: list[str]) -> None:
+    policy = fit(classifier, splits, margin=0.9)
+    probabilities = policy.probabilities(classifier.scorer.score(texts)[0])
+    decided = decide(classifier, policy, texts)
+    assert any(len(ids) > 1 for ids in decided)
+    for ids, row in zip(decided, probabilities, strict=True):
+        assert set(ids) == set(np.flatnonzero(row >= row.max() - 0.9))
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(("target", "value"), [("keep", 0.9), ("recall", 0.8), ("precision", 0.9)])
+def test_none_of_the_above_reaches_its_target_on_validation(
+    score: str, target: str, value: float, classifier: Classifier, splits: Splits
+) -> None:
+    options = NoneConfig(score=score, target=target, value=value)
+    policy = fit(classifier, splits, none_of_the_above=options)
+    rejected = np.array([not ids for ids in decide(classifier, policy, splits.validation.texts)])
+    outside = np.array([not labels for labels in splits.validation.labels])
+    reached = {
+        "keep": (~rejected[~outside]).mean(),
+        "recall": rejected[outside].mean(),
+        "precision": outside[rejected].mean() if rejected.any() else 1.0,
+    }
+    assert reached[target] >= value
+    assert rejected.any() or target == "precision"
+
+
+@pytest.mark.parametrize("target", ["recall", "precision"])
+def test_a_target_about_rows_that_are_not_there_is_refused(target: str, classifier: Classifier, trained: Any) -> None:
+    config = configs.validate(configs.read_document(trained.config), Config)
+    with pytest.raises(ConfigError, match="there are none"):
+        fit(classifier, read_splits(config.data, 1), none_of_the_above=NoneConfig(target=target))
+
+
+def test_baselines_are_decided_alike(splits: Splits, classifier: Classifier) -> None:
+    config = DecisionConfig(none_of_the_above=NoneConfig(target="recall", value=1.0, score="centroid"))
+    chatter = replace(splits, test=splits.validation)
+    for answers in fit_baselines(config, chatter, classifier.policy.labels).values():
+        outside = [not labels for labels in splits.validation.labels]
+        assert all(not ids for ids, out in zip(answers.decided, outside, strict=True) if out)
+
+
+def run(config: Path) -> dict[str, Any]:
+    result = seqloom("run", config, "--out", "run", "--json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+@pytest.mark.usefixtures("plain_report")
+@pytest.mark.parametrize("score", ["energy", "centroid"])
+def test_texts_of_no_topic_are_rejected_after_training_with_some(score: str, here: Path) -> None:
+    data = write_splits(here, other=True) | {"out_of_scope": "other"}
+    none = {"score": score, "target": "recall", "value": 0.9}
+    report = run(write_config(Path("c.yaml"), data, decision={"none_of_the_above": none}))
+    assert json.loads(Path("run/decision.json").read_text())["labels"] == ["account", "delivery", "refund"]
+    assert report["test"]["oos_recall"] > 0.6
+    assert report["test"]["in_scope_accuracy"] > (0.6 if score == "energy" else 0.2)
+    assert {"in_scope_accuracy", "oos_recall"} <= report["baselines"]["majority class"].keys()
+    assert Path("run/centroids.npy").exists() == (score == "centroid")
+    answers = list(Classifier("run").classify(["is the weather you can really need", "my parcel please is it for you"]))
+    assert len(answers) == 2
+
+
+def test_rows_of_no_label_are_equally_likely_everything() -> None:
+    wanted = train._soft(np.array([1, -1]), 4)
+    np.testing.assert_allclose(wanted, [[0, 1, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_many_labels_have_a_threshold_each_and_none_is_no_label(here: Path) -> None:
+    data = write_splits(here, many=True, other=True) | {"label_separator": ";", "out_of_scope": "other"}
+    report = run(write_config(Path("c.yaml"), data, training={"epochs": 8, "monitor": "macro_f1"}))
+    decision = json.loads(Path("run/decision.json").read_text())
+    assert decision["labels"] == ["account", "delivery", "refund"]
+    assert len(decision["thresholds"]) == 3
+    assert report["test"]["macro_f1"] > 0.6
+    assert {"exact_match", "micro_f1", "oos_recall"} <= report["test"].keys()
+    classifier = Classifier("run")
+    thresholds = np.array(decision["thresholds"])
+    for prediction in classifier.classify([text for text, _ in keyword_rows(40, seed=3, many=True, other=True)]):
+        assert set(prediction.ids) == set(np.flatnonzero(prediction.probabilities >= thresholds))
+
+
+def test_cutoff_and_margin_are_refused_with_many_labels(here: Path) -> None:
+    data = write_splits(here, many=True) | {"label_separator": ";"}
+    config = write_config(Path("c.yaml"), data, decision={"margin": 0.1}, training={"epochs": 1})
+    result = seqloom("run", config, "--out", "run")
+    assert result.code == 2
+    assert "decision.margin" in result.err and "Remove" in result.err
+    assert "epoch   1" not in result.err  # told before the training, not after
