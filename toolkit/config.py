@@ -5,7 +5,7 @@ import io
 import math
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -13,8 +13,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, DocumentStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from toolkit.errors import ConfigError
 
@@ -22,6 +23,12 @@ LARGEST_FILE = 256 * 1024  # bytes; a config is a page or two
 DEEPEST_NESTING = 16
 
 Location = tuple[str | int, ...]
+
+# The numbers of YAML 1.2's core schema; longer integers than these are no setting.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,30}")
+_BASED = re.compile(r"0x[0-9a-fA-F]{1,25}|0o[0-7]{1,30}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 
 
 class Stanza(BaseModel):
@@ -74,20 +81,13 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """Parse YAML text whose top level is a mapping; `name` stands in error messages."""
-    try:
-        _check_events(text, name)
-        root = _yaml().compose(io.StringIO(text))
-    except MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1
-        raise ConfigError(f"this is not YAML: {error.problem or error.context}.", where=f"{name}:{line}") from error
-    except (YAMLError, ValueError) as error:
-        raise ConfigError(f"this is not YAML: {str(error).splitlines()[0]}.", where=name) from error
+    root = _compose(text, name)
     if root is None:
         raise ConfigError("the file is empty.", where=name, mend="Try `seqloom init classify DATA` for a start.")
     if not isinstance(root, MappingNode):
         raise ConfigError("expected `key: value` lines at the top level.", where=f"{name}:{root.start_mark.line + 1}")
     document = Document(values={}, places={(): name})
-    document.values = _construct(root, (), name, document)
+    document.values = _construct(root, (), lambda node: f"{name}:{node.start_mark.line + 1}", document)
     return document
 
 
@@ -114,8 +114,17 @@ def dump(config: Stanza) -> str:
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 120
-    yaml.dump(config.model_dump(mode="json"), stream)
+    yaml.dump(_quoted(config.model_dump(mode="json")), stream)
     return stream.getvalue()
+
+
+def _quoted(value: Any) -> Any:
+    """Text with signs that YAML would not read back as they are, in quotes with escapes."""
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and not value.isprintable() else value
 
 
 def closest(word: str, choices: Sequence[str]) -> str | None:
@@ -128,11 +137,25 @@ def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)
 
 
+def _compose(text: str, name: str) -> Node | None:
+    try:
+        _check_events(text, name)
+        return _yaml().compose(io.StringIO(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise ConfigError(f"this is not YAML: {error.problem or error.context}.", where=where) from error
+    except (YAMLError, ValueError) as error:
+        raise ConfigError(f"this is not YAML: {str(error).splitlines()[0]}.", where=name) from error
+
+
 def _check_events(text: str, name: str) -> None:
-    """Refuse aliases and deep nesting before anything is built from them."""
+    """Refuse directives, aliases and deep nesting before anything is built from them."""
     depth = 0
     for event in _yaml().parse(io.StringIO(text)):
         where = f"{name}:{event.start_mark.line + 1}"
+        if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
+            raise ConfigError("directives (`%YAML`, `%TAG`) are not read.", where=where, mend="Remove them.")
         if isinstance(event, AliasEvent):
             raise ConfigError("aliases (`*name`) are not read.", where=where, mend="Write the value out.")
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
@@ -140,66 +163,80 @@ def _check_events(text: str, name: str) -> None:
             raise ConfigError(f"nested deeper than {DEEPEST_NESTING} levels.", where=where)
 
 
-def _construct(node: Node, location: Location, name: str, document: Document) -> Any:
-    """Plain Python values of a node; notes the line of each and duplicate keys."""
-    line = node.start_mark.line + 1
-    document.places.setdefault(location, f"{name}:{line}")
+def _construct(node: Node, location: Location, place: Callable[[Node], str], document: Document) -> Any:
+    """Plain Python values of a node; notes where each stands, and duplicate keys."""
+    document.places.setdefault(location, place(node))
+    tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
     if isinstance(node, ScalarNode):
-        return _scalar(node, f"{name}:{line}")
+        return _scalar(node.value, tag, place(node))
+    if tag not in ("map", "seq"):
+        raise ConfigError(f"the tag {node.tag} is not read here.", where=place(node), mend="Remove it.")
     if isinstance(node, SequenceNode):
-        return [_construct(item, (*location, i), name, document) for i, item in enumerate(node.value)]
+        return [_construct(item, (*location, i), place, document) for i, item in enumerate(node.value)]
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key, place = str(key_node.value), f"{name}:{key_node.start_mark.line + 1}"
+        key = str(key_node.value)
         if not isinstance(key_node, ScalarNode):
-            raise ConfigError("a key must be a word.", where=place)
+            raise ConfigError("a key must be a word.", where=place(key_node))
         if key in values:
-            document.problems.append(f"{place}: {_dotted((*location, key))} stands here twice. Remove one.")
-        document.places[(*location, key)] = place
-        values[key] = _construct(value_node, (*location, key), name, document)
+            document.problems.append(f"{place(key_node)}: {_dotted((*location, key))} stands here twice. Remove one.")
+        document.places[(*location, key)] = place(key_node)
+        values[key] = _construct(value_node, (*location, key), place, document)
     return values
 
 
-def _scalar(node: ScalarNode, place: str) -> Any:
-    text = node.value
-    match str(node.tag).removeprefix("tag:yaml.org,2002:"):
+def _scalar(text: str, tag: str, place: str) -> Any:
+    match tag:
         case "str" | "timestamp":
             return text
         case "null":
             return None
         case "bool":
             return text.lower() == "true"
-        case "int" if re.fullmatch(r"[-+]?\d+", text):
+        case "int" if _INTEGER.fullmatch(text):
             return int(text)
-        case "int" if re.fullmatch(r"0[xo][0-9a-fA-F]+", text):
+        case "int" if _BASED.fullmatch(text):
             return int(text, 0)
-        case "float" if not text.lower().endswith("nan"):
-            return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf"))
+        case "float" if _FLOAT.fullmatch(text):
+            return float(text)
+        case "float" if _INFINITE.fullmatch(text):
+            return float(text.replace(".", ""))
         case "int" | "float":
             return text  # such as 1_000 or .nan: the field's own message says what it expects
-    raise ConfigError(f"the tag {node.tag} is not read here.", where=place, mend="Remove it.")
+    raise ConfigError(f"the tag !{tag.lstrip('!')} is not read here.", where=place, mend="Remove it.")
 
 
 def _override(document: Document, override: str) -> None:
     """Apply one `--set a.b=value`; the value is read as YAML."""
     key, equals, text = override.partition("=")
     place = f"--set {override}"
-    parts = key.strip().split(".")
+    parts = tuple(key.strip().split("."))
     if not equals or not all(parts):
         raise ConfigError("expected key.key=value.", where=place, mend="For example --set training.epochs=3")
-    try:
-        value = parse(f"value: {text}", place).values["value"]
-    except ConfigError:
-        value = text
     target: Any = document.values
-    for part in parts[:-1]:
+    for depth, part in enumerate(parts[:-1]):
         if target.get(part) is None:
             target[part] = {}
+            document.places[parts[: depth + 1]] = place
         target = target[part]
         if not isinstance(target, dict):
-            raise ConfigError(f"{part} is a value and has no {parts[-1]} inside.", where=place)
-    target[parts[-1]] = value
-    document.places[tuple(parts)] = place
+            inside = f"{_dotted(parts[: depth + 1])} is a value and has no {parts[depth + 1]} inside."
+            raise ConfigError(inside, where=place)
+    for location in [location for location in document.places if location[: len(parts)] == parts]:
+        del document.places[location]
+    target[parts[-1]] = _construct(_value_node(text, place), parts, lambda _: place, document)
+    document.places[parts] = place
+
+
+def _value_node(text: str, place: str) -> Node:
+    """The value of an override: what it would be behind a key on a line of its own, or else the text as it is."""
+    try:
+        root = _compose(f"value: {text}", place)
+    except ConfigError:
+        root = None
+    if isinstance(root, MappingNode) and len(root.value) == 1:
+        return root.value[0][1]
+    return ScalarNode(tag="tag:yaml.org,2002:str", value=text)
 
 
 def _by_location(error: ValidationError, document: Document) -> Iterator[tuple[Location, list[Any]]]:
@@ -208,7 +245,10 @@ def _by_location(error: ValidationError, document: Document) -> Iterator[tuple[L
     for entry in error.errors(include_url=False):
         location = _inside_document(entry["loc"], document.values, entry["type"])
         grouped.setdefault(location, []).append(entry)
-    yield from grouped.items()
+    for location, entries in grouped.items():
+        # Of a union of a word and a list of words, the wrong item says more than the list that is no word.
+        if not any(len(other) > len(location) and other[: len(location)] == location for other in grouped):
+            yield location, entries
 
 
 def _explain(location: Location, entries: list[Any], document: Document, model: type[Stanza]) -> str:
@@ -234,6 +274,8 @@ def _explain(location: Location, entries: list[Any], document: Document, model: 
 
 
 def _expected(entry: Any) -> str:
+    if entry["type"] in ("model_type", "model_attributes_type"):
+        return "keys with values"
     text = entry["msg"].replace("Input should be ", "").replace("a valid ", "a ")
     text = text.replace("a integer", "a whole number").replace("a boolean", "true or false")
     return text.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
@@ -296,6 +338,8 @@ def _dotted(location: Location) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "empty", True: "true", False: "false"}[value]
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, float) and not math.isfinite(value):

@@ -102,6 +102,12 @@ class ModelConfig(Stanza):
     output_dropout: float = Field(0.5, ge=0, lt=1)
     """Share of pooled features dropped while training."""
 
+    @model_validator(mode="after")
+    def _last_has_one_end(self) -> "ModelConfig":
+        if self.segment and "last" in self.pooling:
+            raise ValueError("pooling last needs texts in one piece. Leave segment empty, or pool otherwise.")
+        return self
+
 
 class ClassificationTraining(TrainingConfig):
     """How weights are fitted."""
@@ -167,8 +173,4 @@ class Config(Stanza):
     def _parts_fit_together(self) -> "Config":
         if isinstance(self.decision.cutoff, float) and not 0 < self.decision.cutoff <= 1:
             raise ValueError("decision.cutoff is a probability, above 0 and at most 1, or auto.")
-        if self.model.segment and "last" in self.model.pooling:
-            raise ValueError(
-                "model.pooling: last needs texts in one piece. Leave model.segment empty, or pool otherwise."
-            )
         return self

@@ -106,11 +106,12 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
 
 
 def _separator(values: list[Any]) -> str | None:
-    """What stands between labels: a sign after whose removal there are far fewer different labels."""
+    """What stands between labels: a sign without which there are far fewer labels, or only such as stand alone too."""
     words = [str(value) for value in values if value is not None and not isinstance(value, list)]
     for separator in SEPARATORS:
         parts = {part.strip() for word in words for part in word.split(separator)}
-        if any(separator in word for word in words) and len(parts) < 0.8 * len(set(words)):
+        fewer = len(parts) < 0.8 * len(set(words)) or parts <= set(words)
+        if any(separator in word for word in words) and fewer:
             return separator
     return None
 

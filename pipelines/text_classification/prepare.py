@@ -12,6 +12,8 @@ from pipelines.text_classification.data import Splits, label_set, read_splits, s
 from toolkit.data.batches import LENGTH_STEP
 from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
 from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
+from toolkit.errors import ConfigError
+from toolkit.evaluation import decisions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ NETWORKS = (*CELLS, "segmented")
 
 
 def build(name: str) -> keras.Model:
-    """Words, a deep encoder, pooling of every kind."""
+    """Words, an encoder of one kind, pooling of every kind."""
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     lengths = keras.Input((), dtype="int32", name="lengths")
     words = WordEmbedding(rows=ROWS, tuned=6, units=UNITS)(tokens)
@@ -27,8 +27,8 @@ def build(name: str) -> keras.Model:
         states, final = SegmentedEncoder(encoder=make_encoder(), size=SIZE)(words, lengths), None
         kinds = ["mean", "max", "attention"]
     else:
-        deep = dict(layers=2, bidirectional=True, residual=True, normalization="layer")
-        states, final = make_encoder(cell=name, **deep)(words, lengths)
+        deep = dict(layers=2, residual=True) if name == "gru" else {}
+        states, final = make_encoder(cell=name, bidirectional=True, normalization="layer", **deep)(words, lengths)
         kinds = ["last", "mean", "max", "attention"]
     pooled = SequencePooling(kinds=kinds)(states, lengths, final)
     return keras.Model([tokens, lengths], [states, pooled])

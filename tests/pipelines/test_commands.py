@@ -1,0 +1,254 @@
+"""`init`, `check`, `schema`, `doctor` and `vectors`, and what all commands share."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keywords import Row, keyword_rows, seqloom, write_config, write_splits, write_table
+
+from pipelines.text_classification import init as starter
+
+QUICK = ("--set", "encoder.units=4", "--set", "training.epochs=1", "--set", "vectors.ngram_buckets=50")
+
+
+@pytest.fixture(autouse=True)
+def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs from `init` train without vectors here."""
+    monkeypatch.setattr(starter, "_vectors", lambda: "word2vec")
+
+
+def numbered(rows: list[Row]) -> list[Row]:
+    return [(f"{text} {i}", label) for i, (text, label) in enumerate(rows)]
+
+
+def init(data: str) -> str:
+    result = seqloom("init", "classify", data)
+    assert result.code == 0, result.err
+    Path("my.yaml").write_text(result.out)
+    return result.out
+
+
+def checked() -> dict[str, str]:
+    result = seqloom("check", "my.yaml", "--json", *QUICK)
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_init_fits_a_csv_and_its_config_runs(here: Path) -> None:
+    write_table(Path("d.csv"), numbered(keyword_rows(90)), ("Message", "Topic"))
+    config = init("d.csv")
+    assert "text: Message" in config and "label: Topic" in config
+    assert "monitor: accuracy" in config
+    assert checked()["rows"] == "train 72  validation 9  test 9"
+    result = seqloom("run", "my.yaml", "--out", "run", *QUICK)
+    assert result.code == 0, result.err
+    assert "report: run/report.html" in result.out
+
+
+def test_init_finds_many_labels_and_the_one_for_none(here: Path) -> None:
+    write_table(Path("d.csv"), numbered(keyword_rows(160, many=True, other=True)))
+    config = init("d.csv")
+    assert 'label_separator: ";"' in config
+    assert "out_of_scope: other" in config
+    assert "monitor: macro_f1" in config
+    assert checked()["labels"].startswith("3: ")
+    assert seqloom("run", "my.yaml", "--out", "run", *QUICK).code == 0
+
+
+def test_init_fits_a_folder(here: Path) -> None:
+    for number, (text, label) in enumerate(keyword_rows(60)):
+        Path("docs", label).mkdir(parents=True, exist_ok=True)
+        Path("docs", label, f"{number}.txt").write_text(f"{text} {number}")
+    init("docs")
+    assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
+
+
+def test_init_finds_lists_of_labels_in_jsonl(here: Path) -> None:
+    rows = [
+        {"id": i, "text": text, "tags": label.split(";")} for i, (text, label) in enumerate(keyword_rows(60, many=True))
+    ]
+    Path("d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"text": "no tags"}\n')
+    config = init("d.jsonl")
+    assert "label: tags" in config and "separator" not in config
+    assert "monitor: macro_f1" in config
+
+
+def test_init_sees_that_there_is_no_header(here: Path) -> None:
+    Path("d.csv").write_text("".join(f"{text},{label}\n" for text, label in numbered(keyword_rows(60))))
+    config = init("d.csv")
+    assert "header: false" in config and 'text: "0"' in config and 'label: "1"' in config
+    assert checked()["rows"] == "train 48  validation 6  test 6"
+
+
+def test_init_weighs_rare_labels(here: Path) -> None:
+    rows = numbered([*keyword_rows(90), *[("rare words", "rare")] * 5])
+    write_table(Path("d.csv"), rows)
+    assert "class_weights: balanced" in init("d.csv")
+
+
+@pytest.mark.parametrize("names", [("we: ird #text", 'the "label"'), ("null", "true"), ("a\\b", "1e5"), ("- x", "&y")])
+def test_init_quotes_odd_names(names: tuple[str, str]) -> None:
+    write_table(Path("my d#ta's.csv"), numbered(keyword_rows(60)), names)
+    init("my d#ta's.csv")
+    assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "nothing to read"),
+        ("text,label\n", "nothing to read"),
+        ("text\nhello\n", "one column (text), expected a text and a label"),
+        ("text,label\nhello,\n", "this row has no label"),
+    ],
+)
+def test_init_tells_what_is_wrong_with_data(content: str, told: str) -> None:
+    Path("d.csv").write_text(content)
+    result = seqloom("init", "classify", "d.csv")
+    if result.code == 0:
+        Path("my.yaml").write_text(result.out)
+        result = seqloom("check", "my.yaml")
+    assert result.code == 1
+    assert "d.csv" in result.err and told in result.err and "should not happen" not in result.err
+
+
+def test_check_tells_what_a_run_would_do(here: Path) -> None:
+    data = write_splits(here)
+    long_row = ("parcel " * 20, "delivery")
+    rows = [*keyword_rows(95), long_row]
+    write_table(Path("train.csv"), rows)
+    write_table(Path("test.csv"), [rows[0], ("entirely unseen vocabulary", "refund")])
+    config = write_config(Path("c.yaml"), {**data, "train": "train.csv", "test": "test.csv"}, tokens={"max_tokens": 10})
+    result = seqloom("check", config, "--json")
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)
+    assert facts["rows"] == "train 96  validation 36  test 2"
+    assert facts["labels"] == "3: delivery 33, account 32, refund 31"
+    assert "1 of test stand in train too" in facts["shared texts"]
+    assert "1 of 2 test texts stand in the training rows too" in result.err
+    assert facts["truncated"].startswith("1.0% ")
+    assert facts["words a text"] == "median 7, longest 10"
+    assert facts["steps an epoch"] == "6 of 16 rows, 30 in all at most"
+    assert re.match(r"\d+\.\d+% of the computed steps", facts["padding"])
+    assert re.match(r"1 x [\d,]+, of which [\d,]+ train", facts["parameters"])
+    assert re.match(r"about \d+ MB to train", facts["memory"])
+    assert facts["unknown words"].endswith("of the words in the validation texts")
+    assert not Path("runs").exists()
+
+
+def test_check_names_every_broken_file_at_once(here: Path) -> None:
+    Path("test.csv").write_text("text,lable\nhello,a\n")
+    data = {"train": "nowhere.csv", "validation": "there.csv", "test": "test.csv"}
+    result = seqloom("check", write_config(Path("c.yaml"), data))
+    assert result.code == 1
+    assert [line.split(":")[0] for line in result.err.splitlines()] == ["nowhere.csv", "there.csv", "test.csv"]
+    assert "Did you mean lable?" in result.err
+
+
+def test_check_notes_each_oddity_once(here: Path) -> None:
+    write_table(Path("d.csv"), [*numbered(keyword_rows(60)), ("", "refund")])
+    result = seqloom("check", write_config(Path("c.yaml"), {"train": "d.csv"}))
+    assert result.err.count("rows without text") == 1
+
+
+def test_schema_is_a_json_schema_that_knows_every_stanza() -> None:
+    from pipelines.text_classification.config import Config
+
+    schema = json.loads(seqloom("schema").out)
+    assert schema["type"] == "object"
+    assert schema["additionalProperties"] is False
+    assert schema["properties"].keys() == Config.model_fields.keys()
+    assert {"pipeline", "data"} <= set(schema["required"])
+    for definition in schema["$defs"].values():
+        for name, field in definition["properties"].items():
+            assert "description" in field or "$ref" in field, name
+
+
+def test_set_replaces_values_and_is_checked_like_the_file(trained: Any) -> None:
+    facts = json.loads(seqloom("check", trained.config, "--json", "--set", "training.batch_size=32").out)
+    assert facts["steps an epoch"].startswith("6 of 32 rows")
+    result = seqloom("check", trained.config, "--set", "encoder.cel=gru", "--set", "training.epochs=many")
+    assert result.code == 2
+    assert "--set encoder.cel=gru: encoder.cel is not a key here. Did you mean encoder.cell?" in result.err
+    assert "--set training.epochs=many: training.epochs is 'many', expected a whole number" in result.err
+
+
+def test_doctor_prints_versions_devices_and_kernels() -> None:
+    facts = json.loads(seqloom("doctor", "--json").out)
+    assert {"system", "keras", "tensorflow", "onnxruntime", "backend", "devices", "training"} <= facts.keys()
+    shown = seqloom("doctor")
+    assert shown.code == 0
+    assert all(value in shown.out for value in facts.values())
+
+
+def test_neighbours_are_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLOOM_CACHE", "cache")
+    Path("v.txt").write_text("king 1 0\nqueen 2 0.1\nman 0 1\nwoman 0.1 3\ncar -1 0\n")
+    result = seqloom("vectors", "neighbours", "king", "--vectors", "v.txt", "-k", 2, "--json")
+    assert list(json.loads(result.out)) == ["queen", "woman"]
+    assert seqloom("vectors", "neighbours", "king", "--vectors", "v.txt").out.splitlines()[0] == "0.999  queen"
+    result = seqloom("vectors", "neighbours", "kign", "--vectors", "v.txt")
+    assert result.code == 1
+    assert "'kign' has no vector. Did you mean king?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["clasify"], "No such command 'clasify'. Did you mean 'classify'?"),
+        (["classify", "a.txt"], "Missing option '--model'"),
+        (["run", "c.yaml", "--otu", "x"], "No such option: --otu"),
+        (["run", "nowhere.yaml"], "nowhere.yaml: this config cannot be read: No such file"),
+        (["run", "."], "this config cannot be read: Is a directory"),
+        (["init", "translate", "d.csv"], "expected classify"),
+        (["schema", "forecast"], "expected text_classification"),
+    ],
+)
+def test_wrong_usage_has_code_2_and_a_sentence(arguments: list[str], told: str) -> None:
+    result = seqloom(*arguments)
+    assert result.code == 2
+    assert told in result.err
+    assert "should not happen" not in result.err
+
+
+def test_no_command_prints_the_help() -> None:
+    result = seqloom()
+    assert result.code == 2
+    assert "classify" in result.out + result.err
+    assert "should not happen" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"pipeline": "text_clasification"},
+            "c.yaml:2: pipeline is 'text_clasification', expected text_classification",
+        ),
+        ({"pipeline": None}, "pipeline is missing"),
+        ({"encoder": {"cel": "gru"}}, "encoder.cel is not a key here. Did you mean encoder.cell?"),
+        ({"extra": 1}, "extra is not a key here"),
+        ({"training": {"epochs": -3}}, "training.epochs is -3, expected at least 1"),
+        ({"encoder": {"units": 1e9}}, "encoder.units is 1000000000.0, expected"),
+        ({"seed": -1}, "seed is -1, expected at least 0"),
+        ({"model": {"pooling": []}}, "model.pooling is []"),
+        ({"model": {"pooling": ["last"], "segment": 8}}, "last needs texts in one piece"),
+        ({"data": {"train": "d.csv", "validation": 1.5}}, "data.validation: 1.5 is not a share between 0 and 1"),
+        ({"data": {"train": "d.csv", "test": 0}}, "data.test: 0 is not a share between 0 and 1"),
+        ({"data": {"train": "d.csv", "validation": -0.1}}, "data.validation: -0.1 is not a share"),
+        ({"data": {"train": "d.csv", "validation": 0.6, "test": 0.5}}, "leave no rows to train on"),
+        ({"data": {"train": []}}, "data.train is []"),
+        ({"data": {}}, "data.train is missing"),
+    ],
+)
+def test_config_mistakes_are_told_with_their_place(change: dict[str, Any], told: str) -> None:
+    data = {"data": {"train": "d.csv"}} | change
+    write_config(Path("c.yaml"), data.pop("data"), **data)
+    for command in ("check", "run"):
+        result = seqloom(command, "c.yaml")
+        assert result.code == 2
+        assert told in result.err
+        assert re.match(r"(seqloom: )?c\.yaml:\d+: ", result.err)
+    assert not Path("runs").exists()
