@@ -1,13 +1,14 @@
 """Decisions fitted on validation rows, scores on test rows beside the baselines, and the report."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipelines.text_classification.answers import Answers
 from pipelines.text_classification.config import Config, DataConfig, DecisionConfig
 from pipelines.text_classification.data import Examples, Labels, Splits, check_known, read_examples, targets
 from pipelines.text_classification.predict import NAME, Classifier, Scorer
@@ -17,32 +18,7 @@ from toolkit.artifact import Artifact
 from toolkit.config import parse, validate
 from toolkit.errors import DataError
 from toolkit.evaluation import baselines, classification, decisions
-from toolkit.evaluation.decisions import Decision, NoneRule, Policy
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a classifier said about some examples.
-
-    Shapes: truth as `data.targets` gives it; probabilities (rows, labels)
-    """
-
-    truth: np.ndarray
-    probabilities: np.ndarray
-    decided: list[Decision]
-
-    def scores(self) -> dict[str, float]:
-        if self.truth.ndim == 2:
-            return classification.score_many(self.truth, self.flags(), self.probabilities)
-        return classification.score_single(self.truth, self.best(), self.probabilities)
-
-    def best(self) -> np.ndarray:
-        """The first label of each row, -1 where none was given. Shapes: -> (rows,)."""
-        return decisions.first_ids(self.decided)
-
-    def flags(self) -> np.ndarray:
-        """Shapes: -> (rows, labels) booleans."""
-        return decisions.decision_flags(self.decided, self.probabilities.shape[1])
+from toolkit.evaluation.decisions import NoneRule, Policy
 
 
 def fit_policy(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:

@@ -1,24 +1,22 @@
 """What the report page of a text classifier shows."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from pipelines.text_classification.answers import Answers
 from toolkit import report as pages
 from toolkit.evaluation import classification
 from toolkit.report import Paragraph, Section, Table, picture
-
-if TYPE_CHECKING:
-    from pipelines.text_classification.evaluate import Answers
 
 MISTAKES = 20
 
 
 def render(
     report: Mapping[str, Any],
-    model: "Answers",
-    baselines: Mapping[str, "Answers"],
+    model: Answers,
+    baselines: Mapping[str, Answers],
     history: list[dict[str, float]],
     texts: list[str],
     labels: tuple[str, ...],
@@ -42,7 +40,7 @@ def render(
     return page, verdict
 
 
-def _labels_section(model: "Answers", baselines: Mapping[str, "Answers"], labels: tuple[str, ...]) -> Section:
+def _labels_section(model: Answers, baselines: Mapping[str, Answers], labels: tuple[str, ...]) -> Section:
     scores = {name: _label_scores(answers) for name, answers in baselines.items()}
     rival = max(scores, key=lambda name: scores[name].macro_f1)
     own = _label_scores(model)
@@ -50,7 +48,7 @@ def _labels_section(model: "Answers", baselines: Mapping[str, "Answers"], labels
     return Section("Every label", [picture(bars, "F1 of each label"), pages.label_table(labels, own)])
 
 
-def _label_scores(answers: "Answers") -> classification.LabelScores:
+def _label_scores(answers: Answers) -> classification.LabelScores:
     """With one label a row, the first label counts, as in the scores."""
     if answers.truth.ndim == 2:
         return classification.label_scores(answers.truth, answers.flags())
@@ -60,7 +58,7 @@ def _label_scores(answers: "Answers") -> classification.LabelScores:
     )
 
 
-def _confusion_section(model: "Answers", labels: tuple[str, ...]) -> Section:
+def _confusion_section(model: Answers, labels: tuple[str, ...]) -> Section:
     matrix = classification.confusion_matrix(model.truth, model.best(), len(labels))
     names = [*labels, "none of the above"]
     if not matrix[-1].any() and not matrix[:, -1].any():
@@ -68,7 +66,7 @@ def _confusion_section(model: "Answers", labels: tuple[str, ...]) -> Section:
     return Section("What is taken for what", [pages.confusion(matrix, names)])
 
 
-def _confidence_section(model: "Answers", baselines: Mapping[str, "Answers"]) -> Section:
+def _confidence_section(model: Answers, baselines: Mapping[str, Answers]) -> Section:
     confidence, correct = _stated(model)
     curves = {"this model": classification.risk_coverage(*_sureness(model))}
     curves |= {name: classification.risk_coverage(*_sureness(answers)) for name, answers in baselines.items()}
@@ -85,7 +83,7 @@ def _confidence_section(model: "Answers", baselines: Mapping[str, "Answers"]) ->
     )
 
 
-def _stated(answers: "Answers") -> tuple[np.ndarray, np.ndarray]:
+def _stated(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
     """Stated probabilities and whether they came true: of the best label, or of each label where there may be many."""
     if answers.truth.ndim == 2:
         return answers.probabilities.ravel(), answers.truth.ravel()
@@ -94,7 +92,7 @@ def _stated(answers: "Answers") -> tuple[np.ndarray, np.ndarray]:
     return confidence[inside], correct[inside]
 
 
-def _sureness(answers: "Answers") -> tuple[np.ndarray, np.ndarray]:
+def _sureness(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
     """How sure each row's answer is and whether it is right."""
     if answers.truth.ndim == 2:
         return classification.whole_answer(answers.truth, answers.flags(), answers.probabilities)
@@ -108,7 +106,7 @@ def _training_section(history: list[dict[str, float]]) -> Section:
     return Section("Training", [picture(pages.learning_curves(first), "Learning curves by epoch", caption)])
 
 
-def _mistakes_section(model: "Answers", texts: list[str], labels: tuple[str, ...]) -> Section:
+def _mistakes_section(model: Answers, texts: list[str], labels: tuple[str, ...]) -> Section:
     """The mistakes that the model was surest of, where a wrong label in the data is most likely too."""
     confidence, _ = _sureness(model)
     truth = classification.as_flags(model.truth, len(labels))
