@@ -34,9 +34,8 @@ def main() -> None:
                 times[bucketing].append(report["seconds"]["train"])
                 scores[bucketing].append(report["test"].get("in_scope_accuracy", report["test"]["accuracy"]))
     for bucketing, name in ((True, "bucketed"), (False, "padded to the longest")):
-        print(
-            f"{name:<22} {statistics.median(times[bucketing]):7.1f} s  accuracy {statistics.mean(scores[bucketing]):.4f}"
-        )
+        seconds, accuracy = statistics.median(times[bucketing]), statistics.mean(scores[bucketing])
+        print(f"{name:<22} {seconds:7.1f} s  accuracy {accuracy:.4f}")
     print(f"ratio {statistics.median(a / b for a, b in zip(times[True], times[False], strict=True)):.3f}")
 
 

@@ -142,7 +142,7 @@ def test_numbers_that_cannot_be_read_are_an_error_with_a_line(read, text):
         (b"path: caf\xe9", "my.yaml: not UTF-8 at byte 9. Save it as UTF-8."),
         ("path: a".encode("utf-16"), "my.yaml: not UTF-8 at byte 0. Save it as UTF-8."),
         ("path: " + "[" * 16 + "]" * 16, "my.yaml:1: nested deeper than 16 levels."),
-        ("path: a #" + "x" * LARGEST_FILE, "my.yaml: 262,153 bytes, more than the 262,144 of a config."),
+        ("path: a #" + "x" * LARGEST_FILE, "my.yaml: more than 262,144 bytes, too long for a config."),
     ],
 )
 def test_a_file_that_is_no_config_says_why_and_where(read, text, message):

@@ -79,7 +79,9 @@ def sha256(path: Path) -> str:
 
 def seal(folder: Path, pipeline: str, facts: Mapping[str, Any]) -> None:
     """Write the manifest, last of all: with it the folder is an artifact."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST, ".lock"))
+    # What begins with a dot is a lock, or was left by a write that was killed.
+    names = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")} - {MANIFEST}
+    files = [folder / name for name in sorted(names)]
     entries = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
     write_json(folder / MANIFEST, {"schema_version": SCHEMA_VERSION, "pipeline": pipeline, **facts, "files": entries})
 
@@ -159,10 +161,16 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process alone, so that two runs never write to one folder."""
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / ".lock").open("w")
+    except OSError as error:
+        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(folder)) from error
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(stream.fileno()), os.stat(folder / ".lock")):
+                raise FileNotFoundError  # its last holder removed it between our opening and locking it
         except OSError as error:
             raise SeqloomError("another run is writing to this folder.", where=str(folder)) from error
         try:

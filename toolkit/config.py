@@ -65,11 +65,12 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> Document:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigError(f"this config cannot be read: {error.strerror}.", where=str(path)) from error
     if len(data) > LARGEST_FILE:
-        raise ConfigError(f"{len(data):,} bytes, more than the {LARGEST_FILE:,} of a config.", where=str(path))
+        raise ConfigError(f"more than {LARGEST_FILE:,} bytes, too long for a config.", where=str(path))
     try:
         document = parse(data.decode("utf-8-sig"), str(path))
     except UnicodeDecodeError as error:

@@ -58,6 +58,8 @@ class Graph:
 
 def dense(graph: Graph, layer: keras.layers.Dense, inputs: str) -> str:
     """A dense layer with linear or tanh activation."""
+    if layer.activation not in (keras.activations.linear, keras.activations.tanh):
+        raise ValueError(f"activation is {layer.activation.__name__}, expected linear or tanh.")
     outputs = graph.add("MatMul", inputs, graph.constant(_array(layer.kernel)))
     if layer.use_bias:
         outputs = graph.add("Add", outputs, graph.constant(_array(layer.bias)))
@@ -84,8 +86,8 @@ def embedding(graph: Graph, words: WordEmbedding, subwords: SubwordEmbedding | N
 def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
     """Shapes: inputs (time, batch, features); lengths (batch,) -> (time, batch, width); final (batch, width)."""
     outputs = inputs
-    for i, forward in enumerate(layer.forward):
-        directions = [forward, layer.backward[i]] if layer.backward else [forward]
+    for i, forward in enumerate(layer.forward_layers):
+        directions = [forward, layer.backward_layers[i]] if layer.backward_layers else [forward]
         states, final = _recurrence(graph, directions, outputs, lengths)
         outputs = graph.add("Add", states, outputs) if layer.residual and i else states
         if layer.norms:
@@ -93,14 +95,14 @@ def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) ->
             scale, shift = graph.constant(_array(norm.gamma)), graph.constant(_array(norm.beta))
             outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
             outputs = graph.add("Mul", outputs, real_steps(graph, outputs, lengths))
-    if layer.norms or (layer.residual and len(layer.forward) > 1):
+    if layer.norms or (layer.residual and len(layer.forward_layers) > 1):
         final = _final(graph, layer, outputs, lengths)
     return outputs, final
 
 
 def segmented_encoder(graph: Graph, layer: SegmentedEncoder, inputs: str, lengths: str) -> str:
     """Shapes: inputs (n * size, batch, features); lengths (batch,) -> (n * size, batch, width)."""
-    size, features, width = layer.size, layer.encoder.forward[0].cell.kernel.shape[0], layer.encoder.width
+    size, features, width = layer.size, layer.encoder.forward_layers[0].cell.kernel.shape[0], layer.encoder.width
 
     def shape(*sizes: int) -> str:
         return graph.constant(sizes, np.int64)
@@ -188,7 +190,7 @@ def _final(graph: Graph, layer: RecurrentEncoder, outputs: str, lengths: str) ->
     at_last = graph.add("Equal", _steps(graph, outputs), graph.add("Unsqueeze", last, _axes(graph, 0, 2)))
     picked = graph.add("Mul", outputs, graph.add("Cast", at_last, to=TensorProto.FLOAT))
     forward = graph.add("ReduceSum", picked, _axes(graph, 0), keepdims=0)
-    if not layer.backward:
+    if not layer.backward_layers:
         return forward
     first = graph.add("Gather", outputs, graph.constant(0, np.int64), axis=0)
     half, width = layer.width // 2, layer.width
@@ -209,7 +211,9 @@ def _mean(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> st
 def _max(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> str:
     penalty = graph.add("Sub", real_steps(graph, inputs, lengths), graph.constant(1.0))  # 0 or -1
     lowered = graph.add("Add", inputs, graph.add("Mul", penalty, graph.constant(6e4)))
-    return graph.add("ReduceMax", lowered, _axes(graph, 0), keepdims=0)
+    largest = graph.add("ReduceMax", lowered, _axes(graph, 0), keepdims=0)
+    empty = graph.add("Equal", graph.add("Unsqueeze", lengths, _axes(graph, 1)), graph.constant(0, np.int32))
+    return graph.add("Where", empty, graph.constant(0.0), largest)
 
 
 def _attention(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> str:

@@ -106,12 +106,13 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
 
 
 def _separator(values: list[Any]) -> str | None:
-    """What stands between labels: a sign without which there are far fewer labels, or only such as stand alone too."""
+    """What stands between labels: a sign without which there are far fewer of them, or each is in several values."""
     words = [str(value) for value in values if value is not None and not isinstance(value, list)]
     for separator in SEPARATORS:
-        parts = {part.strip() for word in words for part in word.split(separator)}
-        fewer = len(parts) < 0.8 * len(set(words)) or parts <= set(words)
-        if any(separator in word for word in words) and fewer:
+        joined = {word: _parts(word, separator) for word in set(words)}
+        places = Counter(part for parts in joined.values() for part in set(parts))
+        several = [part for parts in joined.values() if len(parts) > 1 for part in parts]
+        if several and (len(places) < 0.8 * len(joined) or all(places[part] > 1 for part in several)):
             return separator
     return None
 

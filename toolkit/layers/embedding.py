@@ -33,6 +33,7 @@ class WordEmbedding(keras.layers.Layer):
             self.fixed_table = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="fixed")
 
     def call(self, tokens: Tensor) -> Tensor:
+        tokens = ops.cast(tokens, "int32")
         outputs = self._rows(self.tuned_table, tokens, 0, self.tuned)
         if self.rows > self.tuned:
             outputs = outputs + self._rows(self.fixed_table, tokens, self.tuned, self.rows)
@@ -46,6 +47,8 @@ class WordEmbedding(keras.layers.Layer):
 
     def set_table(self, table: np.ndarray) -> None:
         """Start from these vectors. Shapes: table (rows, units)."""
+        if len(table) != self.rows:
+            raise ValueError(f"the table's shape is {table.shape}, expected {self.rows} rows.")
         self.tuned_table.assign(table[: self.tuned])
         if self.rows > self.tuned:
             self.fixed_table.assign(table[self.tuned :])

@@ -1,5 +1,7 @@
 """The recurrent encoder that all pipelines share."""
 
+from functools import partial
+
 import keras
 from keras import ops
 
@@ -58,34 +60,30 @@ class RecurrentEncoder(keras.layers.Layer):
         }
         self.residual = residual
         self.width = units * (2 if bidirectional else 1)
-        mask_shape = (None, 1, None) if variational else None
         names = [f"layer{i}" for i in range(layers)]
-        self.forward = [CELLS[cell](units, return_sequences=True, name=f"{name}_forward") for name in names]
-        self.backward = [
-            CELLS[cell](units, return_sequences=True, name=f"{name}_backward") for name in names if bidirectional
-        ]
-        self.norms = [
-            keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_norm")
-            for name in names
-            if normalization == "layer"
-        ]
-        self.dropouts = [
-            keras.layers.Dropout(dropout, noise_shape=mask_shape, name=f"{name}_dropout") for name in names[1:]
-        ]
+        policy = {"dtype": self.dtype_policy}
+        recurrent = partial(CELLS[cell], units, return_sequences=True, **policy)
+        norm = partial(keras.layers.LayerNormalization, epsilon=1e-5, **policy)
+        drop = partial(keras.layers.Dropout, dropout, noise_shape=(None, 1, None) if variational else None, **policy)
+        # Not `forward`, which PyTorch calls.
+        self.forward_layers = [recurrent(name=f"{name}_forward") for name in names]
+        self.backward_layers = [recurrent(name=f"{name}_backward") for name in names if bidirectional]
+        self.norms = [norm(name=f"{name}_norm") for name in names if normalization == "layer"]
+        self.dropouts = [drop(name=f"{name}_dropout") for name in names[1:]]
 
     def build(self, inputs_shape, lengths_shape=None):
         batch, time, features = inputs_shape
-        for i, layer in enumerate(self.forward):
+        for i, layer in enumerate(self.forward_layers):
             shape = (batch, time, self.width if i else features)
             layer.build(shape)
-            if self.backward:
-                self.backward[i].build(shape)
+            if self.backward_layers:
+                self.backward_layers[i].build(shape)
         for norm in self.norms:
             norm.build((batch, time, self.width))
 
     def call(self, inputs: Tensor, lengths: Tensor, training: bool = False):
         outputs = inputs
-        for i in range(len(self.forward)):
+        for i in range(len(self.forward_layers)):
             if i:
                 outputs = self.dropouts[i - 1](outputs, training=training)
             states = self._both_directions(i, outputs, lengths)
@@ -96,15 +94,15 @@ class RecurrentEncoder(keras.layers.Layer):
         return outputs, self._final(outputs, lengths)
 
     def _both_directions(self, i: int, inputs, lengths):
-        states = self.forward[i](inputs)
-        if not self.backward:
+        states = self.forward_layers[i](inputs)
+        if not self.backward_layers:
             return states
-        backward = self.backward[i](reverse_sequences(inputs, lengths))
+        backward = self.backward_layers[i](reverse_sequences(inputs, lengths))
         return ops.concatenate([states, reverse_sequences(backward, lengths)], axis=-1)
 
     def _final(self, outputs, lengths):
         last = last_step(outputs, lengths)
-        if not self.backward:
+        if not self.backward_layers:
             return last
         half = self.width // 2
         return ops.concatenate([last[:, :half], outputs[:, 0, half:]], axis=-1)

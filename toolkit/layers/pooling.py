@@ -33,12 +33,14 @@ class SequencePooling(keras.layers.Layer):
             raise ValueError(f"kinds is {list(kinds)}, expected one or more of {', '.join(POOLINGS)}.")
         self.kinds = tuple(kinds)
         if "attention" in kinds:
-            self.score = keras.layers.Dense(1, use_bias=False, name="score")
+            self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
 
     def build(self, inputs_shape, lengths_shape=None, final_shape=None):
         if "attention" in self.kinds:
             features = inputs_shape[-1]
-            self.projection = keras.layers.Dense(features, activation="tanh", name="projection")
+            self.projection = keras.layers.Dense(
+                features, activation="tanh", dtype=self.dtype_policy, name="projection"
+            )
             self.projection.build(inputs_shape)
             self.score.build(inputs_shape)
 
@@ -54,8 +56,10 @@ class SequencePooling(keras.layers.Layer):
         return ops.where(mask, ops.softmax(scores, axis=-1), 0.0)
 
     def _mean(self, inputs, lengths):
-        count = ops.cast(ops.expand_dims(ops.maximum(lengths, 1), 1), inputs.dtype)
-        return ops.sum(zero_padding(inputs, lengths), axis=1) / count
+        # Sums of half precision stop growing: 2048 + 1 is 2048.
+        count = ops.cast(ops.expand_dims(ops.maximum(lengths, 1), 1), "float32")
+        total = ops.sum(ops.cast(zero_padding(inputs, lengths), "float32"), axis=1)
+        return ops.cast(total / count, inputs.dtype)
 
     def _max(self, inputs, lengths):
         mask = ops.expand_dims(sequence_mask(lengths, ops.shape(inputs)[1]), 2)
@@ -64,8 +68,8 @@ class SequencePooling(keras.layers.Layer):
         return ops.where(ops.expand_dims(lengths > 0, 1), largest, ops.zeros((), dtype=inputs.dtype))
 
     def _attention(self, inputs, lengths):
-        weights = ops.cast(self.attention_weights(inputs, lengths), inputs.dtype)
-        return ops.sum(ops.expand_dims(weights, 2) * inputs, axis=1)
+        weights = ops.expand_dims(self.attention_weights(inputs, lengths), 2)
+        return ops.cast(ops.sum(weights * ops.cast(inputs, "float32"), axis=1), inputs.dtype)
 
     def compute_output_shape(self, inputs_shape, lengths_shape=None, final_shape=None):
         return inputs_shape[0], sum(final_shape[-1] if kind == "last" else inputs_shape[-1] for kind in self.kinds)

@@ -22,7 +22,8 @@ class SegmentedEncoder(keras.layers.Layer):
         self.encoder, self.size = encoder, size
 
     def build(self, inputs_shape, lengths_shape=None):
-        self.encoder.build((None, self.size, inputs_shape[-1]))
+        if not self.encoder.built:
+            self.encoder.build((None, self.size, inputs_shape[-1]))
 
     def call(self, inputs: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
         pieces, piece_lengths = split_segments(inputs, lengths, self.size)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -73,10 +72,9 @@ class Checkpoints:
             SeqloomError: it belongs to another config or other data.
         """
         for path in sorted(self.folder.glob("epoch*.json"), reverse=True):
-            state = self._read(path)
-            if state is None:
+            progress = self._read(path)
+            if progress is None:
                 continue
-            progress = Progress(**state["progress"])
             if progress.fingerprint != fingerprint:
                 raise SeqloomError(
                     "this folder holds a training of another config or other data.",
@@ -90,10 +88,11 @@ class Checkpoints:
             return progress, groups
         return None
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
+    def _read(self, path: Path) -> Progress | None:
         """A state whose arrays are as they were written; None when it was cut short."""
         try:
             state = json.loads(path.read_bytes())
-            return state if artifact.sha256(path.with_suffix(".safetensors")) == state["sha256"] else None
-        except (OSError, ValueError, KeyError):
+            whole = artifact.sha256(path.with_suffix(".safetensors")) == state["sha256"]
+            return Progress(**state["progress"]) if whole else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -77,6 +77,11 @@ def fit(
                 _compile(model, task, config, progress.epoch)
             loss = _epoch(model, task, config, progress, watch)
             scores = task.evaluate()
+            if not np.isfinite(list(scores.values())).all():
+                raise SeqloomError(
+                    f"a validation score of epoch {progress.epoch + 1} is not a number: {scores}.",
+                    mend="Lower training.learning_rate or training.gradient_clip.",
+                )
             progress.epoch += 1
             progress.seconds += time.monotonic() - started
             progress.history.append({"epoch": progress.epoch, "loss": loss, **scores})

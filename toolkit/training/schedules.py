@@ -11,7 +11,7 @@ def learning_rate(step: int, *, peak: float, schedule: str, warmup: float, total
     """
     rising = warmup * total
     if step < rising:
-        return peak * (step + 1) / rising
+        return peak * min((step + 1) / rising, 1)
     done = (step - rising) / max(total - rising, 1)
     match schedule:
         case "constant":
