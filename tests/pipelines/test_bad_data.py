@@ -173,13 +173,14 @@ def test_a_folder_that_may_not_be_written_is_told(here: Path) -> None:
     Path("locked").mkdir(mode=0o500)
     result = seqloom("run", write_config(Path("c.yaml"), data), "--out", "locked/run")
     assert result.code == 1
-    assert "locked/run: Permission denied" in result.err
+    assert "locked/run: cannot be written: Permission denied" in result.err
 
 
 def test_a_file_in_the_place_of_the_folder_is_told_and_kept(here: Path) -> None:
     config = write_config(Path("c.yaml"), write_splits(here))
     before = config.read_text()
-    for out, told in (("c.yaml", "this is a file, expected a folder"), ("c.yaml/run", "Not a directory")):
+    mistakes = {"c.yaml": "this is a file, expected a folder", "c.yaml/run": "cannot be written: Not a directory"}
+    for out, told in mistakes.items():
         result = seqloom("run", config, "--out", out)
         assert result.code == 1
         assert f"{out}: {told}" in result.err
