@@ -175,7 +175,7 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
 
     def table(item: Item, prediction: Prediction) -> None:
         probabilities = "  ".join(f"{label} {probability:.2f}" for label, probability in best(prediction))
-        line = f"{item.source:<32}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}"
+        line = f"{item.source:<48}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}"
         stream.write("".join(sign if sign.isprintable() else " " for sign in line) + "\n")
 
     match output:

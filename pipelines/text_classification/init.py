@@ -14,6 +14,7 @@ from toolkit.data.text import split_words
 from toolkit.errors import DataError
 
 ROWS = 5000  # read at most this many to get to know the data
+FEW = 3000  # of so many rows, vectors of words are better not learned, and one network is a matter of luck
 SAMPLE_VECTORS = "configs/samples/glove.6B.100d.10k.npz"
 NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
 LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "target", "tag", "tags", "y")
@@ -35,12 +36,15 @@ tokens:
 
 vectors:
   source: {vectors}
-  training: tuned                # frozen | tuned | frozen_then_tuned
+  training: {tuning:<21}# frozen | tuned | frozen_then_tuned; frozen suits few rows
 
 encoder:
   cell: lstm                     # rnn | lstm | gru
   units: 128
   bidirectional: true
+
+model:
+  members: {members:<22}# networks whose answers are averaged
 
 training:
   epochs: {epochs}
@@ -70,6 +74,7 @@ def init(data: Path) -> str:
     many = separator is not None or any(isinstance(value, list) for value in values)
     lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10_000)) for row in rows]
     skewed = counts.most_common()[-1][1] * 5 < counts.most_common()[0][1]
+    few = len(rows) < FEW
     return TEMPLATE.format(
         name="my.yaml",
         train=_quoted(str(data)),
@@ -77,7 +82,9 @@ def init(data: Path) -> str:
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
-        epochs=12 if len(rows) >= 2000 else 30,
+        tuning="frozen" if few else "tuned",
+        members=3 if few else 1,
+        epochs=20 if few else 10,
         monitor="macro_f1" if many or skewed else "accuracy",
         weights="  class_weights: balanced        # some labels are rare\n" if skewed and not many else "",
         decision=_decision(many, none),

@@ -42,9 +42,8 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     _refuse_foreign(folder, resume and checkpoints.is_dir(), resume)
     with artifact.locked(folder):
         prepared = prepare(config)
-        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        artifact.write_text(folder / "config.yaml", configs.dump(config))
         members = _fit_all(config, prepared, checkpoints)
+        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
         networks = [network for network, _ in members]
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
         _write(config, prepared, networks, history, folder)
@@ -66,9 +65,9 @@ def _refuse_foreign(folder: Path, resumable: bool, resume: bool) -> None:
     names = {path.name for path in folder.iterdir()} - {".lock"}
     if artifact.MANIFEST in names:
         raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
-    if resume and names - {"config.yaml"}:  # it stands there alone when a run is stopped in its first epoch
+    if names and resume:
         raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
-    if names and not resume:
+    if names:
         raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
 
 
@@ -191,6 +190,7 @@ def _write(
     if config.training.mixed_precision == "none":
         _check_export(networks, scorer, prepared.splits.validation.texts)
     policy = fit_policy(config.decision, prepared.splits, prepared.labels, scorer)
+    artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_bytes(folder / "model.onnx", graph)
     artifact.write_weights(folder / "weights.safetensors", _named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
