@@ -94,6 +94,7 @@ def crash() -> None:
 
 
 def interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without one
     signal.raise_signal(signal.SIGINT)
 
 
