@@ -139,7 +139,7 @@ def test_half_precision_gives_finite_numbers_and_gradients_near_those_of_single_
         outputs = layer(*arguments)
         loss = sum(ops.sum(ops.cast(output, "float32")) for output in keras.tree.flatten(outputs))
     for one, half in zip(expected, _numbers(outputs), strict=True):
-        np.testing.assert_allclose(half, one, atol=0.1)  # bfloat16 has 8 bits, and steps add up
+        np.testing.assert_allclose(half, one, atol=0.05 if policy == "mixed_float16" else 0.1)  # bfloat16: 8 bits
     for gradient in tape.gradient(loss, [weight.value for weight in layer.trainable_weights]):
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
 
