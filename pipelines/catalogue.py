@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-PIPELINES = {"text_classification": "pipelines.text_classification"}
+PIPELINES = {"text_classification": "pipelines.text_classification", "forecasting": "pipelines.forecasting"}
 
 
 def stage(pipeline: str, name: str) -> ModuleType:

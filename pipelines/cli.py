@@ -22,6 +22,11 @@ ConfigPath = Annotated[Path, typer.Argument(help="A YAML config.")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="a.b=c", help="Replace a value of the config.")]
 Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
+Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or a time such as 3d.")]
+
+MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
+LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
 
 
 @app.callback()
@@ -62,20 +67,18 @@ def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False
     if as_json:
         print(json.dumps(facts))
     else:
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            print(f"{name:<{width}}  {value}")
+        _print_facts(facts)
 
 
 @app.command()
 def init(
-    task: Annotated[str, typer.Argument(help="classify")],
-    data: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file, or a folder with a folder a label.")],
+    task: Annotated[str, typer.Argument(help="classify or forecast")],
+    data: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file; to classify, a folder a label too.")],
 ) -> None:
     """Print a commented config fitted to some data."""
-    pipeline = {"classify": "text_classification"}.get(task)
+    pipeline = {"classify": "text_classification", "forecast": "forecasting"}.get(task)
     if pipeline is None:
-        raise ConfigError(f"{task!r}, expected classify.", where="seqloom init")
+        raise ConfigError(f"{task!r}, expected classify or forecast.", where="seqloom init")
     print(stage(pipeline, "init").init(data), end="")
 
 
@@ -100,6 +103,103 @@ def classify(
     from pipelines.text_classification.classify import classify as command
 
     command(paths, model, lines=lines, out=out, output=output, column=column, encoding=encoding, top=top)
+
+
+@app.command()
+def inspect(
+    data: Series,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what series are like: frequency, gaps, seasons, and what would be done about each oddity."""
+    from pipelines.forecasting.init import suggest
+    from pipelines.forecasting.inspect import inspect as look_at
+
+    look = look_at(data, out=out)
+    if as_json:
+        print(json.dumps(look.facts))
+        return
+    _print_facts(look.facts)
+    print(f"\nA config for these series:\n\n{suggest(look)}", end="")
+
+
+@app.command()
+def forecast(
+    data: Series,
+    horizon: Horizon = None,
+    model: Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")] = None,
+    future: Annotated[str | None, typer.Option(help="File of columns that are known ahead.")] = None,
+    skeleton: Annotated[
+        Path | None, typer.Option(help="Write the file for --future, to be filled in, and stop.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
+    level: Annotated[list[int], typer.Option(help="Percent of an interval to write; several are fine.")] = [80],  # noqa: B006
+    time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
+    save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,
+) -> None:
+    """Forecast series: at once with a trained run, or from nothing but the data."""
+    from pipelines.forecasting import forecast as command
+
+    if model and skeleton:
+        command.skeleton(str(data), model, horizon, skeleton)
+        return
+    if model:
+        command.forecast_with(str(data), model, horizon, future=future, out=out, intervals=level)
+        return
+    if future or skeleton:
+        raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
+    seconds = command.seconds_of(time)
+    folder = save or _default_folder(data.stem, resume=False)
+    _use_keras()
+    report = command.forecast_anew(str(data), horizon, seconds=seconds, folder=folder, out=out, intervals=level)
+    print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
+    print(f"forecasts: {folder / 'forecast.csv'}\nreport: {folder / 'report.html'}", file=sys.stderr)
+
+
+@app.command()
+def backtest(
+    data: Series,
+    horizon: Horizon = None,
+    model: Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")] = None,
+    windows: Annotated[int, typer.Option(min=1, help="Cutoffs of each series.")] = 5,
+    step: Annotated[int | None, typer.Option(min=1, help="Steps between two cutoffs; by default a horizon.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Train anew for every cutoff.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and truth here.")] = None,
+    level: Annotated[list[int], typer.Option(help="Percent of an interval to write.")] = [80],  # noqa: B006
+    time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
+    as_json: AsJson = False,
+) -> None:
+    """Forecast from past cutoffs and compare with what came, beside everything simple."""
+    from pipelines.forecasting import backtest as command
+    from pipelines.forecasting.forecast import seconds_of
+    from pipelines.forecasting.output import format_of, write
+
+    format_of(out)
+    if model:
+        board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
+    else:
+        seconds = seconds_of(time)
+        _use_keras()
+        board = command.backtest_anew(str(data), horizon, seconds=seconds, count=windows, step=step, refit=refit)
+    if out:
+        write(command.forecasts_of(board), out, level)
+    scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
+    print(json.dumps(board.scores) if as_json else _leaderboard(scores))
+
+
+@app.command()
+def update(
+    data: Series,
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training windows.")] = 3,
+) -> None:
+    """Train a forecasting run on with new rows; the old run stays as it is."""
+    _use_keras()
+    from pipelines.forecasting.update import update as command
+
+    report = command(str(data), model, out, epochs=epochs)
+    print(f"{_leaderboard(report)}\n{report['verdict']}\nreport: {out / 'report.html'}")
 
 
 @app.command()
@@ -234,7 +334,16 @@ def _use_keras() -> None:
         os.close(standard_error)
 
 
+def _print_facts(facts: dict[str, str]) -> None:
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
 def _print_scores(report: dict[str, Any]) -> None:
+    if len(report["baselines"]) > MOST_COLUMNS:
+        print(_leaderboard(report))
+        return
     columns = {"seqloom": report["test"], **report["baselines"]}
     width = max(len(name) for name in report["test"]) + 2
     print(" " * width + "  ".join(f"{name:>10}" for name in columns))
@@ -242,6 +351,17 @@ def _print_scores(report: dict[str, Any]) -> None:
         cells = (f"{scores[metric]:.4f}" if metric in scores else "-" for scores in columns.values())
         aligned = (f"{cell:>{max(10, len(name))}}" for cell, name in zip(cells, columns, strict=True))
         print(f"{metric:<{width}}" + "  ".join(aligned))
+
+
+def _leaderboard(report: dict[str, Any]) -> str:
+    """A line a forecaster, the best first."""
+    rows = {"seqloom": report["test"], **report["baselines"]}
+    metrics = [name for name in LEADERBOARD if name in report["test"]]
+    lines = [f"{'':<18}" + "".join(f"{metric:>13}" for metric in metrics)]
+    for name, scores in sorted(rows.items(), key=lambda row: row[1]["mase"]):
+        cells = (f"{scores[metric]:,.4g}" if metric in scores else "-" for metric in metrics)
+        lines.append(f"{name:<18}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ Weights are (kernel, recurrent kernel, bias) in Keras' layout: kernels (features
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
+Score = Callable[[np.ndarray, np.ndarray], float]
+Attended = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -53,14 +55,14 @@ def lstm(weights: Weights, inputs: np.ndarray) -> np.ndarray:
     return np.stack(states)
 
 
-def gru(weights: Weights, inputs: np.ndarray) -> np.ndarray:
+def gru(weights: Weights, inputs: np.ndarray, state: np.ndarray | None = None) -> np.ndarray:
     """z, r = sigmoid(W x[t] + b + U h[t-1] + d); g = tanh(W x[t] + b + r (U h[t-1] + d)); h[t] = z h[t-1] + (1 - z) g.
 
     Cho et al. 2014 as cuDNN computes it, with the reset gate after the matrix product and a bias on both products.
-    Shapes: inputs (time, features) -> (time, units)
+    Shapes: inputs (time, features); state (units,), zeros where it is None -> (time, units)
     """
     kernel, recurrent, (bias, recurrent_bias) = weights
-    h, states = np.zeros(recurrent.shape[0]), []
+    h, states = np.zeros(recurrent.shape[0]) if state is None else state, []
     for x in inputs:
         z_in, r_in, g_in = np.split(x @ kernel + bias, 3)
         z_back, r_back, g_back = np.split(h @ recurrent + recurrent_bias, 3)
@@ -132,6 +134,68 @@ def attention_weights(steps: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.nda
     scores = (np.tanh(steps @ w + b) @ v)[:, 0]
     weights = np.exp(scores - scores.max())
     return weights / weights.sum()
+
+
+def attend(score: Score, queries: np.ndarray, memory: np.ndarray, lengths: Sequence[int]) -> Attended:
+    """context[b,t] = sum over s of weights[b,t,s] memory[b,s], weights = softmax of the scores of the real steps.
+
+    Shapes: score (units,), (features,) -> a number; queries (batch, target, units); memory (batch, source, features)
+        -> context (batch, target, features); weights (batch, target, source); zeros for an empty row
+    """
+    context = np.zeros((*queries.shape[:2], memory.shape[2]))
+    weights = np.zeros((*queries.shape[:2], memory.shape[1]))
+    for row, length in enumerate(lengths):
+        for target in range(queries.shape[1] if length else 0):
+            scores = np.array([score(queries[row, target], memory[row, source]) for source in range(length)])
+            exponents = np.exp(scores - scores.max())
+            weights[row, target, :length] = exponents / exponents.sum()
+            for source in range(length):
+                context[row, target] += weights[row, target, source] * memory[row, source]
+    return context, weights
+
+
+def luong(w: np.ndarray | None = None) -> Score:
+    """q . h, or q . W h (Luong et al. 2015, arXiv:1508.04025, eq. 8). Shapes: w (features, units)."""
+    return lambda query, step: query @ (step if w is None else step @ w)
+
+
+def bahdanau(w: np.ndarray, b: np.ndarray, u: np.ndarray, v: np.ndarray) -> Score:
+    """v . tanh(W q + b + U h) (Bahdanau et al. 2015, arXiv:1409.0473, A.1.2). Shapes: w (units, n), u (features, n)."""
+    return lambda query, step: (np.tanh(query @ w + b + step @ u) @ v)[0]
+
+
+def parallel_decode(weights: Weights, queries: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """One GRU step from the state to each part of the horizon (Lin et al. 2023, arXiv:2308.11200, 3.2).
+
+    Shapes: queries (batch, horizon, features); state (batch, units) -> (batch, horizon, units)
+    """
+    rows = zip(queries, state, strict=True)
+    return np.array([[gru(weights, query[None], start)[0] for query in row] for row, start in rows])
+
+
+def attention_decode(
+    weights: Weights, w: np.ndarray, combine: Sequence[np.ndarray], inputs: Sequence[np.ndarray], lengths: Sequence[int]
+) -> np.ndarray:
+    """tanh(V [s; c] + b) along a GRU's states s, c their context (Luong et al. 2015, arXiv:1508.04025, eq. 5).
+
+    Shapes: inputs are queries (batch, horizon, features), state (batch, units), memory (batch, time, width); w (width,
+        units); combine is V (units + width, units), b (units,) -> (batch, horizon, units)
+    """
+    queries, state, memory = inputs
+    states = np.array([gru(weights, query, start) for query, start in zip(queries, state, strict=True)])
+    context, _ = attend(luong(w), states, memory, lengths)
+    kernel, bias = combine
+    return np.tanh(np.concatenate([states, context], axis=-1) @ kernel + bias)
+
+
+def quantiles(raw: np.ndarray, median: int) -> np.ndarray:
+    """One raw number a level -> quantiles: away from the median each adds, or takes away, log(1 + exp(raw))."""
+    found = np.array(raw, np.float64)
+    for level in range(median + 1, len(raw)):
+        found[level] = found[level - 1] + np.log1p(np.exp(raw[level]))
+    for level in range(median - 1, -1, -1):
+        found[level] = found[level + 1] - np.log1p(np.exp(raw[level]))
+    return found
 
 
 def layers_of(encoder: Any) -> list[Layer]:

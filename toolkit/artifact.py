@@ -5,10 +5,11 @@ import errno
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -55,6 +56,32 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
+
+
+@contextlib.contextmanager
+def opened(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name once it is whole."""
+    if out is None:
+        yield sys.stdout
+        return
+    temporary = None
+    try:
+        if out.exists() and not out.is_file():  # such as /dev/null, or a folder, which is refused here
+            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                yield stream
+            return
+        target = out.resolve()
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -76,7 +76,7 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> Document:
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 at byte {error.start}.", where=str(path), mend="Save it as UTF-8.") from error
     for override in overrides:
-        _override(document, override)
+        apply_override(document, override)
     return document
 
 
@@ -207,8 +207,12 @@ def _scalar(text: str, tag: str, place: str) -> Any:
     raise ConfigError(f"the tag !{tag.lstrip('!')} is not read here.", where=place, mend="Remove it.")
 
 
-def _override(document: Document, override: str) -> None:
-    """Apply one `--set a.b=value`; the value is read as YAML."""
+def apply_override(document: Document, override: str) -> None:
+    """Apply one `--set a.b=value`; the value is read as YAML.
+
+    Raises:
+        ConfigError: it is malformed, or there is a value where a mapping is needed.
+    """
     key, equals, text = override.partition("=")
     place = f"--set {override}"
     parts = tuple(key.strip().split("."))

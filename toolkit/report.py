@@ -79,6 +79,7 @@ METRICS = {
     "owa": Metric("OWA", "mean of MASE and sMAPE over those of Naive2; below 1 is better", 0),
     "wql": Metric("WQL", "weighted quantile loss of the whole forecast distribution", 0),
     "coverage_80": Metric("80 % coverage", "share of values inside the 80 % interval; 0.8 is best", 0.8),
+    "width_80": Metric("80 % width", "mean width of the 80 % interval, in the units of the data", 0),
     "bleu": Metric("BLEU", "n-grams shared with the reference, 0 to 100"),
     "chrf": Metric("chrF", "character n-grams shared with the reference, 0 to 100"),
     "execution_accuracy": Metric("execution accuracy", "share of queries that give the right result"),

@@ -27,12 +27,19 @@ class Runtime:
         except Exception as error:  # ONNX Runtime raises several unrelated classes
             raise ArtifactError(f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=name) from error
         self.name = name
-        self.inputs = [value.name for value in self.session.get_inputs()]
+        self.axes = {value.name: value.shape for value in self.session.get_inputs()}
+        self.inputs = list(self.axes)
         self.outputs = {value.name: value.shape for value in self.session.get_outputs()}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Outputs by name; no rows give none."""
         try:
+            found = ((self.axes.get(name, ()), array.shape) for name, array in inputs.items())
+            sizes = {axis: size for axes, shape in found for axis, size in zip(axes, shape, strict=False)}
+            shapes = {name: [sizes.get(axis, axis) for axis in shape] for name, shape in self.outputs.items()}
+            if all(0 in shape for shape in shapes.values()):
+                # A recurrent operator of ONNX Runtime ends the process when its batch is empty.
+                return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
             return dict(zip(self.outputs, self.session.run(None, dict(inputs)), strict=True))
         except Exception as error:
             raise ArtifactError(f"this graph cannot be run: {str(error).splitlines()[0]}", where=self.name) from error

@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from pipelines.text_classification.predict import Classifier, Prediction
+from toolkit.artifact import opened
 from toolkit.data.files import open_binary, read_document, read_text_lines, split_part
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -105,7 +105,7 @@ def classify(
     if out and any(os.path.exists(path) and os.path.exists(out) and os.path.samefile(path, out) for path in paths):
         raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
     output = output or _format_for(out)
-    with _opened(out) as stream:
+    with opened(out) as stream:
         write = _writer(output, stream, classifier.policy.labels, top)
         waiting: deque[Item] = deque()
         for prediction in classifier.classify(_remember(inputs, waiting)):
@@ -118,32 +118,6 @@ def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:
     for item in inputs:
         waiting.append(item)
         yield item.text
-
-
-@contextlib.contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name once it is whole."""
-    if out is None:
-        yield sys.stdout
-        return
-    temporary = None
-    try:
-        if out.exists() and not out.is_file():  # such as /dev/null, or a folder, which is refused here
-            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-                yield stream
-            return
-        target = out.resolve()
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            yield stream
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
 
 
 def _format_for(out: Path | None) -> str:

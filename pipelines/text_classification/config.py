@@ -95,6 +95,8 @@ class ModelConfig(Stanza):
     """Read long texts in independent pieces of this many words; empty: in one piece."""
     members: int = Field(1, ge=1, le=32)
     """Networks trained from different seeds whose logits are averaged; more are better, slower and larger."""
+    linear: bool = False
+    """Average the networks with a linear model of words and pairs of words, weighed on validation rows."""
     word_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of words replaced by the unknown word while training."""
     input_dropout: float = Field(0.3, ge=0, lt=1)

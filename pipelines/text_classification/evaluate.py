@@ -19,6 +19,14 @@ from toolkit.config import parse, validate
 from toolkit.errors import DataError
 from toolkit.evaluation import baselines, classification, decisions
 from toolkit.evaluation.decisions import NoneRule, Policy
+from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
+
+
+def fit_linear(splits: Splits, labels: Labels, scorer: Scorer) -> LinearMember | None:
+    """The linear model to average with the scorer's networks, weighed on validation rows; None: it gets no weight."""
+    model = baselines.fit_tfidf_logistic(splits.train.texts, targets(splits.train, labels), len(labels))
+    texts, truth = splits.validation.texts, targets(splits.validation, labels)
+    return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth)
 
 
 def fit_policy(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:
@@ -38,7 +46,8 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
     labels = classifier.policy.labels
     model = _answers(classifier, splits.test)
     evaluated = time.monotonic()
-    others = fit_baselines(config.decision, splits, labels)
+    linear = classifier.scorer.linear
+    others = fit_baselines(config.decision, splits, labels, linear.model if linear else None)
     scores = {name: answers.scores() for name, answers in others.items()}
     report: dict[str, Any] = {
         "pipeline": NAME,
@@ -50,6 +59,8 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
             "baselines": time.monotonic() - evaluated,
         },
     }
+    if config.model.linear:
+        report["linear_weight"] = linear.weight if linear else 0.0
     page, report["verdict"] = render(report, model, others, history, splits.test.texts, labels)
     artifact.write_json(folder / "report.json", report)
     artifact.write_text(folder / "report.html", page)
@@ -72,10 +83,15 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     return _answers(classifier, replace(examples, many=classifier.policy.many)).scores()
 
 
-def fit_baselines(config: DecisionConfig, splits: Splits, labels: Labels) -> dict[str, Answers]:
-    """What the simplest things that users could do instead say about the test rows, with decisions fitted alike."""
+def fit_baselines(
+    config: DecisionConfig, splits: Splits, labels: Labels, logistic: TfidfLogistic | None = None
+) -> dict[str, Answers]:
+    """What the simplest things that users could do instead say about the test rows, with decisions fitted alike.
+
+    `logistic` is the regression on these training rows where it is fitted already.
+    """
     truth = {name: targets(examples, labels) for name, examples in vars(splits).items()}
-    logistic = baselines.fit_tfidf_logistic(splits.train.texts, truth["train"], len(labels))
+    logistic = logistic or baselines.fit_tfidf_logistic(splits.train.texts, truth["train"], len(labels))
     majority = partial(baselines.majority, truth["train"], len(labels))
     logits = {
         "majority class": (majority(len(splits.validation)), majority(len(splits.test))),

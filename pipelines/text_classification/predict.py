@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -15,9 +16,11 @@ from toolkit.artifact import Artifact
 from toolkit.data.text import RESERVED, TextEncoder
 from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
+from toolkit.evaluation.linear import LinearMember
 from toolkit.runtime import Runtime
 
 NAME = "text_classification"
+LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_ROWS, BATCH_WORDS = 256, 16_384  # bounds of one call, which bound the memory
 
@@ -35,6 +38,9 @@ class Scorer:
     Args:
         graph: the bytes of model.onnx.
         vocabulary: the content of vocabulary.json.
+
+    Attributes:
+        linear: what is averaged with the networks, if anything.
     """
 
     def __init__(self, graph: bytes, vocabulary: dict[str, Any]):
@@ -42,6 +48,7 @@ class Scorer:
         # One thread a call and a call a core: recurrent operators gain little from more threads of their own.
         self.runtime = Runtime(graph, threads=1)
         self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.linear: LinearMember | None = None
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Shapes: -> logits (texts, labels); pooled features (texts, features)."""
@@ -53,12 +60,14 @@ class Scorer:
         order = np.argsort(encoded.lengths, kind="stable")
         batches = _batches(order, encoded.lengths[order])
         futures = [self.pool.submit(self.runtime.run, self.encoder.inputs(encoded, rows)) for rows in batches]
+        # The linear model is computed while the networks run.
+        combine = partial(self.linear.combine, self.linear.model.logits(texts)) if self.linear else None
 
         def finish() -> tuple[np.ndarray, np.ndarray]:
             parts = [future.result() for future in futures]
             back = np.argsort(order)
             logits, features = (np.concatenate([part[name] for part in parts])[back] for name in ("logits", "features"))
-            return logits, features
+            return combine(logits) if combine else logits, features
 
         return finish
 
@@ -92,6 +101,7 @@ class Classifier:
             centroids = np.load(io.BytesIO(artifact.read_bytes("centroids.npy")), allow_pickle=False)
         self.policy = Policy.from_json(decision, centroids)
         self._check_graph(str(artifact.folder))
+        self.scorer.linear = _read_linear(artifact, len(self.policy.labels))
 
     def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label."""
@@ -121,6 +131,22 @@ class Classifier:
     def _begin(self, texts: Iterator[str]) -> tuple[list[str], Callable[[], tuple[np.ndarray, np.ndarray]]]:
         window = list(islice(texts, WINDOW))
         return window, self.scorer.start(window)
+
+
+def _read_linear(artifact: Artifact, labels: int) -> LinearMember | None:
+    """The linear model of a run that has one."""
+    if LINEAR not in artifact.manifest["files"]:
+        return None
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(artifact.read_bytes(LINEAR_ARRAYS))
+    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
+        raise ArtifactError(
+            f"these weights cannot be read: {error}.", where=str(artifact.folder / LINEAR_ARRAYS)
+        ) from error
+    return LinearMember.from_json(artifact.read_json(LINEAR), arrays, labels)
 
 
 def _check_vocabulary(vocabulary: Any, where: str) -> None:

@@ -33,7 +33,7 @@ def render(
         _labels_section(model, baselines, labels),
         *([] if many else [_confusion_section(model, labels)]),
         _confidence_section(model, baselines),
-        _training_section(history),
+        _training_section(history, report.get("linear_weight")),
         _mistakes_section(model, texts, labels),
     ]
     page = pages.render_report(title="Text classification", subtitle=rows, verdict=verdict, sections=sections)
@@ -99,11 +99,22 @@ def _sureness(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
     return classification.best_label(answers.truth, answers.probabilities)
 
 
-def _training_section(history: list[dict[str, float]]) -> Section:
+def _training_section(history: list[dict[str, float]], linear_weight: float | None) -> Section:
     first = [row for row in history if row["member"] == 1]
     members = int(history[-1]["member"])
     caption = f"The first of {members} networks." if members > 1 else ""
-    return Section("Training", [picture(pages.learning_curves(first), "Learning curves by epoch", caption)])
+    curves = picture(pages.learning_curves(first), "Learning curves by epoch", caption)
+    return Section("Training", [*_linear_part(linear_weight), curves])
+
+
+def _linear_part(weight: float | None) -> list[Paragraph]:
+    """What `model.linear` came to."""
+    if weight is None:
+        return []
+    if not weight:
+        return [Paragraph("A linear model of words and pairs was fitted too; on validation rows it earned no weight.")]
+    text = f"Answers are {1 - weight:.0%} the networks' and {weight:.0%} those of a linear model of words and pairs"
+    return [Paragraph(f"{text}, as weighed on validation rows.")]
 
 
 def _mistakes_section(model: Answers, texts: list[str], labels: tuple[str, ...]) -> Section:

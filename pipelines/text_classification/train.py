@@ -1,12 +1,10 @@
 """From a config to a sealed run folder."""
 
-import csv
 import hashlib
 import io
 import shutil
 from collections.abc import Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,8 @@ import numpy as np
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import targets
-from pipelines.text_classification.evaluate import evaluate_run, fit_policy
-from pipelines.text_classification.predict import NAME, Scorer
+from pipelines.text_classification.evaluate import evaluate_run, fit_linear, fit_policy
+from pipelines.text_classification.predict import LINEAR, LINEAR_ARRAYS, NAME, Scorer
 from pipelines.text_classification.prepare import Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -27,6 +25,7 @@ from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
@@ -39,7 +38,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
     """
     checkpoints = folder / "checkpoints"
-    _refuse_foreign(folder, resume and checkpoints.is_dir(), resume)
+    refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config)
         members = _fit_all(config, prepared, checkpoints)
@@ -54,21 +53,6 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         artifact.seal(folder, NAME, _facts(config, prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
-
-
-def _refuse_foreign(folder: Path, resumable: bool, resume: bool) -> None:
-    """Raise unless the folder is new, empty, or that of a run to go on with."""
-    if folder.exists() and not folder.is_dir():
-        raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another --out.")
-    if resumable or not folder.exists():
-        return
-    names = {path.name for path in folder.iterdir()} - {".lock"}
-    if artifact.MANIFEST in names:
-        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
-    if names and resume:
-        raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
-    if names:
-        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
 
 
 def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.TextClassifier, Progress]]:
@@ -88,11 +72,7 @@ def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[mod
 
 def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple[models.TextClassifier, Progress]:
     """Train one network, from a seed of its own."""
-    keras.utils.set_random_seed(config.seed + member)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
+    set_seed(config.seed + member)
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
     network = models.build(
@@ -189,13 +169,20 @@ def _write(
     scorer = Scorer(graph, prepared.vocabulary)
     if config.training.mixed_precision == "none":
         _check_export(networks, scorer, prepared.splits.validation.texts)
+    if config.model.linear:
+        scorer.linear = fit_linear(prepared.splits, prepared.labels, scorer)
     policy = fit_policy(config.decision, prepared.splits, prepared.labels, scorer)
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_bytes(folder / "model.onnx", graph)
-    artifact.write_weights(folder / "weights.safetensors", _named_weights(networks))
+    artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
     artifact.write_json(folder / "decision.json", policy.to_json())
-    artifact.write_text(folder / "history.csv", _history(history))
+    artifact.write_text(folder / "history.csv", history_csv(history))
+    for name in ("centroids.npy", LINEAR, LINEAR_ARRAYS):  # of a run that was killed while it wrote its report
+        (folder / name).unlink(missing_ok=True)
+    if scorer.linear:
+        artifact.write_json(folder / LINEAR, scorer.linear.to_json())
+        artifact.write_weights(folder / LINEAR_ARRAYS, scorer.linear.arrays())
     if policy.centroids is not None:
         buffer = io.BytesIO()
         np.save(buffer, policy.centroids, allow_pickle=False)
@@ -211,23 +198,11 @@ def _check_export(networks: list[models.TextClassifier], scorer: Scorer, texts: 
         raise SeqloomError(f"the exported graph differs from the network by {difference:.1e}, so it was not kept.")
 
 
-def _named_weights(networks: list[models.TextClassifier]) -> dict[str, np.ndarray]:
-    weights = ((i, weight) for i, network in enumerate(networks) for weight in network.weights)
-    return {f"member{i}/{weight.path.partition('/')[2]}": keras.ops.convert_to_numpy(weight) for i, weight in weights}
-
-
-def _history(rows: list[dict[str, float]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
 def _fingerprint(config: Config, prepared: Prepared) -> str:
-    """Of everything that weights depend on."""
+    """Of everything that the networks' weights depend on."""
     parts = (prepared.splits.train, prepared.splits.validation, prepared.vocabulary)
-    fitted = config.model_copy(update={"decision": DecisionConfig()})
+    model = config.model.model_copy(update={"linear": False})
+    fitted = config.model_copy(update={"decision": DecisionConfig(), "model": model})
     digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in parts:
         digest.update(repr(part).encode())
@@ -239,7 +214,7 @@ def _facts(config: Config, prepared: Prepared) -> dict[str, Any]:
     """What the manifest says beyond the files."""
     return {
         "text_column": config.data.text,
-        "versions": {name: version(name) for name in ("seqloom", "keras", "tensorflow", "numpy", "onnxruntime")},
+        "versions": versions(),
         "data": {
             name: {"rows": len(examples), "sha256": hashlib.sha256(repr(examples).encode()).hexdigest()}
             for name, examples in vars(prepared.splits).items()

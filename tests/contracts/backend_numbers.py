@@ -12,17 +12,32 @@ import numpy as np
 from keras import ops
 
 from examples import CELLS, make_encoder
-from toolkit.layers import SegmentedEncoder, SequencePooling, WordEmbedding
+from toolkit.layers import (
+    AttentionDecoder,
+    BahdanauAttention,
+    LuongAttention,
+    ParallelDecoder,
+    QuantileHead,
+    SegmentedEncoder,
+    SequencePooling,
+    WordEmbedding,
+)
 
-ROWS, UNITS, SIZE = 11, 4, 4
-NETWORKS = (*CELLS, "segmented")
+ROWS, UNITS, SIZE, HORIZON = 11, 4, 4, 3
+NETWORKS = (*CELLS, "segmented", "decoders")
 
 
 def build(name: str) -> keras.Model:
-    """Words, an encoder of one kind, pooling of every kind."""
+    """Words, and an encoder of one kind with pooling of every kind, or an encoder with decoders of every kind."""
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     lengths = keras.Input((), dtype="int32", name="lengths")
     words = WordEmbedding(rows=ROWS, tuned=6, units=UNITS)(tokens)
+    outputs = _decoders(words, lengths) if name == "decoders" else _poolings(name, words, lengths)
+    return keras.Model([tokens, lengths], outputs)
+
+
+def _poolings(name: str, words, lengths) -> list:
+    """States of an encoder, and what is pooled of them."""
     if name == "segmented":
         states, final = SegmentedEncoder(encoder=make_encoder(), size=SIZE)(words, lengths), None
         kinds = ["mean", "max", "attention"]
@@ -30,8 +45,17 @@ def build(name: str) -> keras.Model:
         deep = dict(layers=2, residual=True) if name == "gru" else {}
         states, final = make_encoder(cell=name, bidirectional=True, normalization="layer", **deep)(words, lengths)
         kinds = ["last", "mean", "max", "attention"]
-    pooled = SequencePooling(kinds=kinds)(states, lengths, final)
-    return keras.Model([tokens, lengths], [states, pooled])
+    return [states, SequencePooling(kinds=kinds)(states, lengths, final)]
+
+
+def _decoders(words, lengths) -> list:
+    """What each attention sees of the past, and quantiles of what the decoders make of it."""
+    states, final = make_encoder(cell="gru")(words, lengths)
+    queries = ParallelDecoder(units=3)(words[:, :HORIZON], final)
+    attentions = LuongAttention(kind="dot"), LuongAttention(kind="general"), BahdanauAttention(units=5)
+    contexts = ops.concatenate([attention(queries, states, lengths)[0] for attention in attentions], axis=-1)
+    decoded = AttentionDecoder(units=3)(queries, final, states, lengths)
+    return [contexts, QuantileHead(steps=2, levels=5, median=2)(decoded)]
 
 
 def loss_of(outputs):
@@ -76,7 +100,7 @@ def main(given_path: str, numbers_path: str) -> None:
         inputs = [ops.convert_to_tensor(given[key]) for key in ("tokens", "lengths")]
         outputs, gradients = outputs_and_gradients(network, inputs)
         paths = [f"gradient {weight.path}" for weight in network.trainable_weights]
-        for key, value in zip(["states", "pooled", *paths], [*outputs, *gradients], strict=True):
+        for key, value in zip(["first", "second", *paths], [*outputs, *gradients], strict=True):
             numbers[f"{name}/{key}"] = ops.convert_to_numpy(value)
     np.savez(numbers_path, backend=keras.backend.backend(), **numbers)
 

@@ -7,9 +7,20 @@ import tensorflow as tf
 from keras import ops
 
 from examples import make_encoder, randomize, sequences
-from toolkit.layers import SegmentedEncoder, SequencePooling, SubwordEmbedding, WordDropout, WordEmbedding
+from toolkit.layers import (
+    AttentionDecoder,
+    BahdanauAttention,
+    LuongAttention,
+    ParallelDecoder,
+    QuantileHead,
+    SegmentedEncoder,
+    SequencePooling,
+    SubwordEmbedding,
+    WordDropout,
+    WordEmbedding,
+)
 
-FEATURES = 4
+FEATURES, UNITS = 4, 3
 DEEP = dict(layers=2, bidirectional=True, residual=True, normalization="layer", dropout=0.2, variational=True)
 LAYERS = {
     "encoder-lstm": lambda **policy: make_encoder(**DEEP, **policy),
@@ -20,6 +31,12 @@ LAYERS = {
     "embedding": lambda **policy: WordEmbedding(rows=9, tuned=5, units=3, **policy),
     "subwords": lambda **policy: SubwordEmbedding(rows=7, per_word=3, buckets=6, units=3, **policy),
     "word_dropout": lambda **policy: WordDropout(rate=0.5, unknown_id=1, **policy),
+    "attention-dot": lambda **policy: LuongAttention(kind="dot", **policy),
+    "attention-general": lambda **policy: LuongAttention(kind="general", **policy),
+    "attention-additive": lambda **policy: BahdanauAttention(units=5, **policy),
+    "parallel_decoder": lambda **policy: ParallelDecoder(units=UNITS, **policy),
+    "attention_decoder": lambda **policy: AttentionDecoder(units=UNITS, **policy),
+    "quantiles": lambda **policy: QuantileHead(steps=2, levels=5, median=2, **policy),
 }
 LENGTHS = [8, 2, 0, 5]
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -33,7 +50,19 @@ def _arguments(name, time=8):
             return [tokens]
         case "subwords":
             return [tokens, random.integers(0, 7, size=(2, 3)).astype(np.int32)]
-    return list(sequences(LENGTHS, time=time))
+    inputs, lengths = sequences(LENGTHS, time=time)
+    queries = random.normal(size=(len(LENGTHS), time - 3, FEATURES)).astype(np.float32)
+    state = random.normal(size=(len(LENGTHS), UNITS)).astype(np.float32)
+    match name:
+        case "attention-dot" | "attention-general" | "attention-additive":
+            return [queries, inputs, lengths]
+        case "parallel_decoder":
+            return [queries, state]
+        case "attention_decoder":
+            return [queries, state, inputs, lengths]
+        case "quantiles":
+            return [queries]
+    return [inputs, lengths]
 
 
 def _symbols(name):
@@ -43,7 +72,18 @@ def _symbols(name):
             return [tokens]
         case "subwords":
             return [tokens, keras.Input((3,), dtype="int32", name="unknown_ngrams")]
-    return [keras.Input((None, FEATURES), name="inputs"), keras.Input((), dtype="int32", name="lengths")]
+    inputs, lengths = keras.Input((None, FEATURES), name="inputs"), keras.Input((), dtype="int32", name="lengths")
+    queries, state = keras.Input((None, FEATURES), name="queries"), keras.Input((UNITS,), name="state")
+    match name:
+        case "attention-dot" | "attention-general" | "attention-additive":
+            return [queries, inputs, lengths]
+        case "parallel_decoder":
+            return [queries, state]
+        case "attention_decoder":
+            return [queries, state, inputs, lengths]
+        case "quantiles":
+            return [queries]
+    return [inputs, lengths]
 
 
 def _numbers(outputs):
@@ -144,7 +184,7 @@ def test_half_precision_gives_finite_numbers_and_gradients_near_those_of_single_
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
-@pytest.mark.parametrize("name", ["encoder-lstm", "segments"])
+@pytest.mark.parametrize("name", ["encoder-lstm", "segments", "parallel_decoder", "attention_decoder", "quantiles"])
 def test_a_layer_told_its_own_precision_gives_outputs_of_that(name):
     outputs = LAYERS[name](dtype="mixed_bfloat16")(*map(ops.convert_to_tensor, _arguments(name)))
     kinds = {keras.backend.standardize_dtype(output.dtype) for output in keras.tree.flatten(outputs)}

@@ -31,6 +31,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
+def linear(trained: Run) -> Run:
+    """The same, averaged with a linear model."""
+    base = trained.folder.parent
+    config = write_config(base / "linear.yaml", trained.data, model={"linear": True})
+    result = seqloom("run", config, "--out", base / "linear", "--json")
+    assert result.code == 0, result.err
+    return Run(base / "linear", config, trained.data, json.loads(result.out))
+
+
+@pytest.fixture(scope="session")
 def classifier(trained: Run) -> Classifier:
     return Classifier(trained.folder)
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from keywords import Result, seqloom
+from safetensors.numpy import save
 
 from toolkit import artifact
 
-PARTS = ("model.onnx", "vocabulary.json", "decision.json", "manifest.json")
+PARTS = ("model.onnx", "vocabulary.json", "decision.json", "linear.json", "linear.safetensors", "manifest.json")
 
 
 def truncate(path: Path) -> None:
@@ -35,8 +37,9 @@ def replace_by_folder(path: Path) -> None:
 
 
 @pytest.fixture
-def copied(trained: Any) -> Path:
-    shutil.copytree(trained.folder, "run")
+def copied(linear: Any) -> Path:
+    """A run of all parts."""
+    shutil.copytree(linear.folder, "run")
     return Path("run")
 
 
@@ -75,6 +78,15 @@ def reseal(folder: Path) -> None:
         ("decision.json", b"{}"),
         ("decision.json", b"[" * 100_000),
         ("model.onnx", b"not a graph"),
+        ("linear.json", b"[]"),
+        ("linear.json", b'{"weight": 0.5, "temperatures": [1, 1], "terms": ["parcel"]}'),
+        ("linear.safetensors", b""),
+        ("linear.safetensors", b"\xff" * 100),
+        ("linear.safetensors", save({"idf": np.ones(3), "weights": np.ones((3, 9)), "bias": np.ones(9)})),
+        (
+            "linear.safetensors",
+            b'L\0\0\0\0\0\0\0{"idf": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}       x',
+        ),
     ],
 )
 def test_a_foreign_part_is_refused(part: str, content: bytes, copied: Path) -> None:

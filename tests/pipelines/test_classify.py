@@ -242,14 +242,17 @@ def run_alone(code: str, *arguments: Any, **options: Any) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
-def test_classify_starts_without_keras_tensorflow_and_other_heavy_packages(trained: Any) -> None:
+@pytest.mark.parametrize("run", ["trained", "linear"])
+def test_classify_starts_without_keras_tensorflow_and_other_heavy_packages(
+    run: str, request: pytest.FixtureRequest
+) -> None:
     code = START.replace("main; ", "main; import atexit; ") + (
         "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'scipy', 'gensim', 'matplotlib', 'onnx');"
         "atexit.register(lambda: print([name for name in heavy if name in sys.modules]));"
         "main()"
     )
     Path("a.txt").write_text("my parcel")
-    process = run_alone(code, "classify", "a.txt", "--model", trained.folder)
+    process = run_alone(code, "classify", "a.txt", "--model", request.getfixturevalue(run).folder)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-1] == "[]"
 

@@ -5,15 +5,11 @@ by the same functions of `decisions` as for the model; only then do they compare
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.evaluation.classification import as_flags
-
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import TfidfVectorizer
+from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_terms
 
 
 def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
@@ -30,19 +26,6 @@ def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
     return np.tile(log_odds, (rows, 1))
 
 
-@dataclass(frozen=True)
-class TfidfLogistic:
-    """A fitted baseline: `vectorizer` from texts to (rows, terms), `weights` (labels, terms), `bias` (labels,)."""
-
-    vectorizer: "TfidfVectorizer"
-    weights: np.ndarray
-    bias: np.ndarray
-
-    def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Log-odds of every label (rows, labels)."""
-        return self.vectorizer.transform(texts) @ self.weights.T + self.bias
-
-
 def fit_tfidf_logistic(texts: Sequence[str], targets: np.ndarray, labels: int) -> TfidfLogistic:
     """Words, signs and pairs of them, weighted by TF-IDF with 1 + log(tf), and a logistic regression for each label.
 
@@ -56,13 +39,11 @@ def fit_tfidf_logistic(texts: Sequence[str], targets: np.ndarray, labels: int) -
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]", max_features=300_000
-    )
-    terms = vectorizer.fit_transform(texts)
+    vectorizer = TfidfVectorizer(analyzer=text_terms, sublinear_tf=True, max_features=MOST_TERMS)
+    values = vectorizer.fit_transform(texts)
     flags = as_flags(targets, labels)
-    weights, bias = np.zeros((labels, terms.shape[1]), dtype=np.float32), majority(targets, labels, rows=1)[0]
+    weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(targets, labels, rows=1)[0]
     for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
-        regression = LogisticRegression(C=10, solver="liblinear").fit(terms, flags[:, label])
-        weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
-    return TfidfLogistic(vectorizer, weights, bias)
+        regression = LogisticRegression(C=10, solver="liblinear").fit(values, flags[:, label])
+        weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
+    return TfidfLogistic(tuple(vectorizer.get_feature_names_out().tolist()), vectorizer.idf_, weights, bias)

@@ -17,6 +17,8 @@ Decision = tuple[int, ...]
 ScopeScore = Literal["max_probability", "entropy", "energy", "centroid"]
 Target = Literal["recall", "precision", "keep"]
 
+WEIGHTS = np.arange(10) / 10  # that `fit_weight` chooses from
+
 
 @dataclass(frozen=True)
 class NoneRule:
@@ -197,6 +199,25 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
         return float(_log_partition(scale * logits, many).mean() - scale * evidence)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
+
+
+def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many: bool) -> float:
+    """The share, from 0 to 0.9, of other logits in a mean at which validation rows are most likely; least of equals.
+
+        minimise over w:  mean over rows of  log_partition(z) - z[target],  z = (1 - w) logits + w others
+
+    Args:
+        logits, others: calibrated (rows, labels).
+        targets: ids (rows,), where rows out of scope are left out, or with `many` flags (rows, labels).
+    """
+    if not many:
+        inside = targets >= 0
+        logits, others, targets = logits[inside], others[inside], as_flags(targets[inside], logits.shape[1])
+    if not len(logits):
+        return 0.0
+    mixed = [(1 - weight) * logits + weight * others for weight in WEIGHTS]
+    losses = np.array([(_log_partition(each, many) - (each * targets).sum(axis=1)).mean() for each in mixed])
+    return float(WEIGHTS[np.argmax(losses <= losses.min() + 1e-9)])
 
 
 def fit_cutoff(probabilities: np.ndarray, targets: np.ndarray) -> float:

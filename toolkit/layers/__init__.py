@@ -1,11 +1,22 @@
 """Keras layers for right-padded sequences with known lengths; they know no config, no data and no task."""
 
+from toolkit.layers.attention import BahdanauAttention, LuongAttention
+from toolkit.layers.dilated import DilatedEncoder
 from toolkit.layers.embedding import SubwordEmbedding, WordDropout, WordEmbedding
 from toolkit.layers.encoder import RecurrentEncoder
+from toolkit.layers.forecast import AttentionDecoder, ParallelDecoder, QuantileHead
 from toolkit.layers.pooling import SequencePooling
 from toolkit.layers.segments import SegmentedEncoder
+from toolkit.layers.smoothing import ExponentialSmoothing
 
 __all__ = [
+    "AttentionDecoder",
+    "BahdanauAttention",
+    "DilatedEncoder",
+    "ExponentialSmoothing",
+    "LuongAttention",
+    "ParallelDecoder",
+    "QuantileHead",
     "RecurrentEncoder",
     "SegmentedEncoder",
     "SequencePooling",

@@ -29,14 +29,15 @@ class Task:
         batches: gives the batches of an epoch, the same ones each time it is asked for the same epoch.
         steps: batches in an epoch.
         loss: a Keras loss.
-        evaluate: scores of the model as it is, on validation data; `score` is the one to be as high as possible.
+        evaluate: scores of the model as it is, on validation data; `score` is the one to be as high as possible. None
+            keeps the last epoch.
         tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.
     """
 
     batches: Callable[[int], Iterable[Batch]]
     steps: int
     loss: Callable
-    evaluate: Callable[[], dict[str, float]]
+    evaluate: Callable[[], dict[str, float]] | None
     tuned_later: keras.layers.Layer | None = None
     frozen_epochs: int = 0
 
@@ -76,7 +77,7 @@ def fit(
             if task.tuned_later and progress.epoch == task.frozen_epochs:
                 _compile(model, task, config, progress.epoch)
             loss = _epoch(model, task, config, progress, watch)
-            scores = task.evaluate()
+            scores = task.evaluate() if task.evaluate else {"score": progress.epoch + 1.0}
             if not np.isfinite(list(scores.values())).all():
                 raise SeqloomError(
                     f"a validation score of epoch {progress.epoch + 1} is not a number: {scores}.",
@@ -114,14 +115,14 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
 
 def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch) -> float:
     """One pass over the training data; returns the mean loss."""
-    losses = []
+    losses, started, total = [], time.monotonic(), config.epochs * task.steps
     for step, (inputs, targets, weights) in enumerate(task.batches(progress.epoch)):
+        done = progress.epoch * task.steps + step
+        if config.seconds:
+            spent = (progress.seconds + time.monotonic() - started) / config.seconds
+            done = max(done, min(int(spent * total), total - 1))
         model.optimizer.learning_rate = learning_rate(
-            progress.epoch * task.steps + step,
-            peak=config.learning_rate,
-            schedule=config.schedule,
-            warmup=config.warmup,
-            total=config.epochs * task.steps,
+            done, peak=config.learning_rate, schedule=config.schedule, warmup=config.warmup, total=total
         )
         loss = float(model.train_on_batch(inputs, targets, sample_weight=weights))
         losses.append(loss)
@@ -136,7 +137,8 @@ def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Pro
 
 def _finished(progress: Progress, config: TrainingConfig) -> bool:
     waited = progress.epoch - 1 - progress.best_epoch
-    return progress.epoch >= config.epochs or (progress.best_epoch >= 0 and waited >= config.patience)
+    late = config.seconds is not None and progress.epoch > 0 and progress.seconds >= config.seconds
+    return late or progress.epoch >= config.epochs or (progress.best_epoch >= 0 and waited >= config.patience)
 
 
 def _weights(model: keras.Model) -> Arrays:

@@ -1,0 +1,64 @@
+"""The `backtest` command: what would have been forecast at past cutoffs, beside everything simple."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.data import Splits, read_splits
+from pipelines.forecasting.evaluate import Leaderboard, compare, join, last_windows
+from pipelines.forecasting.output import Forecasts
+from pipelines.forecasting.predict import Forecaster
+from toolkit.errors import ConfigError
+
+
+def backtest_with(path: str, model: Path, horizon: str | None, *, count: int, step: int | None) -> Leaderboard:
+    """A trained run at the last cutoffs of each series.
+
+    Raises:
+        SeqloomError: the run or the file cannot be used, or no series is long enough.
+    """
+    forecaster = Forecaster.load(model)
+    own = forecaster.plan.horizon
+    if horizon is not None and forecaster.plan.frequency.steps(horizon) != own:
+        raise ConfigError(f"{horizon}, but this run forecasts {own:,} steps.", where="--horizon", mend="Leave it out.")
+    return compare(forecaster, last_windows(forecaster.read(path), own, count=count, step=step))
+
+
+def backtest_anew(
+    path: str, horizon: str | None, *, seconds: float, count: int, step: int | None, refit: bool
+) -> Leaderboard:
+    """Runs that are trained on what lies before the cutoffs: one before all of them, or one for each.
+
+    Raises:
+        SeqloomError: the file cannot be used, or no series is long enough.
+    """
+    from pipelines.forecasting.forecast import own_config
+    from pipelines.forecasting.inspect import inspect
+
+    look = inspect(Path(path))
+    first = own_config(look, horizon, seconds)
+    ahead = look.panel.frequency.steps(str(first.horizon))
+    step = step or ahead
+    if not refit:
+        return _run(own_config(look, horizon, seconds, test=ahead + (count - 1) * step, step=step))
+    share = seconds / count
+    drops = [number * step for number in reversed(range(count))]
+    return join([_run(own_config(look, horizon, share, test=ahead, step=step, drop=drop)) for drop in drops])
+
+
+def forecasts_of(board: Leaderboard) -> Forecasts:
+    """What was forecast, with its cutoffs and what came, to write."""
+    quantiles = board.rivals["seqloom"].quantiles
+    assert quantiles is not None
+    return Forecasts(board.panel, board.cutoffs, board.levels, quantiles, board.truth.y)
+
+
+def _run(config: Config) -> Leaderboard:
+    """Train in a folder that does not stay."""
+    from pipelines.forecasting.train import train
+
+    with TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        train(config, run, resume=False)
+        splits: Splits = read_splits(config)[0]
+        return compare(Forecaster.load(run), splits)

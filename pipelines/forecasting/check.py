@@ -1,0 +1,59 @@
+"""What a config would do, told before training."""
+
+import numpy as np
+
+from pipelines.forecasting import model as networks
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.facts import span_of
+from pipelines.forecasting.fitting import training_cutoffs
+from pipelines.forecasting.prepare import Prepared, prepare
+
+STATES_PER_WEIGHT = 4  # the weight, its gradient and two Adam moments
+FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer
+
+
+def check(config: Config) -> dict[str, str]:
+    """Facts by name, in reading order.
+
+    Raises:
+        SeqloomError: a file cannot be used, or the series are too short.
+    """
+    prepared = prepare(config)
+    plan, panel, splits = prepared.plan, prepared.panel, prepared.splits
+    cutoffs = training_cutoffs(prepared, splits.training_ends)
+    lengths = panel.ends - panel.offsets[:-1]
+    missing = sum(int(np.isnan(panel.history(k)).sum()) for k in range(len(panel)))
+    span = span_of(plan.frequency, plan.season)
+    facts = {
+        "series": f"{len(panel):,}, {plan.frequency.title}, of {_range(lengths)} steps",
+        "missing": f"{missing:,} of {int(lengths.sum()):,} values",
+        "season": f"{plan.season:,} steps" + (f", a {span}" if span else "") if plan.season > 1 else "none",
+        "horizon": f"{plan.horizon:,} steps",
+        "windows": f"train {len(cutoffs):,}  validation {len(splits.validation):,}  test {len(splits.test):,}",
+        "not tested": _untested(prepared),
+    }
+    if config.model.kind not in ("auto", "network"):
+        return {**facts, "model": f"{config.model.kind} alone, nothing to train"}
+    network = networks.build(config, plan)
+    parameters, batch = network.count_params(), config.training.batch_size
+    steps = max(min(len(cutoffs), config.training.windows) // batch, 1)
+    pieces = plan.history // plan.segment
+    states = config.encoder.units * config.encoder.layers * (2 if config.encoder.bidirectional else 1)
+    megabytes = 4e-6 * (STATES_PER_WEIGHT * parameters + pieces * batch * states * FLOATS_PER_STEP)
+    return {
+        **facts,
+        "network reads": f"{plan.history:,} steps, in {pieces:,} segments of {plan.segment:,}",
+        "parameters": f"{config.model.members} x {parameters:,}",
+        "memory": f"about {megabytes:,.0f} MB to train, beside the series",
+        "steps an epoch": f"{steps:,} of {batch:,} windows, {steps * config.training.epochs:,} in all at most",
+    }
+
+
+def _range(lengths: np.ndarray) -> str:
+    low, high = int(lengths.min()), int(lengths.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _untested(prepared: Prepared) -> str:
+    missing = len(prepared.panel) - len(np.unique(prepared.splits.test.series))
+    return f"{missing:,} series, which are too short" if missing else "none; every series has a test window"

@@ -1,0 +1,163 @@
+"""Series read from files, and what of them is held back."""
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipelines.forecasting.config import Config, DataConfig
+from pipelines.forecasting.inputs import Plan
+from toolkit.data import windows
+from toolkit.data.frequency import Frequency
+from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
+from toolkit.data.windows import Cutoffs
+from toolkit.errors import DataError
+
+MOST_WINDOWS = 5  # of validation and of test where the config does not say
+LEAST_WINDOWS = 3  # where a horizon apart leaves fewer, windows overlap
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A panel and the cutoffs to train, choose and test at.
+
+    Shapes: training_ends, test_starts (series,) flat positions: training windows end before the first, choices are
+        made between the two
+    """
+
+    panel: Panel
+    training_ends: np.ndarray
+    test_starts: np.ndarray
+    validation: Cutoffs
+    test: Cutoffs
+
+
+def read(config: DataConfig, *, path: str | None = None, **fixed: Any) -> Panel:
+    """The series of a file; what is odd about them is told as warnings."""
+    panel, findings = read_panel(source(config, path), **fixed)
+    tell(findings)
+    return panel
+
+
+def source(config: DataConfig, path: str | None = None) -> SeriesSource:
+    return SeriesSource(
+        path=path or config.path,
+        layout=config.layout,
+        id=config.id,
+        time=config.time,
+        value=config.value,
+        frequency=config.frequency,
+        timezone=config.timezone,
+        day_first=config.day_first,
+        duplicates=config.duplicates,
+        covariates=(*config.known, *config.past),
+        statics=tuple(config.static),
+        encoding=config.encoding,
+        format=config.format,
+    )
+
+
+def tell(findings: list[Finding]) -> None:
+    for finding in findings:
+        warnings.warn(finding.message, stacklevel=3)
+
+
+def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
+    """The series with their cutoffs, and the horizon in steps.
+
+    Args:
+        plan: of a run that the series must fit.
+
+    Raises:
+        DataError: a file cannot be used, or no series is long enough to be tested and to learn from.
+    """
+    fixed: dict[str, Any] = {"categories": plan.categories, "frequency": plan.frequency} if plan else {}
+    panel, split = read(config.data, **fixed), config.split
+    horizon = steps_of(config.horizon, panel.frequency)
+    if split.train:
+        used = split.train + int(split.validation or 0) + int(split.test or 0)
+        panel = panel.at(np.minimum(panel.offsets[:-1] + used, panel.ends))
+    if split.drop:
+        panel = panel.at(np.maximum(panel.ends - split.drop, panel.offsets[:-1]))
+    lengths = panel.ends - panel.offsets[:-1]
+    if isinstance(split.test, str):
+        panel, test_starts = _append(panel, read(config.data, path=split.test, frequency=_loose(panel.frequency)))
+        tested = panel.ends - test_starts
+    else:
+        tested = _held_back(split.test, lengths, horizon)
+        test_starts = panel.ends - tested
+    validated = _held_back(split.validation, test_starts - panel.offsets[:-1], horizon)
+    training_ends = test_starts - validated
+    rolled = _rolled(panel, test_starts, panel.ends, horizon, split.step)
+    validation = _rolled(panel, training_ends, test_starts, horizon, split.step)
+    if not len(rolled) or not len(validation):
+        longest = int(lengths.max(initial=0))
+        raise DataError(
+            f"the longest series has {longest:,} values, too few to forecast {horizon:,} steps and to see how well.",
+            where=config.data.path,
+            mend=f"Give at least {4 * horizon:,} values, or a horizon of at most {max(longest // 4, 1):,}.",
+        )
+    return Splits(panel, training_ends, test_starts, validation, rolled), horizon
+
+
+def steps_of(horizon: int | str, frequency: Frequency) -> int:
+    return horizon if isinstance(horizon, int) else frequency.steps(horizon)
+
+
+def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int) -> np.ndarray:
+    """Steps at the end of each series; none of series that would lose more than half.
+
+    Shapes: lengths (series,) -> (series,)
+    """
+    if isinstance(wanted, int):
+        steps = np.full(len(lengths), wanted)
+    elif wanted is not None:
+        steps = (lengths * wanted).astype(np.int64)
+    else:
+        steps = horizon * np.clip(lengths // (5 * horizon), 1, MOST_WINDOWS)
+    return np.where(steps <= lengths // 2, steps, 0)
+
+
+def _rolled(panel: Panel, firsts: np.ndarray, stops: np.ndarray, horizon: int, step: int | None) -> Cutoffs:
+    """Cutoffs between two places; a horizon apart unless that leaves too few."""
+    if step is None:
+        longest = int((stops - firsts).max(initial=0))
+        step = max(1, min(horizon, (longest - horizon) // (LEAST_WINDOWS - 1) or horizon))
+    return windows.rolling(panel, firsts, stops, horizon=horizon, step=step)
+
+
+def _loose(frequency: Frequency) -> Frequency | None:
+    """The grid that a file of later values must have; files that count from zero have none of their own."""
+    return None if frequency.unit == "integer" else frequency
+
+
+def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
+    """Each series with the values that follow, and where those begin.
+
+    Raises:
+        DataError: a series is missing, or its times do not follow.
+    """
+    number = {name: k for k, name in enumerate(later.ids)}
+    missing = [name for name in panel.ids if name not in number]
+    if missing:
+        raise DataError(f"split.test has no series {missing[0]!r} ({len(missing)} of {len(panel)} are missing).")
+    order = np.array([number[name] for name in panel.ids])
+    counted = panel.frequency.unit == "integer"
+    lengths, more = panel.ends - panel.offsets[:-1], later.ends[order] - later.offsets[order]
+    if not counted and (wrong := np.flatnonzero(panel.starts + lengths != later.starts[order])).size:
+        name = panel.ids[wrong[0]]
+        raise DataError(f"split.test: the values of series {name!r} do not begin one step after its last one.")
+    offsets = np.concatenate([[0], np.cumsum(lengths + more)])
+    places, starts = _places(panel.offsets[:-1], lengths), offsets[:-1] + lengths
+    joined = np.empty(offsets[-1])
+    joined[_places(offsets[:-1], lengths)] = panel.values[places]
+    joined[_places(starts, more)] = later.values[_places(later.offsets[order], more)]
+    whole = replace(panel, offsets=offsets, ends=offsets[1:].copy(), values=joined, covariates={})
+    return whole, starts
+
+
+def _places(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Flat positions of `counts` steps from each of `firsts` on."""
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(firsts, counts) + number

@@ -1,0 +1,214 @@
+"""Networks fitted to windows of series."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from pipelines.forecasting import model as models
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.inputs import Plan, make_inputs
+from pipelines.forecasting.predict import NETWORK
+from pipelines.forecasting.prepare import Prepared
+from toolkit import config as configs
+from toolkit.data import windows
+from toolkit.data.windows import Cutoffs
+from toolkit.errors import DataError, SeqloomError
+from toolkit.training.checkpoints import Arrays, Checkpoints, Progress
+from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.runs import set_seed
+from toolkit.training.watch import Watch
+
+LEAST_WINDOWS = 64  # for a network that is one of several forecasters; with fewer it is not tried
+VALIDATED = 8_192  # validation windows that the epoch is chosen on
+HEAVIEST = 20.0  # of a window that moves much more than its series does otherwise
+HIDDEN = 0.05  # share of training windows that have a stretch hidden, so that gaps mean something
+
+
+class Start(NamedTuple):
+    """A run to train on from."""
+
+    plan: Plan
+    weights: Arrays  # as `named_weights` gives them
+
+
+@dataclass
+class Fitted:
+    """Networks with their histories, one row an epoch, and the seconds that they took."""
+
+    networks: list[models.Network] = field(default_factory=list)
+    history: list[list[dict[str, float]]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | None) -> Fitted:
+    """All members; after Ctrl-C those that there are. None where a companion alone is asked for.
+
+    Raises:
+        DataError: a network alone is asked for, and no series is long enough to learn from.
+    """
+    fitted = Fitted()
+    if config.model.kind not in ("auto", NETWORK):
+        return fitted
+    cutoffs = training_cutoffs(prepared, prepared.splits.training_ends)
+    if config.model.kind == "auto" and len(cutoffs) < LEAST_WINDOWS:
+        warnings.warn(f"{len(cutoffs)} windows to learn from are too few for a network; it is left out.", stacklevel=2)
+        return fitted
+    if not len(cutoffs):
+        plan, room = prepared.plan, prepared.splits.training_ends - prepared.panel.offsets[:-1]
+        raise DataError(
+            f"no series is long enough to learn from: the longest has {int(room.max(initial=0)):,} training steps, and"
+            f" a window takes {plan.segment:,} to read and {plan.horizon:,} to forecast.",
+            mend="Give more history, or lower horizon or model.segment.",
+        )
+    for member in range(config.model.members):
+        try:
+            network, progress = _fit(config, prepared, cutoffs, folder / f"member{member}", (member, start))
+        except StoppedError:
+            if not fitted.networks:
+                raise
+            break
+        fitted.networks.append(network)
+        fitted.history.append(progress.history)
+        fitted.seconds += progress.seconds
+        if not progress.finished:
+            break
+    return fitted
+
+
+def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, start: Start | None) -> Fitted:
+    """The same members, from the start, with the validation part and for the epochs that were best without it."""
+    again = Fitted(history=fitted.history, seconds=fitted.seconds)
+    cutoffs = training_cutoffs(prepared, prepared.splits.test_starts)
+    for member, rows in enumerate(fitted.history):
+        epochs = int(max((row["score"], row["epoch"]) for row in rows)[1])
+        training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
+        changed = config.model_copy(update={"training": training})
+        path = folder / f"refit{member}"
+        network, progress = _fit(changed, prepared, cutoffs, path, (member, start), validate=False)
+        again.networks.append(network)
+        again.seconds += progress.seconds
+    return again
+
+
+def training_cutoffs(prepared: Prepared, ends: np.ndarray) -> Cutoffs:
+    """Every cutoff whose horizon ends before the given place.
+
+    A window may reach back before its series began where the series is short, but there is at least a segment to read.
+    """
+    panel, plan = prepared.panel, prepared.plan
+    begins = panel.offsets[:-1]
+    room = ends - begins - plan.horizon
+    firsts = begins + np.where(room >= plan.history, plan.history, np.maximum(plan.segment, room // 2))
+    return windows.rolling(panel, firsts, ends, horizon=plan.horizon, step=1)
+
+
+def sample(cutoffs: Cutoffs, most: int) -> Cutoffs:
+    """At most this many of the cutoffs, the same each time."""
+    if len(cutoffs) <= most:
+        return cutoffs
+    return cutoffs.take(np.sort(np.random.default_rng(0).choice(len(cutoffs), most, replace=False)))
+
+
+def units_of(config: Config, prepared: Prepared) -> np.ndarray:
+    """What an error of 1 is in each series. Shapes: -> (series,)"""
+    return prepared.deviations if config.split.standardized else prepared.units
+
+
+def _fit(
+    config: Config,
+    prepared: Prepared,
+    cutoffs: Cutoffs,
+    folder: Path,
+    origin: tuple[int, Start | None],
+    *,
+    validate: bool = True,
+) -> tuple[models.Network, Progress]:
+    """Train one network, from a seed of its own or from the weights of a run."""
+    member, start = origin
+    set_seed(config.seed + member)
+    network = models.build(config, prepared.plan)
+    if start:
+        _load(network, start.weights, member)
+    task = _task(config, prepared, network, cutoffs, config.seed + member)
+    if not validate:
+        task = replace(task, evaluate=None)
+    with Watch(config.training.epochs, task.steps) as watch:
+        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
+    return network, progress
+
+
+def _load(network: models.Network, weights: Arrays, member: int) -> None:
+    for weight in network.weights:
+        name = f"member{member}/{weight.path.partition('/')[2]}"
+        if name not in weights or weights[name].shape != tuple(weight.shape):
+            raise SeqloomError(f"the run to train on from has no weight {name} of shape {tuple(weight.shape)}.")
+        weight.assign(weights[name])
+
+
+def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: Cutoffs, seed: int) -> Task:
+    training = config.training
+    seen = min(len(cutoffs), training.windows)
+    steps = max(seen // training.batch_size, 1)
+    units = units_of(config, prepared)
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        random = np.random.default_rng([seed, epoch])
+        order = random.permutation(len(cutoffs))[:seen]
+        for step in range(steps):  # what is left over has another shape; another epoch has it in a batch
+            rows = cutoffs.take(order[step * training.batch_size : (step + 1) * training.batch_size])
+            yield _batch(prepared, rows, units, partial(_hide, random))
+
+    return Task(
+        batches=batches,
+        steps=steps,
+        loss=models.pinball_loss(prepared.plan.levels),
+        evaluate=partial(_validate, prepared, network, sample(prepared.splits.validation, VALIDATED), units),
+    )
+
+
+def _batch(prepared: Prepared, cutoffs: Cutoffs, units: np.ndarray, hide: Any = None) -> Batch:
+    """Inputs, targets (rows, horizon, 1), and weights (rows, horizon) that bring each error to the series' unit."""
+    panel, plan = prepared.panel, prepared.plan
+    inputs = make_inputs(plan, panel, cutoffs, prepared.sizes, hide)
+    targets = inputs.targets(windows.ahead(panel, panel.values, cutoffs, plan.horizon))
+    known = np.isfinite(targets)
+    weights = np.minimum(inputs.unit / units[cutoffs.series][:, None], HEAVIEST) * known
+    return inputs.arrays, np.where(known, targets, 0)[:, :, None].astype(np.float32), weights.astype(np.float32)
+
+
+def _hide(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    """A stretch of up to a quarter in a few of the windows. Shapes: (rows, steps) -> booleans"""
+    rows, steps = values.shape
+    begin = random.integers(0, steps, (rows, 1))
+    length = random.integers(1, max(steps // 4, 2), (rows, 1)) * (random.random((rows, 1)) < HIDDEN)
+    position = np.arange(steps)
+    return (position >= begin) & (position < begin + length)
+
+
+def _validate(prepared: Prepared, network: models.Network, cutoffs: Cutoffs, units: np.ndarray) -> dict[str, float]:
+    """Validation scores of the network as it is; `score` is the one that chooses."""
+    losses, errors, weighed = 0.0, 0.0, 0.0
+    for start in range(0, len(cutoffs), 1024):
+        inputs, targets, weights = _batch(prepared, cutoffs.take(slice(start, start + 1024)), units)
+        outputs = network.predict_on_batch(inputs)
+        loss = keras.ops.convert_to_numpy(models.pinball_loss(prepared.plan.levels)(targets, outputs))
+        error = np.abs(targets[:, :, 0] - outputs[:, :, prepared.plan.median])
+        losses, errors = losses + float((loss * weights).sum()), errors + float((error * weights).sum())
+        weighed += float((weights > 0).sum())
+    return {"val_loss": losses / weighed, "val_mase": errors / weighed, "score": -losses / weighed}
+
+
+def _fingerprint(config: Config, prepared: Prepared) -> str:
+    """Of everything that weights depend on."""
+    digest = hashlib.sha256(configs.dump(config).encode())
+    splits = prepared.splits
+    for array in (prepared.panel.values, prepared.panel.offsets, splits.training_ends, splits.test_starts):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

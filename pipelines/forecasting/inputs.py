@@ -1,0 +1,200 @@
+"""From windows to what the network reads, and back. The same for training and for prediction; imports no Keras."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toolkit.data import windows
+from toolkit.data.frequency import Frequency
+from toolkit.data.series import Panel
+from toolkit.data.windows import LARGEST, Cutoffs, Scale
+from toolkit.errors import DataError
+
+LARGEST_LOGARITHM = float(np.log(LARGEST))  # a forecast beyond this many times the centre of its window is cut
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the data says about how to forecast them; fixed before training and kept in the run folder."""
+
+    frequency: Frequency
+    horizon: int
+    season: int
+    history: int  # steps that the network reads, whole segments
+    segment: int
+    levels: tuple[float, ...]
+    scaling: str
+    center: str
+    anchor: str
+    known: tuple[str, ...] = ()  # columns whose future is known
+    past: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    calendar: bool = False
+    holidays: str | None = None
+    scales: dict[str, tuple[float, float]] | None = None  # mean and deviation of each of these columns
+    categories: dict[str, tuple[str, ...]] | None = None  # words of those that held text
+    ids: tuple[str, ...] = ()  # series that something is learned of; number 0 is for all others
+    lower: float | None = None
+    upper: float | None = None
+    network: str = "segment"
+    log: bool = False
+    trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
+
+    @property
+    def parts(self) -> int:
+        """Segments in the horizon."""
+        return -(-self.horizon // self.segment)
+
+    @property
+    def median(self) -> int:
+        return self.levels.index(0.5)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Of what is learned of each series, by its name."""
+        return {name: number for number, name in enumerate(self.ids, 1)}
+
+    @cached_property
+    def calendar_names(self) -> tuple[str, ...]:
+        return tuple(self.frequency.calendar(np.zeros(1, np.int64), self.holidays)) if self.calendar else ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Plan":
+        value = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+        value["frequency"] = Frequency(**value["frequency"])
+        value["scales"] = {name: tuple(pair) for name, pair in (value["scales"] or {}).items()}
+        value["categories"] = {name: tuple(words) for name, words in (value["categories"] or {}).items()}
+        return cls(**value)
+
+
+class Inputs(NamedTuple):
+    """What the network reads, and what turns its outputs into forecasts."""
+
+    arrays: dict[str, np.ndarray]
+    scale: Scale
+    anchor: np.ndarray | None  # (rows, horizon), normalised, is added to the outputs
+    log: bool = False  # whether all of these are in logarithms
+
+    @property
+    def unit(self) -> np.ndarray:
+        """What an output of 1 is in the units of the data, near the centre of the window. Shapes: (rows, 1)"""
+        return self.scale.size * np.exp(self.scale.center) if self.log else self.scale.size
+
+    def targets(self, truth: np.ndarray) -> np.ndarray:
+        """Truth in the network's units, NaN where unknown. Shapes: (rows, horizon) -> the same."""
+        normal = self.scale.apply(np.log(truth) if self.log else truth)
+        return normal if self.anchor is None else normal - self.anchor
+
+    def forecasts(self, outputs: np.ndarray) -> np.ndarray:
+        """Shapes: (rows, horizon, levels) -> the same, in the units of the data."""
+        moved = outputs if self.anchor is None else outputs + self.anchor[:, :, None]
+        found = self.scale.invert(moved.astype(np.float64))
+        if not self.log:
+            return found
+        centre = self.scale.center[:, :, None]
+        return np.exp(np.clip(found, centre - LARGEST_LOGARITHM, centre + LARGEST_LOGARITHM))
+
+
+def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | None, hide: Any = None) -> Inputs:
+    """What the network reads at some cutoffs.
+
+    Args:
+        sizes: (series,) what to divide by with `scaling: series`.
+        hide: a function of the windows (rows, steps) that returns which of their values to hide, while training.
+
+    Shapes: segments (rows, history / segment, features), lengths (rows,), future (rows, parts, features) where anything
+        is known about it, statics (rows, n) where there are any, series (rows,) where something is learned of each.
+        For smoothing, windows are padded on the left and there are no lengths.
+
+    Raises:
+        DataError: a value has no logarithm.
+    """
+    values = windows.past(panel, panel.values, cutoffs, plan.history)
+    if plan.log:
+        refuse_not_positive(panel, values, cutoffs.series)
+        values = np.log(values)
+    if hide is not None:
+        values = np.where(hide(values), np.nan, values)
+    scale = windows.fit_scale(
+        values,
+        center=plan.center,
+        sizes=sizes[cutoffs.series] if plan.scaling == "series" and sizes is not None else None,
+        logarithms=plan.log,
+    )
+    known = np.isfinite(values)
+    normal = np.where(known, scale.apply(np.where(known, values, 0.0)), 0.0)
+    channels = [normal, (~known).astype(np.float32)]
+    channels += [_column(plan, panel, name, cutoffs, -plan.history) for name in (*plan.past, *plan.known)]
+    channels += _calendar(plan, panel, cutoffs, -plan.history, 0)
+    padded_left = plan.network == "smoothing"
+    begun = np.full(len(cutoffs), plan.history) if padded_left else cutoffs.ends - panel.offsets[cutoffs.series]
+    segments, lengths = windows.to_segments(np.stack(channels, axis=-1), begun, plan.segment)
+    arrays = {"segments": segments} if padded_left else {"segments": segments, "lengths": lengths}
+    ahead = [_column(plan, panel, name, cutoffs, plan.parts * plan.segment) for name in plan.known]
+    ahead += _calendar(plan, panel, cutoffs, 0, plan.parts * plan.segment)
+    if ahead:
+        arrays["future"] = windows.to_segments(
+            np.stack(ahead, axis=-1), np.full(len(cutoffs), plan.parts * plan.segment), plan.segment
+        )[0]
+    if plan.static:
+        columns = [_standard(plan, name, panel.statics[name]) for name in plan.static]
+        arrays["statics"] = np.stack(columns, axis=-1)[cutoffs.series].astype(np.float32)
+    if plan.ids:
+        numbers = np.array([plan.numbers.get(name, 0) for name in panel.ids], np.int32)
+        arrays["series"] = numbers[cutoffs.series]
+    anchor = _season_before(plan, normal) if plan.anchor == "season" else None
+    return Inputs(arrays, scale, anchor, plan.log)
+
+
+def refuse_not_positive(panel: Panel, values: np.ndarray, series: np.ndarray) -> None:
+    """Raises DataError where a value has no logarithm. Shapes: values (rows, ...) of series (rows,)."""
+    found = np.argwhere(values <= 0)
+    if len(found):
+        first = tuple(found[0])
+        raise DataError(
+            f"series {panel.ids[series[first[0]]]!r} has the value {values[first]:g}, and model.log takes values above"
+            " 0 only.",
+            mend="Leave model.log out, or leave such series out.",
+        )
+
+
+def feature_counts(plan: Plan) -> dict[str, int]:
+    """Features of a segment of the past, of one of the future, and of a series."""
+    always = len(plan.known) + len(plan.calendar_names)
+    return {
+        "past": (2 + len(plan.past) + always) * plan.segment,
+        "future": always * plan.segment,
+        "statics": len(plan.static),
+    }
+
+
+def _column(plan: Plan, panel: Panel, name: str, cutoffs: Cutoffs, steps: int) -> np.ndarray:
+    """A covariate before (steps < 0) or after the cutoffs, 0 where missing. Shapes: -> (rows, |steps|)."""
+    cut = windows.past if steps < 0 else windows.ahead
+    return np.nan_to_num(_standard(plan, name, cut(panel, panel.covariates[name], cutoffs, abs(steps))))
+
+
+def _standard(plan: Plan, name: str, values: np.ndarray) -> np.ndarray:
+    mean, deviation = (plan.scales or {})[name]
+    return (values - mean) / deviation
+
+
+def _calendar(plan: Plan, panel: Panel, cutoffs: Cutoffs, first: int, stop: int) -> list[np.ndarray]:
+    if not plan.calendar:
+        return []
+    ordinals = windows.ordinals(panel, cutoffs, first, stop)
+    # Rows share most of their steps: each step's features are computed once.
+    steps, places = np.unique(ordinals, return_inverse=True)
+    features = plan.frequency.calendar(steps, plan.holidays)
+    return [feature[places].reshape(ordinals.shape) for feature in features.values()]
+
+
+def _season_before(plan: Plan, normal: np.ndarray) -> np.ndarray:
+    """The last season, repeated. Shapes: normal (rows, history) -> (rows, horizon)"""
+    last = normal[:, -plan.season :] if plan.season <= plan.history else normal[:, -1:]
+    return np.tile(last, (1, -(-plan.horizon // last.shape[1])))[:, : plan.horizon]

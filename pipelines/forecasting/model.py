@@ -1,0 +1,213 @@
+"""The network, its loss, and the same network as an ONNX graph."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from keras import ops
+
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.inputs import Plan, feature_counts
+from pipelines.forecasting.smoothing import SmoothingNetwork, add_smoothing_network
+from toolkit import export
+from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead, RecurrentEncoder
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class ForecastNetwork(keras.Model):
+    """Segments of the past through the shared encoder, and a decoder that gives the whole horizon at once.
+
+        x[n] = relu(W segment[n] + b)                      the segment itself where it is a single step
+        h, final = encoder(x)
+        query[j] = position[j] + V [future[j]; statics; vector of the series]
+        o[j] = decoder(query[j], final)                    direct: one o from final alone
+        quantiles of segment j = head(dropout(o[j]))
+
+    Shapes: inputs as `make_inputs` gives them -> (batch, horizon, levels), normalised
+    Reference: segments and the parallel decoder: Lin et al. 2023 (SegRNN), arXiv:2308.11200
+    """
+
+    def __init__(self, config: Config, plan: Plan, **kwargs):
+        super().__init__(**kwargs)
+        units, model = config.encoder.units, config.model
+        self.kind, self.horizon, self.parts = model.network, plan.horizon, plan.parts
+        self.direct = model.network == "direct"
+        self.features = feature_counts(plan)
+        self.has_vectors = bool(plan.ids)
+        self.projection = None
+        if plan.segment > 1:
+            self.projection = keras.layers.Dense(units, activation="relu", name="projection")
+        self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
+        if self.has_vectors:
+            self.vectors = keras.layers.Embedding(len(plan.ids) + 1, model.series_vectors, name="vectors")
+        self.bridge = None
+        if self.encoder.width != units:
+            self.bridge = keras.layers.Dense(units, activation="tanh", name="bridge")
+        if self.direct:
+            self.hidden = keras.layers.Dense(units, activation="relu", name="hidden")
+        else:
+            self.positions = keras.layers.Embedding(plan.parts, units, name="positions")
+            self.condition = keras.layers.Dense(units, use_bias=False, name="condition")
+            decoder = AttentionDecoder if model.network == "attention" else ParallelDecoder
+            self.decoder = decoder(units=units, name="decoder")
+        self.dropout = keras.layers.Dropout(model.dropout)
+        steps = plan.horizon if self.direct else plan.segment
+        self.head = QuantileHead(steps=steps, levels=len(plan.levels), median=plan.median, dtype="float32", name="head")
+
+    def build(self, inputs_shape=None):
+        self.built = True  # layers are built by their first call
+
+    def call(self, inputs, training: bool = False):
+        segments, lengths = inputs["segments"], inputs["lengths"]
+        steps = segments if self.projection is None else self.projection(segments)
+        memory, final = self.encoder(steps, lengths, training=training)
+        state = final if self.bridge is None else self.bridge(final)
+        if self.direct:
+            parts = self._direct(inputs, state)
+        else:
+            queries = self._queries(inputs)
+            if self.kind == "attention":
+                parts = self.decoder(queries, state, memory, lengths)
+            else:
+                parts = self.decoder(queries, state)
+        outputs = self.head(self.dropout(parts, training=training))  # (batch, parts, steps, levels)
+        outputs = ops.reshape(outputs, (ops.shape(outputs)[0], -1, outputs.shape[-1]))
+        return outputs[:, : self.horizon]
+
+    def _context(self, inputs) -> list:
+        """What is known of a series beside its past. Shapes: each (batch, n)."""
+        context = [inputs["statics"]] if self.features["statics"] else []
+        return context + ([self.vectors(inputs["series"])] if self.has_vectors else [])
+
+    def _direct(self, inputs, state):
+        features = [state, *self._context(inputs)]
+        if self.features["future"]:
+            future = inputs["future"]
+            features.append(ops.reshape(future, (-1, self.parts * self.features["future"])))
+        joined = features[0] if len(features) == 1 else ops.concatenate(features, axis=-1)
+        outputs = ops.concatenate([state, self.hidden(joined)], axis=-1)
+        return ops.expand_dims(outputs, 1)
+
+    def _queries(self, inputs):
+        batch = ops.shape(inputs["lengths"])[0]
+        positions = ops.expand_dims(self.positions(ops.arange(self.parts)), 0)
+        context = [ops.repeat(ops.expand_dims(each, 1), self.parts, axis=1) for each in self._context(inputs)]
+        if self.features["future"]:
+            context.append(inputs["future"])
+        if not context:
+            return ops.repeat(positions, batch, axis=0)
+        joined = context[0] if len(context) == 1 else ops.concatenate(context, axis=-1)
+        return positions + self.condition(joined)
+
+
+Network = ForecastNetwork | SmoothingNetwork
+
+
+def build(config: Config, plan: Plan) -> Network:
+    """A network with fresh weights."""
+    smoothing = plan.network == "smoothing"
+    network = SmoothingNetwork(config, plan) if smoothing else ForecastNetwork(config, plan)
+    sizes = network.features
+    segments = np.zeros((1, plan.history // plan.segment, sizes["past"]), np.float32)
+    inputs: dict[str, Any] = {"segments": segments} | ({} if smoothing else {"lengths": np.ones(1, np.int32)})
+    if sizes["future"]:
+        inputs["future"] = np.zeros((1, plan.parts, sizes["future"]), np.float32)
+    if sizes["statics"]:
+        inputs["statics"] = np.zeros((1, sizes["statics"]), np.float32)
+    if plan.ids:
+        inputs["series"] = np.zeros(1, np.int32)
+    network(inputs)
+    return network
+
+
+def pinball_loss(levels: tuple[float, ...]):
+    """Mean over levels of (y - q) * level where y is above, (q - y) * (1 - level) where it is below.
+
+    Shapes: targets (batch, horizon, 1); outputs (batch, horizon, levels) -> (batch, horizon)
+    Reference: Koenker & Bassett 1978, eq. 3.1; doubled, so that the median's part is the absolute error
+    """
+    taus = np.array(levels, np.float32)
+
+    def loss(targets, outputs):
+        errors = targets - outputs
+        return 2 * ops.mean(ops.maximum(taus * errors, (taus - 1) * errors), axis=-1)
+
+    return loss
+
+
+def to_onnx(networks: list[Network]) -> onnx.ModelProto:
+    """All networks as one graph; outputs quantiles (batch, horizon, levels), the mean of theirs."""
+    graph, first = export.Graph(), networks[0]
+    outputs = [_add_network(graph, network) for network in networks]
+    graph.name(graph.add("Mean", *outputs), "quantiles")
+    sizes = first.features
+    inputs: dict[str, list[str | int]] = {"segments": ["batch", "time", sizes["past"]]}
+    if isinstance(first, ForecastNetwork):
+        inputs["lengths"] = ["batch"]
+    if sizes["future"]:
+        inputs["future"] = ["batch", first.parts, sizes["future"]]
+    if sizes["statics"]:
+        inputs["statics"] = ["batch", sizes["statics"]]
+    if isinstance(first, SmoothingNetwork) or first.has_vectors:
+        inputs["series"] = ["batch"]
+    shape: list[str | int] = ["batch", first.horizon, first.head.levels]
+    return graph.model(inputs, {"quantiles": shape}, floats=("segments", "future", "statics"))
+
+
+def _add_network(graph: export.Graph, network: Network) -> str:
+    if isinstance(network, SmoothingNetwork):
+        return add_smoothing_network(graph, network)
+    steps = graph.add("Transpose", "segments", perm=[1, 0, 2])
+    if network.projection is not None:
+        steps = export.dense(graph, network.projection, steps)
+    memory, final = export.encoder(graph, network.encoder, steps, "lengths")
+    state = final if network.bridge is None else export.dense(graph, network.bridge, final)
+    context = ["statics"] if network.features["statics"] else []
+    if network.has_vectors:
+        context.append(graph.add("Gather", graph.constant(np.asarray(network.vectors.embeddings)), "series"))
+    if network.direct:
+        parts = _add_direct(graph, network, state, context)
+    else:
+        queries = _add_queries(graph, network, context)
+        if network.kind == "attention":
+            parts = export.attention_decoder(graph, network.decoder, queries, state, memory, "lengths")
+        else:
+            parts = export.parallel_decoder(graph, network.decoder, queries, state)
+    outputs = export.quantile_head(graph, network.head, parts)  # (parts, batch, steps, levels)
+    outputs = graph.add("Transpose", outputs, perm=[1, 0, 2, 3])
+    outputs = graph.add("Reshape", outputs, graph.constant([0, -1, network.head.levels], np.int64))
+    bounds = [graph.constant([bound], np.int64) for bound in (0, network.horizon, 1)]
+    return graph.add("Slice", outputs, *bounds)
+
+
+def _add_direct(graph: export.Graph, network: ForecastNetwork, state: str, context: list[str]) -> str:
+    features = [state, *context]
+    if network.features["future"]:
+        width = network.parts * network.features["future"]
+        features.append(graph.add("Reshape", "future", graph.constant([0, width], np.int64)))
+    joined = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=-1)
+    outputs = graph.add("Concat", state, export.dense(graph, network.hidden, joined), axis=-1)
+    return graph.add("Unsqueeze", outputs, graph.constant([0], np.int64))
+
+
+def _add_queries(graph: export.Graph, network: ForecastNetwork, context: list[str]) -> str:
+    """Shapes: -> (parts, batch, units)."""
+    positions = graph.constant(np.asarray(network.positions.embeddings)[:, None, :])
+    batch = graph.add("Shape", "lengths")
+    parts = graph.constant([network.parts], np.int64)
+    features = [
+        graph.add(
+            "Expand",
+            graph.add("Unsqueeze", each, graph.constant([0], np.int64)),
+            graph.add("Concat", parts, graph.add("Shape", each), axis=0),
+        )
+        for each in context
+    ]
+    if network.features["future"]:
+        features.append(graph.add("Transpose", "future", perm=[1, 0, 2]))
+    if not features:
+        units = graph.constant([network.encoder.settings["units"]], np.int64)
+        return graph.add("Expand", positions, graph.add("Concat", parts, batch, units, axis=0))
+    joined = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=-1)
+    return graph.add("Add", export.dense(graph, network.condition, joined), positions)

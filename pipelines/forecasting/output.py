@@ -1,0 +1,129 @@
+"""Forecasts as rows of a table: CSV, JSON lines or Parquet."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from toolkit.artifact import opened, write_bytes
+from toolkit.data.series import Panel
+from toolkit.data.windows import Cutoffs, ordinals
+from toolkit.errors import ConfigError
+
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+DIGITS = 6  # significant; more would be noise
+
+
+class Forecasts(NamedTuple):
+    """Forecasts of some rows. Shapes: quantiles (rows, horizon, levels); truth (rows, horizon), in a backtest."""
+
+    panel: Panel
+    cutoffs: Cutoffs
+    levels: tuple[float, ...]
+    quantiles: np.ndarray
+    truth: np.ndarray | None = None
+
+
+def format_of(out: Path | None) -> str:
+    """csv, jsonl or parquet, by the name of the file.
+
+    Raises:
+        ConfigError: the name ends otherwise.
+    """
+    if out is None or (out.exists() and not out.is_file()):
+        return "csv"
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError("its name should end in .csv, .jsonl or .parquet.", where=str(out))
+    return FORMATS[out.suffix.lower()]
+
+
+def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int]) -> None:
+    """Write one row a series and step: unique_id, ds, seqloom, seqloom-lo-80, seqloom-hi-80.
+
+    Args:
+        out: the file; None is standard output, as CSV.
+        intervals: percents of the intervals to write.
+
+    Raises:
+        ConfigError: the run has no such interval.
+    """
+    columns = _columns(forecasts.levels, intervals)
+    kind, names = format_of(out), _names(forecasts, list(columns))
+    if kind == "parquet":
+        assert out is not None
+        _write_parquet(forecasts, out, names, columns)
+        return
+    with opened(out) as stream:
+        if kind == "csv":
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows(_rows(forecasts, columns))
+        else:
+            for row in _rows(forecasts, columns):
+                stream.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+
+
+def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
+    return ["unique_id", "ds", *(["cutoff", "y"] if forecasts.truth is not None else []), *columns]
+
+
+def _columns(levels: tuple[float, ...], intervals: Sequence[int]) -> dict[str, int]:
+    """Column names and the places of their levels."""
+    places = {round(level, 6): place for place, level in enumerate(levels)}
+    columns = {"seqloom": places[0.5]}
+    for percent in intervals:
+        low, high = (places.get(round(0.5 + sign * percent / 200, 6)) for sign in (-1, 1))
+        if low is None or high is None:
+            known = ", ".join(f"{100 * (1 - 2 * level):.0f}" for level in levels if level < 0.5)
+            raise ConfigError(f"there is no {percent} % interval in this run, which has {known}.", where="--level")
+        columns |= {f"seqloom-lo-{percent}": low, f"seqloom-hi-{percent}": high}
+    return columns
+
+
+def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
+    """Rows in the order of the series, cutoffs and steps."""
+    panel, horizon = forecasts.panel, forecasts.quantiles.shape[1]
+    times = _Times(forecasts)
+    for start in range(0, len(forecasts.cutoffs), 1024):
+        part = forecasts.cutoffs.take(slice(start, start + 1024))
+        values = forecasts.quantiles[start : start + 1024][:, :, list(columns.values())]
+        steps, cutoffs = times.text(ordinals(panel, part, 0, horizon)), times.text(ordinals(panel, part, -1, 0))
+        for i, series in enumerate(part.series.tolist()):
+            for step, numbers in enumerate(values[i].tolist()):
+                middle: tuple = ()
+                if forecasts.truth is not None:
+                    middle = (cutoffs[i][0], _shown(float(forecasts.truth[start + i, step])))
+                yield (panel.ids[series], steps[i][step], *middle, *map(_shown, numbers))
+
+
+class _Times:
+    """Times as text; rows share most of theirs, so each is written once."""
+
+    def __init__(self, forecasts: Forecasts):
+        self.frequency = forecasts.panel.frequency
+        self.known: dict[int, str] = {}
+
+    def text(self, numbers: np.ndarray) -> list[list[str]]:
+        new = np.array(sorted(set(np.unique(numbers).tolist()) - self.known.keys()), np.int64)
+        if new.size:
+            self.known |= dict(zip(new.tolist(), self.frequency.text(new), strict=True))
+        return [[self.known[number] for number in row] for row in numbers.tolist()]
+
+
+def _shown(number: float) -> float | None:
+    return float(f"{number:.{DIGITS}g}") if np.isfinite(number) else None
+
+
+def _write_parquet(forecasts: Forecasts, out: Path, names: list[str], columns: dict[str, int]) -> None:
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = list(zip(*_rows(forecasts, columns), strict=True)) or [()] * len(names)
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(dict(zip(names, map(list, rows), strict=True))), buffer)
+    write_bytes(out, buffer.getvalue())

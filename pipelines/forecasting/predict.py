@@ -1,0 +1,243 @@
+"""From histories to forecasts with a run folder. Starts without Keras and TensorFlow."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipelines.forecasting.inputs import Plan, make_inputs
+from toolkit.artifact import Artifact
+from toolkit.data import windows
+from toolkit.data.series import Panel, SeriesSource, read_panel
+from toolkit.data.windows import Cutoffs
+from toolkit.errors import ArtifactError, DataError
+from toolkit.evaluation import intervals
+from toolkit.evaluation.combination import Combination
+from toolkit.evaluation.companions import COMPANIONS
+from toolkit.evaluation.forecasting import naive_scale
+from toolkit.evaluation.intervals import Conformal, fit_conformal
+from toolkit.evaluation.ridge import Ridge
+from toolkit.runtime import Runtime
+
+NAME = "forecasting"
+NETWORK = "network"
+# Intervals that follow the forecasts of late: of how many horizons, how many of each, and how often they are renewed.
+RECENT, SPACED, REGROUPED = 10, 16, 4
+LEAST_RECENT, MOST_RECENT = 40, 20_000
+LONGEST = 3_000  # steps of the past that companions look at
+
+
+class Parts(NamedTuple):
+    """What is combined into a forecast."""
+
+    forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
+    quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
+    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A network and its companions, weighed and calibrated.
+
+    Attributes:
+        sizes: by series name, what values are divided by with `scaling: series`; other series take their own deviation.
+        source: how the file that it was trained on is written.
+        combination, conformal: None while they are being fitted.
+    """
+
+    plan: Plan
+    runtime: Runtime | None
+    ridge: Ridge | None
+    sizes: Mapping[str, float]
+    source: SeriesSource
+    combination: Combination | None = None
+    conformal: Conformal | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Forecaster":
+        """Open a run folder.
+
+        Raises:
+            ArtifactError: the folder is damaged, unfinished or of another pipeline.
+        """
+        artifact = Artifact(folder, NAME)
+        files, where = artifact.manifest["files"], str(artifact.folder)
+        try:
+            plan = Plan.from_json(artifact.read_json("plan.json"))
+            source = SeriesSource(**{name: _tuples(value) for name, value in artifact.read_json("source.json").items()})
+            sizes = {str(name): float(size) for name, size in artifact.read_json("sizes.json").items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(
+                f"this is not a plan: {error}.", where=where, mend="Copy the run folder again, or train again."
+            ) from error
+        combination = Combination.from_json(artifact.read_json("combination.json"))
+        conformal = Conformal.from_json(artifact.read_json("intervals.json"))
+        runtime = ridge = None
+        if "model.onnx" in files:
+            runtime = Runtime(artifact.read_bytes("model.onnx"))
+        if "ridge.npz" in files:
+            with np.load(io.BytesIO(artifact.read_bytes("ridge.npz")), allow_pickle=False) as arrays:
+                ridge = Ridge.from_arrays(dict(arrays))
+        forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal)
+        forecaster._check(where)
+        return forecaster
+
+    def read(self, path: str, **options: Any) -> Panel:
+        """Series of a file that is like the one the run was trained on, unless `options` of SeriesSource say otherwise;
+        what is odd about them is told as warnings."""
+        source = replace(self.source, path=path, **options)
+        panel, findings = read_panel(source, categories=self.plan.categories, frequency=self.plan.frequency)
+        for finding in findings:
+            warnings.warn(finding.message, stacklevel=2)
+        return panel
+
+    def forecast(self, panel: Panel, cutoffs: Cutoffs | None = None, horizon: int | None = None) -> np.ndarray:
+        """Calibrated quantiles from each cutoff on; by default from the end of each series.
+
+        Shapes: -> (rows, horizon, levels); NaN for a series without any value
+        """
+        steps = self.plan.horizon if horizon is None else horizon
+        if steps > self.plan.horizon:
+            raise DataError(
+                f"a horizon of {steps:,} steps, but this run forecasts {self.plan.horizon:,} at most.",
+                mend="Train one for a longer horizon.",
+            )
+        cutoffs = Cutoffs(np.arange(len(panel)), panel.ends) if cutoffs is None else cutoffs
+        forecasts = np.empty((len(cutoffs), steps, len(self.plan.levels)))
+        for rows, conformal in self._calibrations(panel, cutoffs):
+            for part in np.split(rows, range(windows.BLOCK, len(rows), windows.BLOCK)):
+                quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
+                forecasts[part] = conformal.apply(quantiles, spread)[:, :steps]
+        return intervals.clip(forecasts, self.plan.lower, self.plan.upper)
+
+    def _calibrations(self, panel: Panel, cutoffs: Cutoffs) -> Iterator[tuple[np.ndarray, Conformal]]:
+        """Rows, and what their intervals are calibrated by: validation windows, or the forecasts of late.
+
+        Reference: Xu & Xie 2021, arXiv:2010.09107, algorithm 1: residuals slide along with time
+        """
+        assert self.conformal is not None
+        if self.plan.trained_until is None:
+            yield np.arange(len(cutoffs)), self.conformal
+            return
+        horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
+        past = self._past_cutoffs(panel, cutoffs, times)
+        known_at = windows.ordinals(panel, past, 0, 1)[:, 0] + horizon
+        truth = windows.ahead(panel, panel.values, past, horizon)
+        quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
+        usable = np.isfinite(spread[:, 0])
+        group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
+        for number in np.unique(group):
+            rows = np.flatnonzero(group == number)
+            now = times[rows].min()
+            late = usable & (known_at <= now) & (known_at > now - RECENT * horizon)
+            if late.sum() < LEAST_RECENT:
+                yield rows, self.conformal
+            else:
+                yield rows, fit_conformal(truth[late], quantiles[late], spread[late], self.plan.levels)
+
+    def _past_cutoffs(self, panel: Panel, cutoffs: Cutoffs, times: np.ndarray) -> Cutoffs:
+        """Earlier cutoffs whose horizon is over by the time of some row, none that the network was trained on."""
+        horizon, begins = self.plan.horizon, panel.offsets[:-1]
+        first = max(int(times.min(initial=0)) - (RECENT + 1) * horizon, self.plan.trained_until or 0)
+        lasts = begins.copy()
+        np.maximum.at(lasts, cutoffs.series, cutoffs.ends)
+        firsts = np.maximum(begins + self.plan.segment, begins + first - panel.starts)
+        spaced = max(horizon // SPACED, 1)
+        past = windows.rolling(panel, firsts, lasts, horizon=horizon, step=spaced)
+        if len(past) <= MOST_RECENT:
+            return past
+        return past.take(np.sort(np.random.default_rng(0).choice(len(past), MOST_RECENT, replace=False)))
+
+    @property
+    def _fitted(self) -> Combination:
+        assert self.combination is not None
+        return self.combination
+
+    def parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
+        """What each of the named forecasters says, before it is weighed and calibrated."""
+        done = [self._parts(panel, rows, names) for rows in windows.blocks(cutoffs)]
+        forecasts = {name: np.concatenate([part.forecasts[name] for part in done]) for name in names}
+        quantiles = np.concatenate([part.quantiles for part in done]) if NETWORK in names else None
+        return Parts(forecasts, quantiles, np.concatenate([part.unit for part in done]))
+
+    def base(self, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+        """Quantiles before calibration, and the spread in which calibration moves them.
+
+        The combined forecast is the median; around it stand the network's quantiles as far as the network has weight.
+        Shapes: -> (rows, horizon, levels); (rows, horizon)
+        """
+        median = self._fitted.combine(parts.forecasts)
+        unit = np.broadcast_to(parts.unit[:, None], median.shape)
+        if parts.quantiles is None or NETWORK not in self._fitted.used:
+            return np.repeat(median[:, :, None], len(self.plan.levels), axis=2), unit
+        around = parts.quantiles - parts.quantiles[:, :, self.plan.median, None]
+        width = (around[:, :, -1] - around[:, :, 0]) / 2
+        return median[:, :, None] + around, width + 1e-3 * unit
+
+    def _parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
+        plan = self.plan
+        history = windows.whole_past(panel, cutoffs, LONGEST)
+        forecasts: dict[str, np.ndarray] = {}
+        quantiles = None
+        for name in names:
+            match name:
+                case "network":
+                    quantiles = self._network(panel, cutoffs)
+                    forecasts[name] = quantiles[:, :, plan.median]
+                case "ridge":
+                    assert self.ridge is not None
+                    forecasts[name] = self.ridge.forecast(history)
+                case _:
+                    forecasts[name] = COMPANIONS[name](history, plan.horizon, plan.season)
+        return Parts(forecasts, quantiles, naive_scale(history, plan.season))
+
+    def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
+        assert self.runtime is not None
+        inputs = make_inputs(self.plan, panel, cutoffs, series_sizes(self.plan, panel, self.sizes))
+        quantiles = inputs.forecasts(self.runtime.run(inputs.arrays)["quantiles"])
+        # A series without any value has no level to forecast around.
+        unknown = ~np.isfinite(windows.past(panel, panel.values, cutoffs, self.plan.history)).any(axis=1)
+        quantiles[unknown] = np.nan
+        return quantiles
+
+    def _check(self, where: str) -> None:
+        """Refuse parts of different runs, before they forecast nonsense."""
+        assert self.conformal is not None
+        used = self._fitted.used
+        fits = (
+            self.conformal.levels == self.plan.levels
+            and len(self.conformal.offsets) == self.plan.horizon
+            and (NETWORK not in used or self.runtime is not None)
+            and ("ridge" not in used or self.ridge is not None)
+            and all(name in COMPANIONS for name in used if name not in (NETWORK, "ridge"))
+            and (
+                self.runtime is None
+                or self.runtime.outputs.get("quantiles", [])[1:] == [self.plan.horizon, len(self.plan.levels)]
+            )
+        )
+        if not fits:
+            raise ArtifactError(
+                "its files do not fit together.", where=where, mend="Copy the whole run folder again, or train again."
+            )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def series_sizes(plan: Plan, panel: Panel, sizes: Mapping[str, float]) -> np.ndarray | None:
+    """What to divide each series by. Shapes: -> (series,)"""
+    if plan.scaling != "series":
+        return None
+    return np.array([sizes.get(name) or _deviation(plan, panel.history(k)) for k, name in enumerate(panel.ids)])
+
+
+def _deviation(plan: Plan, values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    if plan.log:
+        known = np.log(known[known > 0])
+    return float(known.std()) if known.size and known.std() > 0 else 1.0

@@ -1,0 +1,166 @@
+"""What the report page of a forecaster shows."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from pipelines.forecasting.evaluate import Leaderboard
+from pipelines.forecasting.predict import NETWORK, Forecaster
+from toolkit import forecast_plots
+from toolkit import report as pages
+from toolkit.data import windows
+from toolkit.evaluation import forecasting
+from toolkit.evaluation.combination import Combination
+from toolkit.forecast_plots import Outlook
+from toolkit.report import METRICS, Paragraph, Picture, Section, Table, picture
+
+PICTURES = 12
+WORST = 20
+DRAWN = 6  # forecasters in one picture of errors
+
+
+def render(
+    report: Mapping[str, Any], board: Leaderboard, forecaster: Forecaster, history: list[dict[str, float]]
+) -> tuple[str, str]:
+    """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
+    assert forecaster.combination is not None
+    combination, metric = forecaster.combination, "mae" if board.standardized else "mase"
+    baselines = {name: scores for name, scores in report["baselines"].items() if name != NETWORK}
+    verdict = f"{_served(combination)} {_verdict(metric, report['test'], baselines, combination)}"
+    sections = [
+        Section(
+            "Scores on the test windows", [pages.metrics_table(report["test"], report["baselines"], _caption(board))]
+        ),
+        _forecasts_section(board, forecaster),
+        _errors_section(board),
+        _intervals_section(board),
+    ]
+    if len(combination.used) > 1 or len(combination.names) > 1:
+        sections.append(_weights_section(combination, board.truth.y.shape[1]))
+    if history:
+        sections.append(_training_section(history))
+    subtitle = (
+        f"{len(board.cutoffs):,} test windows of {len(set(board.cutoffs.series.tolist())):,} series,"
+        f" {board.truth.y.shape[1]:,} steps ahead, {report['seconds']['train']:,.0f} s of training"
+    )
+    page = pages.render_report(title="Forecasting", subtitle=subtitle, verdict=verdict, sections=sections)
+    return page, verdict
+
+
+def _served(combination: Combination) -> str:
+    """What the forecasts of this run are made of."""
+    if winner := combination.winner:
+        why = " It was the best on validation windows." if len(combination.names) > 1 else ""
+        return f"Forecasts come from {_name(winner)} alone.{why}"
+    shares = dict(zip(combination.names, combination.weights.mean(axis=0), strict=True))
+    parts = sorted(((share, name) for name, share in shares.items() if share > 0), reverse=True)
+    return "Forecasts are " + ", ".join(f"{100 * share:.0f} % {_name(name)}" for share, name in parts) + "."
+
+
+def _verdict(
+    metric: str, test: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], combination: Combination
+) -> str:
+    scores = {_name(name): scores[metric] for name, scores in baselines.items() if metric in scores}
+    best = min(scores, key=lambda name: scores[name])
+    winner = combination.winner
+    if winner is None or winner not in baselines:
+        return pages.verdict(metric, test[metric], scores)
+    told = f"On the test windows it has {METRICS[metric].title} {test[metric]:.3f}"
+    return f"{told}, the best of all." if best == _name(winner) else f"{told}; {best} has {scores[best]:.3f} there."
+
+
+def _name(forecaster: str) -> str:
+    return {"network": "the network", "ets": "ETS", "theta": "Theta"}.get(forecaster, forecaster.replace("_", " "))
+
+
+def _caption(board: Leaderboard) -> str:
+    return "In units of each series' standard deviation in training." if board.standardized else ""
+
+
+def _forecasts_section(board: Leaderboard, forecaster: Forecaster) -> Section:
+    """The last window of the series with the largest errors, worst first."""
+    errors = _by_series(board, "seqloom")
+    worst = np.argsort(-np.nan_to_num(errors, nan=-1), kind="stable")
+    scored = [int(series) for series in worst if np.isfinite(errors[series])]
+    drawing = forecast_plots.forecast_figure(
+        [_outlook(board, forecaster, series, f"MASE {errors[series]:.2f}") for series in scored[:PICTURES]],
+        season=forecaster.plan.season,
+        time=f"time ({forecaster.plan.frequency.title})",
+        rival="seasonal naive",
+    )
+    blocks: list[Picture | Table | Paragraph] = [
+        picture(drawing, "Forecasts beside what came", "The last test window of each series, the worst series first.")
+    ]
+    if len(scored) > PICTURES:
+        own, naive = (_by_series(board, name) for name in ("seqloom", "seasonal_naive"))
+        rows = [(board.panel.ids[series], float(own[series]), float(naive[series])) for series in scored[:WORST]]
+        caption = f"The worst {len(rows)} of {len(scored):,} series by MASE."
+        blocks.append(Table(("series", "this model", "seasonal naive"), rows, caption))
+    return Section("Forecasts", blocks)
+
+
+def _by_series(board: Leaderboard, name: str) -> np.ndarray:
+    return forecasting.score_series(board.truth, board.rivals[name].forecasts, board.cutoffs.series)["mase"]
+
+
+def _outlook(board: Leaderboard, forecaster: Forecaster, series: int, note: str) -> Outlook:
+    """The last window of a series, in the units of its scores."""
+    row = int(np.flatnonzero(board.cutoffs.series == series)[-1])
+    cutoffs, horizon = board.cutoffs.take(np.array([row])), board.truth.y.shape[1]
+    shown = max(4 * horizon, 3 * forecaster.plan.season)
+    history = windows.whole_past(board.panel, cutoffs, shown)[0] / board.units[row]
+    ordinals = windows.ordinals(board.panel, cutoffs, -len(history), horizon)[0]
+    own = board.rivals["seqloom"]
+    assert own.quantiles is not None
+    low, high = board.interval
+    return Outlook(
+        name=board.panel.ids[series],
+        times=forecaster.plan.frequency.times(ordinals),
+        history=history,
+        forecast=own.forecasts[row],
+        lower=own.quantiles[row, :, low],
+        upper=own.quantiles[row, :, high],
+        truth=board.truth.y[row],
+        rival=board.rivals["seasonal_naive"].forecasts[row],
+        note=note,
+    )
+
+
+def _errors_section(board: Leaderboard) -> Section:
+    best = sorted(board.rivals, key=lambda name: (name != "seqloom", board.scores[name]["mae"]))[:DRAWN]
+    errors = {
+        "this model" if name == "seqloom" else _name(name): forecasting.score_steps(
+            board.truth, board.rivals[name].forecasts
+        )["mase"]
+        for name in best
+    }
+    drawing = forecast_plots.error_by_step_figure(errors)
+    return Section("How far ahead?", [picture(drawing, "MASE by step of the horizon")])
+
+
+def _intervals_section(board: Leaderboard) -> Section:
+    own, scores = board.rivals["seqloom"], board.scores["seqloom"]
+    steps = forecasting.score_steps(board.truth, own.forecasts, own.quantiles, board.levels)
+    stated = sorted(int(name.removeprefix("coverage_")) for name in scores if name.startswith("coverage_"))
+    found = np.array([scores[f"coverage_{level}"] for level in stated])
+    drawing = forecast_plots.coverage_figure(np.array(stated) / 100, found, steps[f"coverage_{stated[-1]}"])
+    return Section("Can its intervals be trusted?", [picture(drawing, "Values inside the intervals by their level")])
+
+
+def _weights_section(combination: Combination, horizon: int) -> Section:
+    names = [_name(name) for name in combination.names]
+    edges = np.arange(len(combination.weights) + 1) * horizon // len(combination.weights)
+    parts = [f"steps {start + 1:,} to {stop:,}" for start, stop in pairwise(edges.tolist())]
+    drawing = forecast_plots.weights_figure(combination.weights, names, parts)
+    rows = sorted(combination.validation.items(), key=lambda item: item[1])
+    table = Table(("on validation windows", "MASE"), [(_name(name), mase) for name, mase in rows])
+    return Section("What was weighed", [picture(drawing, "Weights by part of the horizon"), table])
+
+
+def _training_section(history: list[dict[str, float]]) -> Section:
+    first = [row for row in history if row["member"] == 1]
+    members = int(history[-1]["member"])
+    caption = f"The first of {members} networks." if members > 1 else ""
+    return Section("Training", [picture(pages.learning_curves(first), "Learning curves by epoch", caption)])

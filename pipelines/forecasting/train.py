@@ -1,0 +1,140 @@
+"""From a config to a sealed run folder."""
+
+import hashlib
+import io
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.forecasting import model as models
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.data import source
+from pipelines.forecasting.evaluate import evaluate_run
+from pipelines.forecasting.fitting import Fitted, Start, fit_all, refit_all, sample, units_of
+from pipelines.forecasting.inputs import make_inputs
+from pipelines.forecasting.predict import NAME, NETWORK, Forecaster, series_sizes
+from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
+from toolkit import artifact
+from toolkit import config as configs
+from toolkit.data import windows
+from toolkit.data.windows import Cutoffs
+from toolkit.errors import SeqloomError
+from toolkit.evaluation.combination import Combination, fit_weights
+from toolkit.evaluation.companions import COMPANIONS
+from toolkit.evaluation.intervals import fit_conformal
+from toolkit.runtime import Runtime
+from toolkit.training.runs import history_csv, named_weights, refuse_foreign, versions
+
+TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
+BLOCKS = 4  # parts of the horizon with weights of their own
+CHOSEN_ON = 2_000  # validation windows that weights and intervals are fitted on
+
+
+def train(config: Config, folder: Path, *, resume: bool, start: Start | None = None) -> dict[str, Any]:
+    """Train, weigh, calibrate, seal and evaluate; returns the report's numbers.
+
+    Args:
+        start: a run to train on from, with its plan.
+
+    Raises:
+        SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
+    """
+    refuse_foreign(folder, resume)
+    with artifact.locked(folder):
+        prepared = prepare(config, start.plan if start else None)
+        checkpoints = folder / "checkpoints"
+        fitted = fit_all(config, prepared, checkpoints, start)
+        forecaster = choose(config, prepared, fitted)
+        if fitted.networks and config.training.refit:
+            fitted = refit_all(config, prepared, checkpoints, fitted, start)
+            forecaster = replace(forecaster, runtime=_exported(prepared, fitted))
+        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
+        history = [{"member": i, **row} for i, rows in enumerate(fitted.history, 1) for row in rows]
+        _write(config, forecaster, fitted, history, folder)
+        facts = _facts(prepared)
+        artifact.seal(folder, NAME, facts)
+        report = evaluate_run(folder, config, prepared, history, fitted.seconds)
+        artifact.seal(folder, NAME, facts)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return report
+
+
+def choose(config: Config, prepared: Prepared, fitted: Fitted) -> Forecaster:
+    """Weigh the forecasters on validation windows, and calibrate the intervals of what is served."""
+    splits, plan, kind = prepared.splits, prepared.plan, config.model.kind
+    names = [NETWORK] * bool(fitted.networks) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
+    ridge = fit_ridge_before(prepared.panel, splits.training_ends, plan) if "ridge" in names else None
+    runtime = _exported(prepared, fitted) if fitted.networks else None
+    forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
+    cutoffs = _in_time(prepared, sample(splits.validation, CHOSEN_ON))
+    truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, plan.horizon)
+    parts = forecaster.parts(prepared.panel, cutoffs, names)
+    truth[~np.isfinite(parts.forecasts[names[0]][:, 0])] = np.nan  # nothing can be said about a row without any value
+    if kind == "auto":
+        combination = fit_weights(truth, parts.forecasts, units_of(config, prepared)[cutoffs.series], BLOCKS)
+    else:
+        combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
+    forecaster = replace(forecaster, combination=combination)
+    conformal = fit_conformal(truth, *forecaster.base(parts), plan.levels)
+    ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None
+    return replace(forecaster, conformal=conformal, ridge=ridge)
+
+
+def _in_time(prepared: Prepared, cutoffs: Cutoffs) -> Cutoffs:
+    """Cutoffs in the order of time."""
+    return cutoffs.take(np.argsort(windows.ordinals(prepared.panel, cutoffs, 0, 1)[:, 0], kind="stable"))
+
+
+def _sizes(prepared: Prepared) -> dict[str, float]:
+    if prepared.plan.scaling != "series":
+        return {}
+    return dict(zip(prepared.panel.ids, prepared.sizes.tolist(), strict=True))
+
+
+def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
+    """The networks as a graph that is known to compute what they do."""
+    runtime = Runtime(models.to_onnx(fitted.networks).SerializeToString())
+    sizes = series_sizes(prepared.plan, prepared.panel, _sizes(prepared))
+    arrays = make_inputs(prepared.plan, prepared.panel, sample(prepared.splits.validation, 64), sizes).arrays
+    expected = np.mean([network.predict_on_batch(arrays) for network in fitted.networks], axis=0)
+    difference = float(np.abs(runtime.run(arrays)["quantiles"] - expected).max() / max(1.0, np.abs(expected).max()))
+    if not difference <= TOLERANCE:
+        raise SeqloomError(f"the exported graph differs from the network by {difference:.1e}, so it was not kept.")
+    return runtime
+
+
+def _write(
+    config: Config, forecaster: Forecaster, fitted: Fitted, history: list[dict[str, float]], folder: Path
+) -> None:
+    """The files that predict."""
+    assert forecaster.combination is not None and forecaster.conformal is not None
+    artifact.write_text(folder / "config.yaml", configs.dump(config))
+    artifact.write_json(folder / "plan.json", forecaster.plan.to_json())
+    artifact.write_json(folder / "source.json", asdict(forecaster.source))
+    artifact.write_json(folder / "sizes.json", dict(forecaster.sizes))
+    artifact.write_json(folder / "combination.json", forecaster.combination.to_json())
+    artifact.write_json(folder / "intervals.json", forecaster.conformal.to_json())
+    if fitted.networks:
+        artifact.write_bytes(folder / "model.onnx", models.to_onnx(fitted.networks).SerializeToString())
+        artifact.write_weights(folder / "weights.safetensors", named_weights(fitted.networks))
+        artifact.write_text(folder / "history.csv", history_csv(history))
+    if forecaster.ridge is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **forecaster.ridge.to_arrays())
+        artifact.write_bytes(folder / "ridge.npz", buffer.getvalue())
+
+
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    """What the manifest says beyond the files."""
+    panel = prepared.panel
+    return {
+        "versions": versions(),
+        "data": {
+            "series": len(panel),
+            "steps": len(panel.values),
+            "sha256": hashlib.sha256(panel.values.tobytes()).hexdigest(),
+        },
+    }

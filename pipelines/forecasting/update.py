@@ -1,0 +1,40 @@
+"""The `update` command: a run trained on with new rows."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.predict import NAME
+from toolkit.artifact import Artifact, read_weights
+from toolkit.config import parse, validate
+from toolkit.errors import ArtifactError
+
+COOLER = 0.3  # times the learning rate that the run began with
+
+
+def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, Any]:
+    """Train on from a run's weights with the series of a file, weigh and calibrate anew; returns the report's numbers.
+
+    The old run stays as it is. The plan (season, history, scales) stays that of the old run.
+
+    Raises:
+        SeqloomError: the run has no network, the file cannot be used, or the new folder is not empty.
+    """
+    from pipelines.forecasting.fitting import Start
+    from pipelines.forecasting.inputs import Plan
+    from pipelines.forecasting.train import train
+
+    artifact = Artifact(model, NAME)
+    if "weights.safetensors" not in artifact.manifest["files"]:
+        raise ArtifactError(
+            "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
+        )
+    artifact.read_bytes("weights.safetensors")  # checks that it is whole
+    text = artifact.read_bytes("config.yaml").decode()
+    old: Config = validate(parse(text, str(model / "config.yaml")), Config)
+    training = old.training.model_copy(
+        update={"epochs": epochs, "learning_rate": COOLER * old.training.learning_rate, "warmup": 0.0}
+    )
+    config = old.model_copy(update={"data": old.data.model_copy(update={"path": data}), "training": training})
+    plan = Plan.from_json(artifact.read_json("plan.json"))
+    return train(config, folder, resume=False, start=Start(plan, read_weights(model / "weights.safetensors")))

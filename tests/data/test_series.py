@@ -1,0 +1,691 @@
+"""Panels: every layout and oddity of files, what is told about each, and the fast path against the plain one."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data import arrow_tables, series
+from toolkit.data.frequency import Frequency, parse_frequency
+from toolkit.data.series import Panel, SeriesSource, read_panel
+from toolkit.errors import ConfigError, DataError
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
+NAN = float("nan")
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read the panel of a text, by default a CSV file."""
+
+    def read(text: str | bytes, name: str = "a.csv", *, trained=None, categories=None, **options):
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read_panel(SeriesSource(str(path), **options), frequency=trained, categories=categories)
+
+    return read
+
+
+def daily(*values, name: str | None = None, first: str = "2024-01-01") -> list[str]:
+    days = np.datetime64(first) + np.arange(len(values))
+    return [
+        ",".join([*([name] if name else []), str(day), str(value)]) for day, value in zip(days, values, strict=True)
+    ]
+
+
+def table(*rows: str, header: str = "ds,y") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def refusal(read, text, *args, kind=DataError, **options) -> str:
+    with pytest.raises(kind) as error:
+        read(text, *args, **options)
+    return str(error.value)
+
+
+def kinds(findings) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+def message(findings, kind: str) -> str:
+    return next(finding.message for finding in findings if finding.kind == kind)
+
+
+def histories(panel: Panel) -> dict[str, list[float]]:
+    return {name: panel.history(k).tolist() for k, name in enumerate(panel.ids)}
+
+
+def first_times(panel: Panel) -> list[str]:
+    return panel.frequency.text(panel.starts)
+
+
+# Layouts
+
+
+@pytest.mark.parametrize(
+    "header", ["unique_id,ds,y", "item_id,timestamp,target", "Series,Date,Value", "ticker,time,close"]
+)
+def test_long_files_are_known_by_the_names_of_their_columns(read, header):
+    panel, findings = read(table(*daily(1, 2, name="b"), *daily(3, 4, 5, name="a"), header=header))
+    assert histories(panel) == {"b": [1, 2], "a": [3, 4, 5]} and panel.ids == ("b", "a")
+    assert panel.frequency == parse_frequency("D") and first_times(panel) == ["2024-01-01"] * 2
+    assert kinds(findings) == ["short"]
+
+
+def test_one_column_of_numbers_beside_the_time_is_one_series(read):
+    panel, findings = read(
+        table("47.8,2010/01/01 00:00:00", "47.4,2010/01/01 01:00:00", "47,2010/01/01 02:00:00", header="temp,date")
+    )
+    assert histories(panel) == {"temp": [47.8, 47.4, 47]} and panel.frequency.alias == "h" and findings == []
+
+
+def test_several_columns_of_numbers_are_several_series_and_that_is_told(read):
+    panel, findings = read(table("2024-01-01,1,,x", "2024-01-02,2,5,y", "2024-01-03,3,6,y", header="date,a,b,sky"))
+    assert histories(panel) == {"a": [1, 2, 3], "b": [5, 6]}
+    assert first_times(panel) == ["2024-01-01", "2024-01-02"]
+    assert "'a', 'b' were read as 2 series" in message(findings, "layout") and "'sky'" in message(findings, "layout")
+    assert histories(read(table(*daily("1,2", "3,4", "5,6"), header="date,a,b"), value="b")[0]) == {"b": [2, 4, 6]}
+
+
+def test_a_column_of_numbers_alone_counts_its_rows(read):
+    for text in ("sales\n5\n6\n8\n", "5\n6\n8\n"):
+        panel, findings = read(text)
+        assert panel.history(0).tolist() == [5, 6, 8] and panel.frequency == Frequency("integer", 1)
+        assert first_times(panel) == ["0"] and any("rows are counted" in finding.message for finding in findings)
+    assert panel.ids == ("0",) and "first row holds data" in findings[0].message
+
+
+def test_rows_without_times_are_counted_in_every_series(read):
+    panel, _ = read(table("a,1", "b,5", "a,2", "b,6", "a,3", "b,7", header="id,y"))
+    assert histories(panel) == {"a": [1, 2, 3], "b": [5, 6, 7]} and panel.starts.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("header", ['"V1","V2","V3","V4"\n', "name,1990,1991,1992\n", ""])
+def test_a_series_a_row_ends_where_its_cells_are_empty(read, header):
+    panel, findings = read(header + '"H1","1","2.5","7"\n"H2","3","",""\n"H3","4","","9"\n')
+    assert panel.ids == ("H1", "H2", "H3") and panel.frequency.unit == "integer"
+    np.testing.assert_array_equal(panel.values, [1, 2.5, 7, 3, 4, NAN, 9])
+    assert "every row was read as a series" in findings[-3].message
+
+
+def test_times_are_put_together_from_their_parts(read):
+    panel, findings = read("No,year,month,day,hour,pm\n1,2010,1,1,22,5\n2,2010,1,1,23,6\n3,2010,1,2,0,7\n")
+    assert histories(panel) == {"pm": [5, 6, 7]} and first_times(panel) == ["2010-01-01 22:00:00"]
+    assert "put together" in message(findings, "layout")
+    panel, _ = read("Date;Time;y\n16/12/2006;17:24:00;1\n16/12/2006;17:25:00;2\n16/12/2006;17:26:00;4\n")
+    assert panel.frequency.alias == "min" and first_times(panel) == ["2006-12-16 17:24:00"]
+
+
+def test_of_a_date_and_a_timestamp_the_finer_one_is_the_time(read):
+    panel, findings = read(
+        "date,ts,n\n2010-09-20,2010-09-20 12:00,1\n2010-09-20,2010-09-20 13:00,2\n2010-09-20,2010-09-20 14:00,3\n"
+    )
+    assert panel.frequency.alias == "h" and panel.ids == ("n",) and "'ts' was read as the time" in findings[0].message
+
+
+def test_a_time_of_another_name_is_known_by_its_dates(read):
+    panel, _ = read(table(*daily(1, 2, 3), header="Period,Sales"))
+    assert panel.ids == ("Sales",) and panel.frequency.alias == "D"
+
+
+def test_an_id_that_counts_the_rows_names_no_series(read):
+    rows = [f"{row},{line}" for row, line in enumerate(daily(5, 6, 8, 9))]
+    panel, findings = read(table(*rows, header="id,date,sales"))
+    assert histories(panel) == {"sales": [5, 6, 8, 9]} and "only counts the rows" in findings[0].message
+
+
+def test_names_of_series_are_kept_as_they_are(read):
+    names = ["1", "2.0", "ä/b c", "=x", "nan", "7"]
+    rows = [row for name in names for row in daily(1, 2, 3, name=name)]
+    assert read(table(*rows, header="unique_id,ds,y"))[0].ids == tuple(names)
+    assert refusal(read, table("a,2024-01-01,1", " ,2024-01-01,1", header="id,ds,y")).endswith(
+        "Name the series of every row."
+    )
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.csv.gz"])
+def test_every_format_of_rows_is_read(tmp_path, name):
+    frame = pandas.DataFrame(
+        {
+            "unique_id": [1, 1, 1, 2, 2],
+            "ds": pandas.date_range("2024-01-31", periods=5, freq="ME"),
+            "y": [1, 2.5, None, 4, 5],
+        }
+    )
+    text = frame.assign(ds=frame.ds.dt.strftime("%Y-%m-%d"))
+    path = tmp_path / name
+    match path.suffixes:
+        case [".parquet"]:
+            frame.to_parquet(path)
+        case [".json"]:
+            path.write_text(text.to_json(orient="records"))
+        case [".jsonl"]:
+            path.write_text(text.to_json(orient="records", lines=True))
+        case [".tsv"]:
+            text.to_csv(path, index=False, sep="\t")
+        case _:
+            path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(text.to_csv(index=False).encode()))
+    panel, _ = read_panel(SeriesSource(str(path)))
+    assert panel.ids == ("1", "2") and panel.frequency.alias == "ME"
+    np.testing.assert_array_equal(panel.values, [1, 2.5, 4, 5])
+    assert panel.frequency.text(panel.starts) == ["2024-01-31", "2024-04-30"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_marks_and_encodings_are_those_of_rows(read, encoding, recwarn):
+    text = table(*daily(1, 2, 3, name="Zoë"), header="id,ds,y")
+    assert read(text.encode(encoding))[0].ids == ("Zoë",)
+    assert len(recwarn) == (encoding == "latin-1")
+
+
+# Numbers
+
+
+def test_decimal_commas_are_read_and_told(read):
+    for text in (
+        "ds;y\n2024-01-01;1,5\n2024-01-02;1.234,75\n2024-01-03;3\n",
+        'ds,y\n2024-01-01,"1,5"\n2024-01-02,"1234,75"\n2024-01-03,3\n',
+    ):
+        panel, findings = read(text)
+        assert panel.values.tolist() == [1.5, 1234.75, 3]
+        assert "'1,5'" in message(findings, "decimal_comma") and ":2)" in message(findings, "decimal_comma")
+
+
+def test_commas_between_thousands_are_read_where_they_can_be_nothing_else(read):
+    panel, findings = read('ds,y\n2024-01-01,"1,234"\n2024-01-02,"1,234.5"\n2024-01-03,7.5\n')
+    assert panel.values.tolist() == [1234, 1234.5, 7.5] and "thousands" in message(findings, "decimal_comma")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (['"1,234"', '"5,678"'], "a.csv:2: '1,234' in column 'y' could be 1234 or 1.234."),
+        (['"1,5"', '"1,234.5"'], "decimal commas, '1,5'"),
+        (['"1,5"', "1.5"], "decimal points, '1.5'"),
+        (["1", "abc"], "a.csv:3: found 'abc' in column 'y', expected a number."),
+        (["1", "1_000"], "a.csv:3: found '1_000'"),
+        (["1", "12 %"], "a.csv:3: found '12 %'"),
+    ],
+)
+def test_what_is_no_plain_number_is_named(read, cells, told):
+    assert told in refusal(read, table(*daily(*cells)))
+
+
+def test_words_for_nothing_are_missing_and_counted(read):
+    cells = [1, "", "NA", "n/a", "NaN", "null", "-", "None", "?", 3]
+    panel, findings = read(table(*daily(*cells)))
+    assert np.isnan(panel.values).tolist() == [False] + [True] * 8 + [False]
+    assert message(findings, "missing") == "values missing: 8, in 1 of 1 series, first 2024-01-02 of series 'y'."
+
+
+def test_infinite_values_are_missing_and_told(read):
+    panel, findings = read(table(*daily(1, "inf", "-Infinity", 3)))
+    assert np.isnan(panel.values).tolist() == [False, True, True, False]
+    assert message(findings, "infinite").startswith("infinite values: 2, first 2024-01-02 of series 'y'")
+
+
+# Grids
+
+
+def test_missing_timestamps_become_missing_values(read):
+    rows = [*daily(1, 2, name="a"), *daily(4, 5, name="a", first="2024-01-05"), *daily(7, 8, 9, name="b")]
+    panel, findings = read(table(*rows, header="id,ds,y"))
+    np.testing.assert_array_equal(panel.history(0), [1, 2, NAN, NAN, 4, 5])
+    assert message(findings, "gaps").startswith(
+        "steps without a row: 2, in 1 of 2 series, first 2024-01-03 of series 'a'"
+    )
+    assert kinds(findings) == ["gaps"]
+
+
+@pytest.mark.parametrize("stray", ["9999-12-31 00:00", "0001-01-01 00:00"])
+@pytest.mark.parametrize("unit", ["h", "s"])
+def test_a_stray_date_is_named_before_it_fills_the_memory(read, stray, unit):
+    times = [
+        str(time).replace("T", " ")
+        for time in np.datetime64("2024-01-01T00:00:00") + np.arange(50) * np.timedelta64(1, unit)
+    ]
+    text = table(*(f"{time},1" for time in [*times[:20], stray, *times[20:]]))
+    told = refusal(read, text)
+    assert "a.csv:22: " in told and stray[:10] in told and "almost empty" in told
+
+
+@pytest.mark.parametrize(("rule", "value"), [("last", 7), ("mean", 5), ("sum", 10)])
+def test_duplicates_fall_under_their_rule_and_are_told(read, rule, value):
+    rows = [*daily(1, 3, 9), "2024-01-02,7", "2024-01-03,"]
+    panel, findings = read(table(*rows), duplicates=rule)
+    expected = [1, value] if rule == "last" else [1, value, 9]
+    np.testing.assert_array_equal(panel.history(0), expected)
+    assert message(findings, "duplicates").startswith(
+        "rows of a time that their series has already: 2, first 2024-01-02"
+    )
+
+
+def test_duplicates_are_refused_by_default_with_both_places(read):
+    told = refusal(read, table(*daily(1, 2, 3), "2024-01-02,7"))
+    assert "a.csv:3: rows of a time that their series has already: 1, first 2024-01-02" in told and "a.csv:5" in told
+    told = refusal(
+        read, table("x,2024-01-01,1", "z,2024-01-01,2", "x,2024-01-02,1", "z,2024-01-02,1", header="shop,ds,y")
+    )
+    assert "If column 'shop' names the series, set id to it." in told
+
+
+def test_duplicates_in_a_file_without_names_of_series_ask_for_them(read):
+    text = table(*daily("1,5", "1,6"), *daily("2,5", "2,6"), header="date,store,sales")
+    assert "If a column names the series, set id to it." in refusal(read, text)
+    assert histories(read(text, id="store")[0]) == {"1": [5, 6], "2": [5, 6]}
+
+
+def test_covariates_are_averaged_where_values_are_summed(read):
+    text = table("2024-01-01,1,10", "2024-01-02,1,10", "2024-01-02,2,20", "2024-01-03,1,0", header="ds,y,t")
+    panel, _ = read(text, duplicates="sum", covariates=("t",))
+    assert panel.values.tolist() == [1, 3, 1] and panel.covariates["t"].tolist() == [10, 15, 0]
+
+
+def test_rows_are_sorted_and_only_disorder_inside_a_series_is_told(read):
+    a, b = daily(1, 2, 3, name="a"), daily(4, 5, 6, name="b")
+    panel, findings = read(table(*(row for pair in zip(a, b, strict=True) for row in pair), header="id,ds,y"))
+    assert histories(panel) == {"a": [1, 2, 3], "b": [4, 5, 6]} and findings == []
+    panel, findings = read(table(a[2], *b, a[0], a[1], header="id,ds,y"))
+    assert histories(panel) == {"a": [1, 2, 3], "b": [4, 5, 6]}
+    assert message(findings, "disorder").startswith("rows behind a later one of their series: 1")
+
+
+def test_a_longer_frequency_pools_rows_by_the_rule_for_duplicates(read):
+    hours = [f"2024-01-0{day} {hour:02d}:10,{day}" for day in (1, 2) for hour in (0, 8, 16)]
+    assert "Set duplicates" in refusal(read, table(*hours), frequency="D")
+    panel, findings = read(table(*hours), frequency="D", duplicates="sum")
+    assert panel.values.tolist() == [3, 6] and first_times(panel) == ["2024-01-01"]
+    assert message(findings, "frequency").startswith("times between the steps of D (daily): 6")
+
+
+def test_a_given_frequency_begins_where_the_times_do(read):
+    text = table("2024-01-01,1", "2024-01-08,2", "2024-01-22,3")
+    panel, findings = read(text, frequency="W")
+    assert panel.frequency.alias == "W-MON" and kinds(findings) == ["gaps"]
+    panel, findings = read(text, frequency="W-SUN")
+    assert first_times(panel) == ["2023-12-31"] and "frequency" in kinds(findings)
+    assert refusal(read, text, frequency="fortnightly", kind=ConfigError).startswith("there is no frequency")
+
+
+def test_a_time_between_the_steps_is_named(read):
+    text = table(*(f"2024-01-01 0{hour}:00,1" for hour in range(6)), "2024-01-01 06:17,1")
+    assert "a.csv:8: 2024-01-01 06:17:00 is between the steps that most times lie on (hourly)." in refusal(read, text)
+
+
+def test_a_file_that_does_not_tell_the_frequency_asks_for_it(read):
+    text = table("a,2024-01-01,1", "b,2024-01-01,2", header="id,ds,y")
+    assert "a.csv: no series has two different times" in refusal(read, text)
+    panel, findings = read(text, frequency="D")
+    assert histories(panel) == {"a": [1], "b": [2]} and kinds(findings) == ["short"]
+
+
+def test_a_series_of_one_row_stands_among_long_ones(read):
+    panel, findings = read(table(*daily(1, 2, 3, 4, name="a"), "b,2024-01-09,5", header="id,ds,y"))
+    assert histories(panel) == {"a": [1, 2, 3, 4], "b": [5]} and "1 of 2, first 'b'" in message(findings, "short")
+
+
+def test_constant_and_empty_series_are_told(read):
+    rows = [*daily(2, 2, 2, name="a"), *daily("", "NA", name="b"), *daily(1, 2, 3, name="c")]
+    panel, findings = read(table(*rows, header="id,ds,y"))
+    assert "1 of 3, first 'a'" in message(findings, "constant") and "1 of 3, first 'b'" in message(
+        findings, "all_missing"
+    )
+    np.testing.assert_array_equal(panel.history(1), [NAN, NAN])
+
+
+@pytest.mark.parametrize("text", ["", "\n", "ds,y\n"])
+def test_a_file_without_rows_is_refused(read, text):
+    assert "expected at least one row" in refusal(read, text)
+
+
+def test_rows_of_another_width_are_named(read):
+    assert ":3: found 3 cells, expected 2 (ds, y)." in refusal(read, "ds,y\n2024-01-01,1\n2024-01-02,1,5\n")
+
+
+def test_ambiguous_dates_are_told_and_bad_ones_named(read):
+    assert "month was read first" in message(read(table("01/02/2024,1", "01/03/2024,2"))[1], "dates")
+    assert "a.csv:3: found 'soon', which is no time" in refusal(read, table("2024-01-01,1", "soon,2"))
+
+
+# Columns
+
+
+def test_a_column_that_is_not_there_is_named_with_its_like(read):
+    text = table(*daily("1,2", "1,2"), header="ds,price,sales")
+    assert "there is no column 'prize'. Did you mean price?" in refusal(read, text, value="prize")
+    assert "there is no column 'x'. The columns are 'ds', 'price', 'sales'." in refusal(read, text, covariates=("x",))
+
+
+def test_where_it_is_open_which_column_holds_the_values_it_is_asked_for(read):
+    text = table(*daily("1,2", "1,2", name="a"), header="id,ds,price,sales")
+    assert "'price', 'sales' all hold numbers" in refusal(read, text) and read(text, value="sales")[
+        0
+    ].values.tolist() == [2, 2]
+    assert "nothing to forecast" in refusal(read, table("2024-01-01,a", header="ds,name"))
+
+
+def test_covariates_of_text_become_flags(read):
+    rows = daily("1,rain,5,true", "2,sun,,false", "3,rain,7,true", "4,,8,")
+    panel, findings = read(table(*rows, header="ds,y,sky,wind,open"), covariates=("sky", "wind", "open"))
+    assert panel.categories == {"sky": ("rain", "sun"), "open": ()} and findings == []
+    np.testing.assert_array_equal(panel.covariates["sky=rain"], [1, 0, 1, NAN])
+    np.testing.assert_array_equal(panel.covariates["wind"], [5, NAN, 7, 8])
+    np.testing.assert_array_equal(panel.covariates["open"], [1, 0, 1, NAN])
+    panel, findings = read(
+        table(*rows, header="ds,y,sky,wind,x"), covariates=("sky",), categories={"sky": ("sun", "hail")}
+    )
+    np.testing.assert_array_equal(panel.covariates["sky=hail"], [0, 0, 0, NAN])
+    flags, _ = read(table(*rows, header="ds,y,sky,wind,open"), covariates=("open",), categories={"open": ()})
+    np.testing.assert_array_equal(flags.covariates["open"], [1, 0, 1, NAN])
+    assert list(panel.covariates) == ["sky=sun", "sky=hail"] and "'rain'" in message(findings, "categories")
+    assert "expected a number" in refusal(read, table(*rows, header="ds,y,sky,w,x"), covariates=("sky",), categories={})
+
+
+def test_only_the_most_frequent_words_get_a_flag(read):
+    rows = daily(*(f"1,w{row % 25:02d}" for row in range(60)))
+    panel, findings = read(table(*rows, header="ds,y,word"), covariates=("word",))
+    assert panel.categories["word"] == tuple(
+        f"w{number:02d}" for number in [*range(20)]
+    ) and "have no flag: 5" in message(findings, "categories")
+
+
+def test_covariates_of_a_wide_file_are_those_of_every_series(read):
+    panel, _ = read(table(*daily("1,5,9", "2,6,8", "3,7,7"), header="ds,a,b,heat"), covariates=("heat",))
+    assert panel.ids == ("a", "b") and panel.covariates["heat"].tolist() == [9, 8, 7] * 2
+
+
+def test_statics_have_one_value_a_series(read):
+    rows = ["a,2024-01-01,1,5,big", "a,2024-01-02,2,,big", "b,2024-01-01,1,6,small", "b,2024-01-02,1,6,small"]
+    panel, _ = read(table(*rows, header="id,ds,y,area,size"), statics=("area", "size"))
+    assert panel.statics["area"].tolist() == [5, 6] and panel.statics["size=big"].tolist() == [1, 0]
+    told = refusal(read, table(*rows, "b,2024-01-03,1,7,small", header="id,ds,y,area,size"), statics=("area",))
+    assert told.startswith(str(Path(told.split(":")[0]))) and ":6: column 'area' of series 'b' is not the same" in told
+
+
+def test_rows_with_covariates_behind_the_last_value_are_the_future(read):
+    rows = daily("1,5", "2,6", ",7", "3,8", ",9", ",10", ",")
+    panel, findings = read(table(*rows, header="ds,y,heat"), covariates=("heat",))
+    np.testing.assert_array_equal(panel.history(0), [1, 2, NAN, 3])
+    assert panel.covariates["heat"].tolist() == [5, 6, 7, 8, 9, 10] and panel.ends.tolist() == [4]
+    assert "up to 2 steps" in message(findings, "future")
+
+
+# Trained models
+
+
+def test_new_rows_must_fit_the_grid_of_a_model(read):
+    hourly = parse_frequency("h")
+    times = np.datetime64("2024-01-01T00:30") + np.arange(6) * np.timedelta64(1, "h")
+    panel, _ = read(table(*(f"{time},1" for time in times)), trained=hourly)
+    assert panel.frequency == Frequency("second", 3600, 1800)
+    assert "trained on hourly steps" in refusal(read, table(*daily(1, 2, 3, 4, 5)), trained=hourly)
+    quarters = np.datetime64("2024-01-01T00:00") + np.arange(6) * np.timedelta64(15, "m")
+    assert "a.csv:3: " in refusal(read, table(*(f"{time},1" for time in quarters)), trained=hourly)
+    assert "trained on month start steps" in refusal(read, table(*daily(1, 2, 3)), trained=parse_frequency("MS"))
+    assert "expected hourly times" in refusal(read, "y\n1\n2\n", trained=hourly)
+    assert read(table("2024-01-05,1"), trained=parse_frequency("W-SUN"))[0].frequency.alias == "W-FRI"
+    panel, _ = read(table("1998,1", "1999,2"), trained=Frequency("integer", 1))
+    assert panel.starts.tolist() == [1998]
+
+
+# Local time
+
+
+def clock(first: str, hours: int, zone: str) -> list[str]:
+    return (
+        pandas.date_range(first, periods=hours, freq="h", tz="UTC").tz_convert(zone).strftime("%Y-%m-%d %H:%M").tolist()
+    )
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Europe/Berlin"])
+@pytest.mark.parametrize("first", ["2024-03-08", "2024-10-24"])
+def test_local_times_with_their_zone_have_neither_gaps_nor_duplicates(read, zone, first):
+    local = clock(first, 400, zone)
+    text = table(*(f"{name},{time},{hour}" for name in "ab" for hour, time in enumerate(local)), header="id,ds,y")
+    panel, findings = read(text, timezone=zone)
+    assert panel.values.tolist() == [*range(400)] * 2 and findings == []
+    assert panel.frequency.timezone == zone and first_times(panel)[0].startswith(local[0])
+
+
+def test_clock_changes_without_a_zone_are_named_with_their_mend(read):
+    spring = table(*(f"{time},1.5" for time in clock("2024-03-30", 60, "Europe/Berlin")))
+    assert "clocks put forward: 1, first 2024-03-31 02:00:00, a Sunday. Set timezone" in message(read(spring)[1], "dst")
+    autumn = table(*(f"{time},1.5" for time in clock("2024-10-26", 60, "Europe/Berlin")))
+    assert "clocks put back in autumn: set timezone" in refusal(read, autumn)
+
+
+def test_a_time_that_clocks_skip_is_moved_on_and_told(read):
+    text = table(*(f"2024-03-31 0{hour}:00,{hour}" for hour in (0, 1, 2, 4)))
+    panel, findings = read(text, timezone="Europe/Berlin")
+    assert panel.values.tolist() == [0, 1, 2, 4] and "2024-03-31 02:00:00; they were moved an hour on" in message(
+        findings, "dst"
+    )
+
+
+def test_times_with_offsets_are_read_to_utc(read):
+    text = table("2024-01-01T00:00:00Z,1", "2024-01-01T02:00:00+01:00,2", "2024-01-01T02:00:00Z,3")
+    panel, findings = read(text)
+    assert panel.values.tolist() == [1, 2, 3] and first_times(panel) == ["2024-01-01 00:00:00+00:00"] and findings == []
+    assert first_times(read(text, timezone="Asia/Kolkata")[0]) == ["2024-01-01 05:30:00+05:30"]
+
+
+def test_days_follow_the_calendar_of_the_place(read):
+    text = table(
+        *(f"{day}T00:00:00+0{offset}:00,1" for day, offset in [("2024-03-30", 1), ("2024-03-31", 1), ("2024-04-01", 2)])
+    )
+    panel, findings = read(text)
+    assert (
+        panel.frequency == parse_frequency("D")
+        and first_times(panel) == ["2024-03-30"]
+        and kinds(findings) == ["constant"]
+    )
+    six = table(*(f"2024-03-{day} {hour:02d}:00,{hour}" for day in (30, 31) for hour in (0, 6, 12, 18)))
+    assert read(six, timezone="Europe/Berlin")[0].frequency == parse_frequency("6h")
+
+
+# Panels
+
+
+def small(read) -> Panel:
+    rows = [*daily("1,10", "2,20", "3,30", name="a"), *daily("5,50", "6,60", name="b", first="2024-01-04")]
+    return read(table(*rows, header="id,ds,y,heat"), covariates=("heat",))[0]
+
+
+def test_taking_series_keeps_each_whole(read):
+    panel = small(read).take(np.array([1, 0, 1]))
+    assert panel.ids == ("b", "a", "b") and panel.offsets.tolist() == [0, 2, 5, 7] and panel.ends.tolist() == [2, 5, 7]
+    assert panel.values.tolist() == [5, 6, 1, 2, 3, 5, 6] and panel.covariates["heat"].tolist() == [
+        50,
+        60,
+        10,
+        20,
+        30,
+        50,
+        60,
+    ]
+    assert first_times(panel) == ["2024-01-04", "2024-01-01", "2024-01-04"]
+
+
+def test_another_cutoff_moves_the_history_and_shares_the_values(read):
+    panel = small(read)
+    earlier = panel.at(panel.ends - 1)
+    assert histories(earlier) == {"a": [1, 2], "b": [5]} and earlier.values is panel.values
+    with pytest.raises(ValueError, match="inside its own series"):
+        panel.at(np.array([4, 5]))
+
+
+def test_the_future_fills_covariates_past_the_cutoff_only(read):
+    panel = small(read)
+    rows = ["b,2024-01-06,61", "b,2024-01-07,62", "a,2024-01-03,99", "a,2024-01-05,32", "c,2024-01-05,7"]
+    future, findings = read(table(*rows, header="id,ds,heat"), covariates=("heat",), trained=panel.frequency)
+    assert "all_missing" not in kinds(findings)
+    both = panel.with_future(future)
+    np.testing.assert_array_equal(both.covariates["heat"], [10, 20, 30, NAN, 32, 50, 60, 61, 62])
+    assert (
+        histories(both) == histories(panel) and both.offsets.tolist() == [0, 5, 9] and np.isnan(both.values[3:5]).all()
+    )
+
+
+def test_a_future_without_names_is_that_of_all_series(read):
+    future, _ = read(table(*daily(7, 8, 9, first="2024-01-04"), header="ds,heat"), covariates=("heat",))
+    both = small(read).with_future(future)
+    np.testing.assert_array_equal(both.covariates["heat"], [10, 20, 30, 7, 8, 9, 50, 60, 9])
+
+
+def test_a_future_that_does_not_fit_is_refused(read):
+    panel = small(read)
+    for rows, told in (
+        (["a,2024-01-04 00:00,1", "a,2024-01-04 01:00,1"], "found hourly steps, expected daily"),
+        (["x,2024-01-04,1", "z,2024-01-05,1", "x,2024-01-05,1"], "found the series x, z"),
+        (["a,2924-01-04,1", "a,2924-01-05,1"], "far away"),
+    ):
+        future, _ = read(table(*rows, header="id,ds,heat"), covariates=("heat",))
+        with pytest.raises(DataError, match=told):
+            panel.with_future(future)
+
+
+# The fast path
+
+
+CELLS = st.sampled_from(["", "NA", "1", "2.5", " 3 ", "-4e3", "inf", "nan", "0.1"])
+NAMES = st.sampled_from(["a", " a", "b", "ä b", "7"])
+STYLES = st.sampled_from(["%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y-%m-%dT%H:%M:%SZ", "%b %d, %Y"])
+WORDS = st.sampled_from(["rain", "sun", "", "NA"])
+
+
+def equal(one: Panel, other: Panel) -> None:
+    assert (one.ids, one.frequency, one.categories) == (other.ids, other.frequency, other.categories)
+    for name in ("starts", "offsets", "ends", "values"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for name in ("covariates", "statics"):
+        assert getattr(one, name).keys() == getattr(other, name).keys()
+        for column, values in getattr(one, name).items():
+            np.testing.assert_array_equal(values, getattr(other, name)[column])
+
+
+@given(
+    rows=st.lists(st.tuples(NAMES, st.integers(0, 40), CELLS, WORDS), min_size=1, max_size=60),
+    style=STYLES,
+    mark=st.sampled_from(",;\t"),
+    parquet=st.booleans(),
+)
+def test_the_fast_path_reads_what_the_plain_one_does(tmp_path_factory, rows, style, mark, parquet):
+    days = pandas.Timestamp("2024-01-20") + pandas.to_timedelta([day for _, day, _, _ in rows], unit="D")
+    frame = pandas.DataFrame(
+        {"id": [row[0] for row in rows], "ds": days.strftime(style), "y": [row[2] for row in rows]}
+    )
+    frame["sky"] = [row[3] for row in rows]
+    path = tmp_path_factory.mktemp("fast") / ("a.parquet" if parquet else "a.csv")
+    if parquet:
+        frame["y"] = pandas.to_numeric(frame["y"], errors="coerce")
+        frame["ds"] = days
+        frame.to_parquet(path)
+    else:
+        path.write_text(frame.to_csv(index=False, sep=mark))
+    source = SeriesSource(str(path), duplicates="mean", covariates=("sky",))
+    results, tables = [], []
+    fast = series.read_fast
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "read_fast", lambda *args: tables.append(fast(*args)) or tables[-1])
+        for large, block in ((False, 0), (True, 1 << 20), (True, 300)):
+            patch.setattr(series, "is_large", lambda source, large=large: large)
+            patch.setattr(arrow_tables, "_BLOCK", block)
+            try:
+                results.append(read_panel(source))
+            except DataError as error:
+                results.append(str(error))
+    assert len(tables) == 2 and None not in tables
+    for result in results[1:]:
+        if isinstance(results[0], str):
+            assert result == results[0]
+        else:
+            equal(result[0], results[0][0])
+            assert result[1] == results[0][1]
+
+
+def test_a_large_plain_file_takes_the_fast_path_and_others_do_not(read, monkeypatch):
+    taken = []
+    fast = series.read_fast
+    monkeypatch.setattr(series, "read_fast", lambda *args: taken.append(fast(*args)) or taken[-1])
+    text = table(*daily(1, 2, 3, name="a"), header="id,ds,y")
+    read(text)
+    assert taken == []
+    monkeypatch.setattr(arrow_tables, "LARGE", 0)
+    read(text)
+    assert len(taken) == 1 and taken[0] is not None and taken[0].rows == 3
+    read(text.replace(",2\n", ',"2,5"\n'))  # a decimal comma is left to the plain path
+    assert taken[1:] == [None]
+
+
+def test_the_fast_path_names_the_line_of_what_is_wrong(read, monkeypatch):
+    monkeypatch.setattr(arrow_tables, "LARGE", 0)
+    assert "a.csv:4: found 'x' in column 'y'" in refusal(read, table(*daily(1, 2, "x")))
+    assert "a.csv:4: found '2024-01-99', which is no time" in refusal(
+        read, "\n" + table("2024-01-01,1", "2024-01-99,1")
+    )
+    assert "a.csv:3: rows of a time" in refusal(read, table(*daily(1, 2, 3), "2024-01-02,1"))
+    assert ":3: found 3 cells, expected 2" in refusal(read, "ds,y\n2024-01-01,1\n2024-01-02,1,5\n")
+    assert ":3: there is no name in column 'id'" in refusal(
+        read, table("a,2024-01-01,1", ",2024-01-02,1", header="id,ds,y")
+    )
+
+
+def test_wide_files_and_files_without_names_take_the_fast_path_too(read, monkeypatch):
+    for text in (table(*daily("1,5", "2,", "3,7"), header="ds,a,b"), "2024-01-01,5\n2024-01-02,6\n2024-01-03,9\n"):
+        plain = read(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(arrow_tables, "LARGE", 0)
+            fast = read(text)
+        equal(fast[0], plain[0])
+        assert fast[1] == plain[1]
+
+
+def test_large_unsorted_files_are_gridded_as_pandas_does(read, monkeypatch):
+    monkeypatch.setattr(arrow_tables, "LARGE", 0)
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {"id": random.integers(0, 50, 4000), "day": random.integers(0, 200, 4000), "y": random.normal(size=4000)}
+    )
+    frame["ds"] = pandas.Timestamp("2024-01-01") + pandas.to_timedelta(frame.day, unit="D")
+    panel, _ = read(frame[["id", "ds", "y"]].rename(columns={"id": "unique_id"}).to_csv(index=False), duplicates="sum")
+    for k, name in enumerate(panel.ids):
+        expected = frame[frame.id == int(name)].groupby("ds").y.sum().asfreq("D")
+        np.testing.assert_allclose(panel.history(k), expected.to_numpy())
+
+
+# Real files
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "ids", "alias", "first", "steps", "told"),
+    [
+        ("airline-passengers", 1, "MS", "1949-01-01", 144, []),
+        ("co2", 1, "W-SAT", "1958-03-29", 2284, ["missing"]),
+        ("daily-min-temperatures", 1, "D", "1981-01-01", 3652, ["gaps"]),
+        ("daily_peyton_manning", 1, "D", "2007-12-10", 2964, ["gaps"]),
+        ("monthly-sunspots", 1, "MS", "1749-01-01", 2820, []),
+        ("seattle-temps", 1, "h", "2010-01-01 00:00:00", 8760, ["gaps", "dst"]),
+        ("seattle-weather", 4, "D", "2012-01-01", 4 * 1461, ["layout"]),
+        ("sf-temps", 1, "h", "2010-01-01 00:00:00", 8760, ["gaps", "dst"]),
+    ],
+)
+def test_real_series_are_read_as_a_person_would(name, ids, alias, first, steps, told):
+    panel, findings = read_panel(SeriesSource(str(SHARED / "series" / f"{name}.csv")))
+    assert (len(panel), panel.frequency.alias, first_times(panel)[0], len(panel.values)) == (ids, alias, first, steps)
+    assert kinds(findings) == told and (panel.ends == panel.offsets[1:]).all()
+
+
+@needs_data
+def test_the_files_of_the_m4_competition_are_read_whole():
+    panel, _ = read_panel(SeriesSource(str(SHARED / "m4" / "Hourly-test.csv")))
+    assert (
+        len(panel) == 414 and (np.diff(panel.offsets) == 48).all() and panel.history(0)[:3].tolist() == [619, 565, 532]
+    )
+    panel, _ = read_panel(SeriesSource(str(SHARED / "m4" / "Weekly-train.csv"), layout="rows"))
+    assert len(panel) == 359 and np.diff(panel.offsets).min() == 80 and not np.isnan(panel.values).any()

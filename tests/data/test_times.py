@@ -1,0 +1,177 @@
+"""Texts to times: every way of writing them, what is told about the open ones, and what is refused with its place."""
+
+import subprocess
+import sys
+from datetime import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data.times import parse_times
+from toolkit.errors import DataError
+
+
+def parse(*texts: str, **options):
+    return parse_times(texts, lambda row: f"a.csv:{row + 2}", **options)
+
+
+def shown(*texts: str, **options) -> list[str]:
+    return [
+        str(time).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
+        for time in parse(*texts, **options).values
+    ]
+
+
+def refusal(*texts: str, **options) -> str:
+    with pytest.raises(DataError) as error:
+        parse(*texts, **options)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2010-01-05", "2010-01-05"),
+        ("2010/1/5", "2010-01-05"),
+        ("2010.01.05", "2010-01-05"),
+        ("20100105", "2010-01-05"),
+        ("2010-02", "2010-02-01"),
+        ("2010/02", "2010-02-01"),
+        ("02/2010", "2010-02-01"),
+        ("201002", "2010-02-01"),
+        ("2010", "2010-01-01"),
+        ("2010Q2", "2010-04-01"),
+        ("2010-Q4", "2010-10-01"),
+        ("Q3 2011", "2011-07-01"),
+        ("2024-W05", "2024-01-29"),
+        ("2020W53", "2020-12-28"),
+        ("2024-W01-3", "2024-01-03"),
+        ("2010-01-05 07:08", "2010-01-05 07:08:00"),
+        ("2010-01-05T07:08:09.25", "2010-01-05 07:08:09.250000"),
+        ("2010-01-05 07:08:09.123456789", "2010-01-05 07:08:09.123456"),
+        ("2010/01/05 7:08", "2010-01-05 07:08:00"),
+        ("2010-01-05 24:00", "2010-01-06"),
+        ("20100105T0708", "2010-01-05 07:08:00"),
+        ("20100105070809", "2010-01-05 07:08:09"),
+        ("1/25/2010 1:05 PM", "2010-01-25 13:05:00"),
+        ("1/25/2010 12:05:07 am", "2010-01-25 00:05:07"),
+        ("25.1.2010", "2010-01-25"),
+        ("25/01/10", "2010-01-25"),
+        ("25/01/69", "1969-01-25"),
+        ("Jan 5, 2010", "2010-01-05"),
+        ("5 February 2010", "2010-02-05"),
+        ("05-Mar-10", "2010-03-05"),
+        ("Dec 2010", "2010-12-01"),
+        ("1262304000", "2010-01-01"),
+        ("1262304000000", "2010-01-01"),
+    ],
+)
+def test_every_way_of_writing_a_time_is_read(text, time):
+    assert shown(text) == [time]
+
+
+@given(st.lists(st.datetimes(min_value=datetime(1600, 1, 1), max_value=datetime(2200, 1, 1)), min_size=1))
+def test_iso_times_equal_those_of_the_standard_library(times):
+    texts = [time.isoformat(sep=" ") for time in times]
+    np.testing.assert_array_equal(parse(*texts).values, np.array(times, "datetime64[us]"))
+
+
+def test_a_column_may_hold_several_ways():
+    assert shown("2010-01-05", "2010/01/06 12:00", "Jan 7, 2010") == ["2010-01-05", "2010-01-06 12:00:00", "2010-01-07"]
+
+
+# Day or month first
+
+
+def test_a_part_over_12_anywhere_decides_the_order_of_the_column():
+    assert shown("01/02/2024", "13/02/2024") == ["2024-02-01", "2024-02-13"]
+    assert shown("01/02/2024", "02/13/2024") == ["2024-01-02", "2024-02-13"]
+    assert shown("01.02.2024", "02.13.2024") == ["2024-01-02", "2024-02-13"]
+    assert parse("01/02/2024", "13/02/2024").note == ""
+
+
+def test_where_nothing_decides_the_rule_is_told_with_its_mend():
+    times = parse("01/02/2024", "03/04/2024")
+    assert str(times.values[0])[:10] == "2024-01-02"
+    assert "'01/02/2024'" in times.note and "month was read first" in times.note and "day_first: true" in times.note
+    times = parse("01.02.2024")
+    assert str(times.values[0])[:10] == "2024-02-01" and "day_first: false" in times.note
+
+
+def test_a_given_order_is_kept_to():
+    assert shown("01/02/2024", day_first=True) == ["2024-02-01"]
+    assert parse("01/02/2024", day_first=True).note == ""
+    assert refusal("01/02/2024", "02/13/2024", day_first=True).startswith("a.csv:3: found '02/13/2024'")
+
+
+def test_rows_that_contradict_each_other_are_both_named():
+    told = refusal("01/02/2024", "13/02/2024", "02/13/2024")
+    assert told.startswith("a.csv:3: '13/02/2024'") and "'02/13/2024' (a.csv:4)" in told
+
+
+# Offsets and numbers
+
+
+def test_offsets_are_read_and_may_differ():
+    times = parse("2010-01-01T00:00:00Z", "2010-01-01 01:00+01:00", "2010-01-01 01:00:00 -0530", "2010-01-01 02:00 UTC")
+    assert times.offsets.tolist() == [0, 3600, -19800, 0]
+    assert str(times.values[1]) == "2010-01-01T01:00:00.000000"
+    assert parse("2010-01-01").offsets is None
+
+
+def test_some_times_without_an_offset_are_refused():
+    told = refusal("2010-01-01T00:00:00Z", "2010-01-01T01:00:00")
+    assert told.startswith("a.csv:3: '2010-01-01T01:00:00' has no offset") and "(a.csv:2)" in told
+
+
+def test_numbers_are_dates_only_when_all_can_be():
+    assert parse("1", "2", "30").values.tolist() == [1, 2, 30]
+    assert parse("-3", "2.0").values.tolist() == [-3, 2]
+    assert parse("1998", "1999").values.dtype.kind == "M"
+    assert parse("9998", "9999").values.tolist() == [9998, 9999]
+    assert parse("201012", "201013").values.tolist() == [201012, 201013]
+    assert parse("20101231", "20101232").values.tolist() == [20101231, 20101232]
+    assert "years" in parse("1998").note
+
+
+def test_numbers_stay_numbers_where_integers_are_expected():
+    assert parse("1998", "1999", integers=True).values.tolist() == [1998, 1999]
+    assert refusal("1998", "2010-01-01", integers=True).startswith("a.csv:3: found the time '2010-01-01', expected an")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello",
+        "2010-02-30",
+        "2010-13-01",
+        "2021-W53",
+        "2010-01-01 25:00",
+        "2010Q5",
+        "Jan 5",
+        "12:30",
+        "x" * 500,
+        "1" * 30,
+    ],
+)
+def test_what_is_no_time_is_named_with_its_place(text):
+    told = refusal("2010-01-01", text)
+    assert told.startswith("a.csv:3: found '") and "no time" in told and len(told) < 250
+
+
+def test_a_word_among_numbers_is_what_is_named():
+    assert refusal("1", "2", "x").startswith("a.csv:4: found 'x'")
+
+
+def test_an_empty_time_is_named():
+    assert refusal("2010-01-01", "").startswith("a.csv:3: there is no time here")
+
+
+def test_dates_need_no_pandas():
+    code = "import sys; from toolkit.data.times import parse_times as p; p(['2010-01-05', '1/2/2010'], str); "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('pandas' in sys.modules)"], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,216 @@
+"""Calibrated quantiles: what they promise, that they never cross, and what is done with few windows."""
+
+import json
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.errors import ArtifactError
+from toolkit.evaluation.intervals import Conformal, clip, fit_conformal
+
+SEEDS = st.integers(0, 10_000)
+LEVELS = tuple(round(0.1 * place, 1) for place in range(1, 10))
+
+
+def windows(seed: int, rows: int = 60, horizon: int = 4, levels: tuple[float, ...] = LEVELS) -> tuple[np.ndarray, ...]:
+    """Truth, quantiles that are biased, too narrow and sometimes crossing, and the spread of each value."""
+    random = np.random.default_rng(seed)
+    spread = random.uniform(0.5, 5, (rows, horizon))
+    centre = random.normal(size=(rows, horizon))
+    y = centre + spread * (random.standard_t(4, size=(rows, horizon)) + 0.5)
+    shape = np.array([NormalDist().inv_cdf(level) for level in levels])
+    noise = random.normal(0, 0.1, (rows, horizon, len(levels)))
+    return y, centre[..., None] + 0.3 * spread[..., None] * (shape + noise), spread
+
+
+@given(SEEDS)
+def test_the_interval_covers_what_it_promises_on_windows_of_the_same_kind(seed):
+    fitted = fit_conformal(*windows(seed, 500), LEVELS, shift_median=True)
+    y, quantiles, spread = windows(seed + 1, 3000)
+    calibrated = fitted.apply(quantiles, spread)
+    for outside in range(4):
+        promised = LEVELS[-1 - outside] - LEVELS[outside]
+        covered = ((calibrated[..., outside] <= y) & (y <= calibrated[..., -1 - outside])).mean(axis=0)
+        error = np.sqrt(promised * (1 - promised) * (1 / 500 + 1 / 3000))
+        assert (abs(covered - promised) < 4.5 * error).all()
+    before = ((quantiles[..., 0] <= y) & (y <= quantiles[..., -1])).mean()
+    assert before < 0.5
+
+
+def test_few_windows_cover_a_little_more_than_promised_and_never_less():
+    count, covered = 47, []
+    for seed in range(300):
+        y, quantiles, spread = windows(seed, count + 200, horizon=1, levels=(0.1, 0.5, 0.9))
+        fitted = fit_conformal(y[:count], quantiles[:count], spread[:count], (0.1, 0.5, 0.9))
+        low, _, high = np.moveaxis(fitted.apply(quantiles[count:], spread[count:]), -1, 0)
+        covered.append([(low <= y[count:]).mean(), (y[count:] <= high).mean()])
+    # floor(.1 * 48) = 4 and ceil(.9 * 48) = 44 of 48: at least 90 % on either side, at most 1 / 48 more.
+    np.testing.assert_allclose(np.mean(covered, axis=0), 44 / 48, atol=0.008)
+
+
+@given(SEEDS, st.integers(40, 90))
+def test_offsets_are_the_sorted_scores_at_the_corrected_rank(seed, rows):
+    y, quantiles, spread = windows(seed, rows)
+    y[np.random.default_rng(seed).random(y.shape) < 0.1] = np.nan
+    fitted = fit_conformal(np.vstack([y] * 2), np.vstack([quantiles] * 2), np.vstack([spread] * 2), LEVELS)
+    for step in range(y.shape[1]):
+        for place, level in enumerate(LEVELS):
+            known = ~np.isnan(y[:, step])
+            scores = sorted([*((y[:, step] - quantiles[:, step, place]) / spread[:, step])[known]] * 2)
+            rank = len(scores) + 1
+            rank = math.ceil(rank * round(level * 10) / 10) if level > 0.5 else rank * round(level * 10) // 10
+            expected = 0 if level == 0.5 else scores[rank - 1]
+            assert fitted.offsets[step, place] == pytest.approx(expected)
+    assert not fitted.reach.any() and not fitted.normal
+    np.testing.assert_array_equal(fitted.windows, 2 * (~np.isnan(y)).sum(axis=0))
+
+
+@given(SEEDS, st.integers(0, 80), st.booleans())
+def test_calibrated_quantiles_never_cross_and_leave_the_median(seed, rows, shift):
+    y, quantiles, spread = windows(seed)
+    fitted = fit_conformal(y[:rows], quantiles[:rows], spread[:rows], LEVELS, shift_median=shift)
+    calibrated = fitted.apply(quantiles, spread)
+    assert (np.diff(calibrated) >= 0).all()
+    if not shift:
+        np.testing.assert_array_equal(calibrated[..., 4], quantiles[..., 4])
+
+
+def test_quantiles_that_cross_are_moved_outwards():
+    still = Conformal((0.1, 0.3, 0.5, 0.7, 0.9), np.zeros((1, 5)), np.array([50]), np.array([0]))
+    crossing = np.array([[[2.0, 3.0, 1.0, 5.0, 4.0]]])
+    assert still.apply(crossing, np.ones((1, 1))).ravel().tolist() == [1, 1, 1, 5, 5]
+
+
+def test_a_shifted_median_is_right_half_of_the_time():
+    y, quantiles, spread = windows(0, 401)
+    median = fit_conformal(y, quantiles, spread, LEVELS, shift_median=True).apply(quantiles, spread)[..., 4]
+    np.testing.assert_allclose((y < median).mean(axis=0), 0.5, atol=0.002)
+    assert ((y < quantiles[..., 4]).mean(axis=0) < 0.45).all()
+
+
+@given(SEEDS, st.sampled_from([0.01, 3.0, 1e6]), st.sampled_from([2, 12, 60]))
+def test_scaling_everything_scales_the_quantiles(seed, factor, rows):
+    y, quantiles, spread = windows(seed, rows)
+    plain = fit_conformal(y, quantiles, spread, LEVELS).apply(quantiles, spread)
+    scaled = fit_conformal(factor * y, factor * quantiles, factor * spread, LEVELS)
+    np.testing.assert_allclose(scaled.apply(factor * quantiles, factor * spread), factor * plain, rtol=1e-9)
+
+
+@given(SEEDS, st.sampled_from([3, 20, 60]))
+def test_windows_of_which_nothing_is_known_change_nothing(seed, rows):
+    y, quantiles, spread = windows(seed, rows + 20)
+    y[rows:], spread[rows:] = np.nan, 0
+    expected = fit_conformal(y[:rows], quantiles[:rows], spread[:rows], LEVELS)
+    found = fit_conformal(y, quantiles, spread, LEVELS)
+    assert found.to_json() == expected.to_json()
+
+
+def test_a_step_with_few_windows_takes_its_nearest_steps_along():
+    y, quantiles, spread = windows(0, 50, horizon=9)
+    y[9:, 4:7] = np.nan  # 9 windows at steps 4, 5 and 6
+    fitted = fit_conformal(y, quantiles, spread, LEVELS)
+    assert fitted.windows.tolist() == [50] * 4 + [9] * 3 + [50] * 2
+    assert fitted.reach.tolist() == [0] * 4 + [1, 2, 1] + [0] * 2
+    near = slice(3, 8)
+    pooled = ((y[:, near, None] - quantiles[:, near]) / spread[:, near, None])[~np.isnan(y[:, near])]
+    expected = np.sort(pooled[:, 0])[int(0.1 * (len(pooled) + 1)) - 1]
+    assert fitted.offsets[5, 0] == pytest.approx(expected)
+
+
+def test_a_step_never_reaches_past_the_horizon():
+    y, quantiles, spread = windows(0, 6, horizon=5)
+    assert fit_conformal(y, quantiles, spread, LEVELS).reach.tolist() == [4, 3, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("levels", "needed"), [(LEVELS, 40), ((0.025, 0.5, 0.975), 40), ((0.005, 0.5, 0.995), 199)])
+def test_an_outer_level_asks_for_the_windows_it_needs(levels, needed):
+    for rows, reach in ((needed, 0), (needed - 1, 1)):
+        y, quantiles, spread = windows(0, rows, levels=levels)
+        assert fit_conformal(y, quantiles, spread, levels).reach.tolist() == [reach] * 4
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_with_a_handful_of_windows_the_quantiles_are_normal_around_the_median(rows):
+    y, quantiles, spread = windows(0, rows)
+    fitted = fit_conformal(y, quantiles, spread, LEVELS)
+    deviation = np.sqrt(np.mean(((y - quantiles[..., 4]) / spread) ** 2))
+    found = fitted.apply(quantiles, spread)
+    shape = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
+    np.testing.assert_allclose(found, quantiles[..., 4:5] + deviation * spread[..., None] * shape)
+    assert fitted.normal and fitted.windows.tolist() == [rows] * 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_any_window_nothing_is_moved():
+    y, quantiles, spread = windows(0, 3)
+    quantiles = np.sort(quantiles)
+    for fitted in (
+        fit_conformal(y[:0], quantiles[:0], spread[:0], LEVELS),
+        fit_conformal(np.full_like(y, np.nan), quantiles, spread, LEVELS),
+    ):
+        assert fitted.windows.tolist() == [0] * 4
+        np.testing.assert_array_equal(fitted.apply(quantiles, spread), quantiles)
+
+
+def test_a_shorter_horizon_takes_the_first_steps_and_a_longer_one_is_refused():
+    y, quantiles, spread = windows(0)
+    fitted = fit_conformal(y, quantiles, spread, LEVELS)
+    short = fitted.apply(quantiles[:, :2], spread[:, :2])
+    np.testing.assert_array_equal(short, fitted.apply(quantiles, spread)[:, :2])
+    with pytest.raises(ValueError, match="4 steps, asked for 8"):
+        fitted.apply(np.hstack([quantiles] * 2), np.hstack([spread] * 2))
+
+
+@pytest.mark.parametrize("levels", [(0.1, 0.9), (0.5, 0.1, 0.9), (0.0, 0.5, 0.9), (0.1, 0.5, 1.0), (0.5, 0.5)])
+def test_levels_that_cannot_be_are_refused(levels):
+    y, quantiles, spread = windows(0, levels=(0.2,) * len(levels))
+    with pytest.raises(ValueError, match="levels must rise"):
+        fit_conformal(y, quantiles, spread, levels)
+
+
+def test_a_spread_of_zero_is_refused():
+    y, quantiles, spread = windows(0)
+    spread[3, 1] = 0
+    with pytest.raises(ValueError, match="spread must be above 0"):
+        fit_conformal(y, quantiles, spread, LEVELS)
+
+
+def test_clipping_keeps_the_bounds_and_the_order():
+    quantiles = np.array([[[-2.0, -1.0, 0.5, 3.0]]])
+    assert clip(quantiles, lower=0).ravel().tolist() == [0, 0, 0.5, 3]
+    assert clip(quantiles, upper=0).ravel().tolist() == [-2, -1, 0, 0]
+    assert clip(quantiles, -1, 1).ravel().tolist() == [-1, -1, 0.5, 1]
+    np.testing.assert_array_equal(clip(quantiles), quantiles)
+
+
+@pytest.mark.parametrize("rows", [0, 3, 20, 60])
+def test_a_stored_calibration_is_the_same(rows):
+    y, quantiles, spread = windows(0)
+    fitted = fit_conformal(y[:rows], quantiles[:rows], spread[:rows], np.array(LEVELS))
+    stored = Conformal.from_json(json.loads(json.dumps(fitted.to_json())))
+    np.testing.assert_array_equal(stored.apply(quantiles, spread), fitted.apply(quantiles, spread))
+    assert stored.to_json() == fitted.to_json()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"levels": [0.1, 0.5]},
+        {"levels": 5},
+        {"offsets": [[0, 0, float("nan")]]},
+        {"offsets": [[0, 0], [0]]},
+        {"windows": [1, 2]},
+        {"normal": "no"},
+    ],
+)
+def test_a_damaged_calibration_is_named(damage):
+    whole = Conformal((0.1, 0.5, 0.9), np.zeros((1, 3)), np.array([50]), np.array([0])).to_json()
+    with pytest.raises(ArtifactError, match="calibration of the intervals is damaged"):
+        Conformal.from_json(whole | damage)
+    for data in (None, [], {name: value for name, value in whole.items() if name not in damage}):
+        with pytest.raises(ArtifactError, match="calibration of the intervals is damaged"):
+            Conformal.from_json(data)

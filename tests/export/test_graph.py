@@ -1,0 +1,67 @@
+"""The pieces that all graphs are made of, each against what it stands for."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from examples import randomize
+from toolkit import export
+from toolkit.runtime import Runtime
+
+FEATURES = 4
+
+
+def _dense(**settings):
+    layer = keras.layers.Dense(3, **settings)
+    layer.build((None, FEATURES))
+    randomize(layer)
+    return layer
+
+
+def _to_runtime(build, shape, floats=("inputs",)):
+    """A graph of one input and one output; `build` is given the graph, and returns its last value."""
+    graph = export.Graph()
+    graph.name(build(graph), "outputs")
+    model = graph.model({"inputs": shape}, {"outputs": [*shape[:-1], "width"]}, floats=floats)
+    return Runtime(model.SerializeToString(), threads=1)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", ["linear", "tanh", "relu"])
+def test_a_dense_layer_equals_that_of_keras(activation, bias):
+    layer = _dense(activation=activation, use_bias=bias)
+    inputs = np.random.default_rng(1).normal(size=(5, 2, FEATURES)).astype(np.float32)
+    runtime = _to_runtime(lambda graph: export.dense(graph, layer, "inputs"), ["time", "batch", FEATURES])
+    expected = ops.convert_to_numpy(layer(inputs))
+    assert (expected < 0).any() == (activation != "relu")
+    np.testing.assert_allclose(runtime.run({"inputs": inputs})["outputs"], expected, atol=1e-5)
+
+
+def test_an_activation_that_the_graph_has_no_operator_for_is_refused():
+    with pytest.raises(ValueError, match="activation is selu, expected linear, tanh, relu"):
+        export.dense(export.Graph(), _dense(activation="selu"), "inputs")
+
+
+@pytest.mark.parametrize(("floats", "kind"), [(("inputs",), np.float32), ((), np.int32)])
+def test_inputs_are_whole_numbers_unless_they_are_told_to_be_floats(floats, kind):
+    def build(graph):
+        return graph.add("Cast", "inputs", to=1)
+
+    runtime = _to_runtime(build, ["batch", FEATURES], floats)
+    inputs = np.arange(2 * FEATURES).reshape(2, FEATURES)
+    np.testing.assert_array_equal(runtime.run({"inputs": inputs.astype(kind)})["outputs"], inputs)
+    assert [value.type for value in runtime.session.get_inputs()] == [
+        "tensor(float)" if kind is np.float32 else "tensor(int32)"
+    ]
+
+
+def test_real_steps_are_those_inside_each_row_s_length():
+    graph = export.Graph()
+    graph.name(export.real_steps(graph, "inputs", "lengths"), "real")
+    shapes = {"inputs": ["time", "batch", FEATURES], "lengths": ["batch"]}
+    model = graph.model(shapes, {"real": ["time", "batch", 1]}, floats=("inputs",))
+    lengths = np.array([0, 2, 3], np.int32)
+    inputs = {"inputs": np.zeros((3, 3, FEATURES), np.float32), "lengths": lengths}
+    found = Runtime(model.SerializeToString(), threads=1).run(inputs)["real"]
+    np.testing.assert_array_equal(found[:, :, 0], np.arange(3)[:, None] < lengths)

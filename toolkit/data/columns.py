@@ -1,0 +1,277 @@
+"""Which column of a file is what: by name where names are plain, by content where they are not."""
+
+import difflib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+from toolkit.data.numbers import is_missing, is_number
+from toolkit.data.panel import Finding
+from toolkit.data.rows import Row
+from toolkit.data.sources import SeriesSource
+from toolkit.data.times import parse_times
+from toolkit.errors import DataError
+
+_ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
+_TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
+_VALUE_NAMES = ("y", "target", "value")
+_COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
+_PARTS = ("year", "month", "day", "hour", "minute")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
+_M4_NAME = re.compile(r"V\d+")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a file are.
+
+    Args:
+        layout: as in `SeriesSource`; a single series is long without an id.
+        id: None when the file holds one series or one column a series.
+        times: the column of times, or those that a time is put together from; none when rows are counted.
+        values: one column, one a series, or none in a file of covariates alone.
+        numbers: covariates and statics that hold numbers.
+        words: covariates and statics that hold text.
+        unused: columns of text that are none of these.
+    """
+
+    layout: Literal["long", "wide", "rows"]
+    id: str | None
+    times: tuple[str, ...]
+    values: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def find_columns(
+    source: SeriesSource, head: Sequence[Row], categories: Mapping[str, Sequence[str]] | None
+) -> tuple[Columns, list[Finding]]:
+    """Decide from the first rows of a file.
+
+    Args:
+        categories: of a trained model: the covariates and statics that must be text.
+
+    Raises:
+        DataError: a named column is not there, or it is open which column holds times or values.
+    """
+    return _Search(source, head).columns(categories)
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Whether a header is a row of data: all numbers and dates, or numbers after the name of a series.
+
+    Numbers that count up, as years do, are names.
+    """
+    if not any(not is_number(name) and not _is_date(name) for name in names):
+        return True
+    others = names[1:]
+    if len(others) < 2 or not all(map(is_number, others)):
+        return False
+    return len({float(b) - float(a) for a, b in itertools.pairwise(name.replace(",", ".") for name in others)}) > 1
+
+
+def _is_date(cell: Any) -> bool:
+    if isinstance(cell, date):
+        return True
+    try:
+        return isinstance(cell, str) and bool(cell.strip()) and len(parse_times([cell.strip()], str).values) == 1
+    except DataError:
+        return False
+
+
+class _Search:
+    """The search for the columns of one file."""
+
+    def __init__(self, source: SeriesSource, head: Sequence[Row]):
+        self._source = source
+        self._head = head
+        self._names = list(dict.fromkeys(name for row in head for name in row.values))
+        self._findings: list[Finding] = []
+        for name in (source.id, source.time, source.value, *source.covariates, *source.statics):
+            if name is not None:
+                self._require(name)
+        self._taken = {source.id, source.time, source.value, *source.covariates, *source.statics}
+
+    def columns(self, categories: Mapping[str, Sequence[str]] | None) -> tuple[Columns, list[Finding]]:
+        if self._source.layout == "rows" or (self._source.layout == "auto" and self._is_a_series_a_row()):
+            return self._rows(), self._findings
+        times = (self._source.time,) if self._source.time else self._times()
+        self._taken |= set(times)
+        id = self._source.id or self._id(times)
+        self._taken.add(id)
+        values = self._values(id)
+        others = (*self._source.covariates, *self._source.statics)
+        words = tuple(name for name in others if self._holds_words(name, categories))
+        layout: Literal["long", "wide"] = "wide" if len(values) > 1 else "long"
+        if not times:
+            self._tell("layout", "there is no column of times; rows are counted 0, 1, 2, ...")
+        left = tuple(name for name in self._names if name not in {*self._taken, *values} and self._has_words(name))
+        if layout == "wide":
+            self._tell_wide(values)
+        return Columns(layout, id, times, values, tuple(set(others) - set(words)), words, left), self._findings
+
+    def _tell(self, kind: str, message: str) -> None:
+        self._findings.append(Finding(kind, f"{self._source.path}: {message}"))
+
+    def _tell_wide(self, values: tuple[str, ...]) -> None:
+        left = [repr(name) for name in self._names if name not in {*self._taken, *values}]
+        out = f" Left out: {', '.join(left[:10])}." if left else ""
+        mend = "Set value to the name of one column to forecast only that, and covariates for the others."
+        self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}")
+
+    def _require(self, name: str) -> None:
+        if name in self._names:
+            return
+        near = difflib.get_close_matches(name, self._names) or [
+            each for each in self._names if each.lower() == name.lower()
+        ]
+        mend = f"Did you mean {' or '.join(near)}?" if near else f"The columns are {_listed(self._names)}."
+        raise DataError(f"there is no column {name!r}.", where=self._source.path, mend=mend)
+
+    def _cells(self, name: str) -> list[Any]:
+        """What is not missing in the first rows of a column."""
+        return [row.values[name] for row in self._head if not is_missing(row.values.get(name))]
+
+    def _has_numbers(self, name: str) -> bool:
+        cells = self._cells(name)
+        return bool(cells) and all(map(is_number, cells))
+
+    def _has_words(self, name: str) -> bool:
+        return not all(map(is_number, self._cells(name)))
+
+    def _free(self) -> list[str]:
+        return [name for name in self._names if name not in self._taken]
+
+    def _named(self, wanted: Sequence[str]) -> list[str]:
+        """Free columns of these names, in the order of the names; case does not matter."""
+        return [name for each in wanted for name in self._free() if name.strip().lower() == each]
+
+    # Times
+
+    def _times(self) -> tuple[str, ...]:
+        named = self._named(_TIME_NAMES)
+        if parts := self._parts(named):
+            self._tell("layout", f"times were put together from the columns {_listed(parts)}.")
+            return parts
+        clocks = [name for name in named if (cells := self._cells(name)) and all(map(_is_clock, cells))]
+        days = [name for name in named if name not in clocks and self._cells(name)]
+        if not days:
+            days = [name for name in self._free() if (cells := self._cells(name)) and self._are_dates(cells)][:1]
+        if not days:
+            return ()
+        # Of a date and a timestamp, the one that tells rows apart.
+        day = max(days, key=lambda name: len(set(map(str, self._cells(name)))))
+        if clocks and not any(":" in str(cell) for cell in self._cells(day)):
+            self._tell("layout", f"times were put together from the columns {_listed((day, clocks[0]))}.")
+            return day, clocks[0]
+        if len(days) > 1:
+            self._taken |= set(days)
+            self._tell("layout", f"of the columns {_listed(days)}, {day!r} was read as the time.")
+        return (day,)
+
+    def _parts(self, named: list[str]) -> tuple[str, ...]:
+        """Columns of year, month, day, hour and minute, as far as they are there without a gap."""
+        found = {name.strip().lower(): name for name in named + self._named(("hour", "minute"))}
+        if set(found) - {*_PARTS, "week", "quarter"} or not {"year", "month"} <= set(found):
+            return ()
+        parts: list[str] = []
+        for part in _PARTS:
+            if part not in found or not self._has_numbers(found[part]):
+                break
+            parts.append(found[part])
+        return tuple(parts) if len(parts) > 1 else ()
+
+    def _are_dates(self, cells: list[Any]) -> bool:
+        texts = [str(cell) for cell in cells[:50]]
+        return not all(map(is_number, texts)) and all(map(_is_date, cells[:50]))
+
+    # Names of series and values
+
+    def _id(self, times: tuple[str, ...]) -> str | None:
+        if self._source.layout == "wide":
+            return None
+        return next((name for name in self._named(_ID_NAMES) if not self._counts_rows(name, times)), None)
+
+    def _counts_rows(self, name: str, times: tuple[str, ...]) -> bool:
+        """Whether a column numbers the rows: such an "id" names no series."""
+        cells = self._cells(name)
+        if len(cells) < 3 or len(cells) < len(self._head) or not all(map(is_number, cells)):
+            return False
+        moments = {tuple(str(row.values.get(time)) for time in times) for row in self._head}
+        numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdigit()]
+        steps = {after - before for before, after in itertools.pairwise(numbers)}
+        counts = len(numbers) == len(cells) and steps == {1.0} and (not times or len(moments) > 1)
+        if counts:
+            self._taken.add(name)
+            self._tell("layout", f"column {name!r} only counts the rows and was left out.")
+        return counts
+
+    def _values(self, id: str | None) -> tuple[str, ...]:
+        if self._source.value:
+            return (self._source.value,)
+        if self._source.layout != "wide" and (named := self._named(_VALUE_NAMES)):
+            return (named[0],)
+        for name in self._named(_COUNTER_NAMES):
+            self._counts_rows(name, ())
+        numbers = tuple(name for name in self._free() if self._has_numbers(name))
+        if not numbers and self._source.covariates:
+            return ()
+        if not numbers:
+            mend = "Set value to the name of the column to forecast."
+            found = f"no column of numbers is left among {_listed(self._names)}"
+            raise DataError(f"{found}, so there is nothing to forecast.", where=self._source.path, mend=mend)
+        if len(numbers) > 1 and (id is not None or self._source.layout == "long"):
+            found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."
+            mend = f"Set value, such as value: {numbers[0]}."
+            raise DataError(found, where=self._source.path, mend=mend)
+        return numbers
+
+    def _holds_words(self, name: str, categories: Mapping[str, Sequence[str]] | None) -> bool:
+        if categories is not None:
+            return name in categories
+        cells = self._cells(name)
+        words = [cell for cell in cells if not is_number(cell)]
+        if words and 2 * len(words) < len(cells):
+            where = next(row.where for row in self._head if row.values.get(name) is words[0])
+            found = f"found {str(words[0])[:80]!r} in column {name!r}, where most cells are numbers."
+            raise DataError(found, where=where, mend="Write a number, or leave the cell empty when it is missing.")
+        return bool(words)
+
+    # One row a series
+
+    def _is_a_series_a_row(self) -> bool:
+        asked = (self._source.id, self._source.time, self._source.value, *self._source.covariates)
+        if any(asked) or len(self._names) < 3:
+            return False
+        first, *others = self._names
+        names = [str(row.values.get(first)).strip() for row in self._head]
+        if any(map(is_number, names)) or any(map(_is_date, names)) or len(set(names)) < len(names):
+            return False
+        free = replace(self._source, statics=())
+        if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
+            return True
+        timeless = not _Search(free, self._head)._times()
+        return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
+
+    def _rows(self) -> Columns:
+        id = self._source.id or self._names[0]
+        values = tuple(name for name in self._names if name not in {id, *self._taken})
+        if not values:
+            raise DataError("found no values after the name of the series.", where=self._source.path)
+        self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values.")
+        words = tuple(name for name in self._source.statics if self._has_words(name))
+        numbers = tuple(name for name in self._source.statics if name not in words)
+        return Columns("rows", id, (), values, numbers, words)
+
+
+def _is_clock(cell: Any) -> bool:
+    return bool(_CLOCK.fullmatch(str(cell).strip()))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:6])
+    return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown

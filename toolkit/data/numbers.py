@@ -1,0 +1,115 @@
+"""Texts to numbers: columns of cells, with decimal commas, separators of thousands and all the words for nothing."""
+
+import re
+from array import array
+from typing import Any, NoReturn
+
+import numpy as np
+
+from toolkit.errors import DataError
+
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "?", ".", "#n/a", "#na", "<na>"))
+
+_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, or a word such as NA."""
+    return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in MISSING)
+
+
+def is_number(cell: Any) -> bool:
+    """Whether a cell holds a number in any way of writing it; False for one that is missing and for true and false."""
+    if not isinstance(cell, str):
+        return isinstance(cell, (int, float)) and not isinstance(cell, bool)
+    text = cell.strip()
+    return text.lower() not in MISSING and (_plain(text) is not None or _has_comma(text))
+
+
+class NumberColumn:
+    """The numbers of one column, cell by cell: 8 bytes a row however they are written.
+
+    A decimal comma and commas between thousands are told apart by the cells that can only be one of them.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._values = array("d")
+        self._with_comma: list[tuple[int, str, str]] = []
+        self._with_point = ""
+
+    def add(self, cell: Any, where: str) -> None:
+        """Append one cell; DataError when it is neither a number nor missing."""
+        value: float | None
+        if isinstance(cell, str):
+            text = cell.strip()
+            value = _plain(text)
+            if value is None:
+                value = float("nan")
+                if _has_comma(text):
+                    self._with_comma.append((len(self._values), text, where))
+                elif text.lower() not in MISSING:
+                    self._refuse(cell, where)
+            elif not self._with_point and "." in text:
+                self._with_point = f"{text!r} ({where})"
+        elif cell is None:
+            value = float("nan")
+        elif isinstance(cell, bool) or not hasattr(cell, "__float__"):
+            self._refuse(cell, where)
+        else:
+            value = float(cell)
+        self._values.append(value)
+
+    def _refuse(self, cell: Any, where: str) -> NoReturn:
+        mend = "Write a number such as 1234.5, or leave the cell empty when it is missing."
+        raise DataError(
+            f"found {str(cell)[:80]!r} in column {self._name!r}, expected a number.", where=where, mend=mend
+        )
+
+    def finish(self) -> tuple[np.ndarray, str]:
+        """The numbers (rows,) float64, and how commas were read, "" when there were none.
+
+        Raises:
+            DataError: commas can be read in two ways, or cells contradict one another.
+        """
+        values = np.frombuffer(self._values, np.float64).copy() if self._values else np.zeros(0)
+        if not self._with_comma:
+            return values, ""
+        decimal = self._is_decimal()
+        for row, text, _ in self._with_comma:
+            values[row] = float(text.replace(".", "").replace(",", ".") if decimal else text.replace(",", ""))
+        row, text, where = self._with_comma[0]
+        meaning = "decimal commas" if decimal else "commas between thousands"
+        told = f"{len(self._with_comma)} numbers of column {self._name!r} have {meaning}: {text!r} ({where})"
+        return values, f"{told} was read as {values[row]:g}."
+
+    def _is_decimal(self) -> bool:
+        proof: dict[bool, str] = {}
+        for _, text, where in self._with_comma:
+            decimal = bool(_COMMA.fullmatch(text) or _POINTS_AND_COMMA.fullmatch(text))
+            if decimal != bool(_THOUSANDS.fullmatch(text)):
+                proof.setdefault(decimal, f"{text!r} ({where})")
+        mend = "Write numbers with a decimal point and no separators: 1234.5."
+        _, text, where = self._with_comma[0]
+        if not proof:
+            found = f"{text!r} in column {self._name!r} could be {text.replace(',', '')} or {text.replace(',', '.')}."
+            raise DataError(found, where=where, mend=mend)
+        if True in proof and self._with_point:
+            proof[False] = self._with_point
+        if len(proof) == 2:
+            found = f"column {self._name!r} has decimal commas, {proof[True]}, and decimal points, {proof[False]}."
+            raise DataError(found, where=where, mend=mend)
+        return True in proof
+
+
+def _has_comma(text: str) -> bool:
+    return any(style.fullmatch(text) for style in (_COMMA, _POINTS_AND_COMMA, _THOUSANDS))
+
+
+def _plain(text: str) -> float | None:
+    try:
+        return float(text) if "_" not in text else None
+    except ValueError:
+        return None

@@ -1,0 +1,200 @@
+"""From rows in any order to series on a regular grid: sorted, one row a step, gaps filled with NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolkit.data.frequency import DAY, HOUR, Frequency
+from toolkit.data.panel import Finding
+from toolkit.errors import DataError
+
+# A grid may have so many steps a row, and so many more: one stray date must not fill the memory.
+_MOST_STEPS_A_ROW, _MORE_STEPS = 20, 10_000
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Values of series at times.
+
+    Args:
+        ids: names of the series.
+        series: (rows,) position in `ids`.
+        ordinals: (rows,) int64, on the grid of `frequency`.
+        values: (rows,) float64, NaN where missing.
+        covariates: name -> (rows,) float64.
+        rows: (rows,) position of the row in the file, None when they are in its order.
+    """
+
+    frequency: Frequency
+    ids: list[str]
+    series: np.ndarray
+    ordinals: np.ndarray
+    values: np.ndarray
+    covariates: dict[str, np.ndarray]
+    rows: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Observations:
+        """Some of the rows, by position or by mask."""
+        return replace(
+            self,
+            series=self.series[rows],
+            ordinals=self.ordinals[rows],
+            values=self.values[rows],
+            covariates={name: column[rows] for name, column in self.covariates.items()},
+            rows=np.arange(len(self.series))[rows] if self.rows is None else self.rows[rows],
+        )
+
+    def named(self, row: int) -> str:
+        """A row in words, such as `2010-03-14 of series 'a'`."""
+        return f"{self.frequency.text(self.ordinals[row : row + 1])[0]} of series {self.ids[self.series[row]]!r}"
+
+
+def by_series(series: np.ndarray, times: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """The order of rows by series, time and place in the file, None when it is theirs; and how many came too late."""
+    order = None
+    if (series[1:] < series[:-1]).any():
+        order = np.argsort(series, kind="stable")
+        series, times = series[order], times[order]
+    late = int(((series[1:] == series[:-1]) & (times[1:] < times[:-1])).sum())
+    if not late:
+        return order, 0
+    again = np.lexsort((times, series))
+    return again if order is None else order[again], late
+
+
+def without_duplicates(
+    rows: Observations, rule: str, place: Callable[[int], str], advice: str
+) -> tuple[Observations, list[Finding]]:
+    """One row a step; `last` keeps the last in the file, `mean` and `sum` take all that is not missing.
+
+    Covariates are averaged under `sum` too, for a sum of temperatures means nothing.
+
+    Args:
+        rows: in order.
+        advice: what else the cause may be.
+
+    Raises:
+        DataError: there are duplicates and the rule is `error`.
+    """
+    same = (rows.series[1:] == rows.series[:-1]) & (rows.ordinals[1:] == rows.ordinals[:-1])
+    if not same.any():
+        return rows, []
+    first = int(np.argmax(same))
+    many = f"rows of a time that their series has already: {same.sum()}, first {rows.named(first)}"
+    if rule == "error":
+        places = [place(first + each if rows.rows is None else int(rows.rows[first + each])) for each in (0, 1)]
+        mend = f"Set duplicates to last, mean or sum.{advice}"
+        raise DataError(f"{many} (also at {places[1]}).", where=places[0], mend=mend)
+    begins = np.flatnonzero(np.concatenate([[True], ~same]))
+    last = np.concatenate([begins[1:], [len(rows.series)]]) - 1
+    kept = rows.take(last)
+    if rule != "last":
+        covariates = {name: _pooled(column, begins, "mean") for name, column in rows.covariates.items()}
+        kept = replace(kept, values=_pooled(rows.values, begins, rule), covariates=covariates)
+    did = {"last": "the last one was kept", "mean": "their mean was taken", "sum": "their sum was taken"}[rule]
+    return kept, [Finding("duplicates", f"{many}; {did}.{advice}")]
+
+
+def _pooled(column: np.ndarray, begins: np.ndarray, rule: str) -> np.ndarray:
+    """The mean or sum of every group, NaN where all of it is missing."""
+    counts = np.add.reduceat((~np.isnan(column)).astype(np.int64), begins)
+    totals = np.add.reduceat(np.nan_to_num(column), begins)
+    return np.where(counts > 0, totals / (np.maximum(counts, 1) if rule == "mean" else 1), np.nan)
+
+
+def trimmed(rows: Observations) -> tuple[Observations, np.ndarray]:
+    """The rows between the first known value and the last known value or covariate of every series, and where it ends.
+
+    A series begins at its first value; rows behind its last one are the future, as far as they hold covariates. A
+    series without any value keeps all of its rows.
+
+    Returns:
+        rows, and (series,) the ordinal after the last value.
+    """
+    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
+    known = ~np.isnan(rows.values)
+    first, last = extremes(known, bounds)
+    told = known.copy()
+    for column in rows.covariates.values():
+        told |= ~np.isnan(column)
+    empty = first == len(known)
+    begin = np.where(empty, bounds[:-1], first)
+    keep_last = np.where(empty, bounds[1:] - 1, extremes(told, bounds)[1])
+    end = rows.ordinals[np.where(empty, bounds[1:] - 1, last)] + 1
+    at = np.arange(len(known))
+    keep = (at >= begin[rows.series]) & (at <= keep_last[rows.series])
+    return (rows if keep.all() else rows.take(keep)), end
+
+
+def extremes(mask: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and last row of every series where the mask holds; (rows, -1) where it never does."""
+    held = np.flatnonzero(mask)
+    low, high = np.searchsorted(held, bounds[:-1]), np.searchsorted(held, bounds[1:])
+    none = low == high
+    padded = np.concatenate([held, [len(mask)]])
+    return np.where(none, len(mask), padded[low]), np.where(none, -1, padded[high - 1])
+
+
+def spread(rows: Observations, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where every row lies on the grid: starts (series,), offsets (series + 1,) and positions (rows,).
+
+    Raises:
+        DataError: the grid would have far more steps than there are rows.
+    """
+    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
+    starts = rows.ordinals[bounds[:-1]]
+    lengths = rows.ordinals[bounds[1:] - 1] - starts + 1
+    # As floats: a single series may span more steps than an integer of any kind should count.
+    if lengths.astype(float).sum() > _MOST_STEPS_A_ROW * len(rows.series) + _MORE_STEPS:
+        _refuse_gap(rows, place)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return starts, offsets, rows.ordinals + (offsets[:-1] - starts)[rows.series]
+
+
+def _refuse_gap(rows: Observations, place: Callable[[int], str]) -> None:
+    gaps = np.where(rows.series[1:] == rows.series[:-1], np.diff(rows.ordinals), 0)
+    before = int(np.argmax(gaps))
+    bounds = np.searchsorted(rows.series, [rows.series[before], rows.series[before] + 1])
+    stray = before if before - bounds[0] < bounds[1] - before - 2 else before + 1
+    found = (
+        f"{rows.named(stray)} lies {gaps[before]} steps away from the next row; with a step for every time between "
+        f"({rows.frequency.title}), the series would be almost empty."
+    )
+    mend = "Correct the time, or set a longer frequency."
+    raise DataError(found, where=place(stray if rows.rows is None else int(rows.rows[stray])), mend=mend)
+
+
+def gap_findings(rows: Observations) -> list[Finding]:
+    """Steps without a row, and which of them look like a clock change."""
+    gaps = np.where(rows.series[1:] == rows.series[:-1], np.diff(rows.ordinals) - 1, 0)
+    at = np.flatnonzero(gaps > 0)
+    if not len(at):
+        return []
+    many = len(np.unique(rows.series[at]))
+    after = rows.ordinals[at[0]] + 1
+    first = f"{rows.frequency.text(np.array([after]))[0]} of series {rows.ids[rows.series[at[0]]]!r}"
+    told = (
+        f"steps without a row: {gaps.sum()}, in {many} of {len(rows.ids)} series, first {first}; they count as missing."
+    )
+    findings = [Finding("gaps", told)]
+    frequency = rows.frequency
+    if frequency.unit == "second" and frequency.step <= HOUR and not frequency.timezone:
+        hours = at[gaps[at] * frequency.step == HOUR]
+        skipped = rows.ordinals[hours] + 1
+        changes = looks_like_clock_change(frequency.times(skipped))
+        if changes.any():
+            when = frequency.text(skipped[changes][:1])[0]
+            told = f"gaps of an hour that look like clocks put forward: {changes.sum()}, first {when}, a Sunday."
+            findings.append(Finding("dst", f"{told} Set timezone to the name of the place to close them."))
+    return findings
+
+
+def looks_like_clock_change(times: np.ndarray) -> np.ndarray:
+    """(times,) whether clocks are changed somewhere at such a time: until 4 on a Sunday in spring or autumn."""
+    days = times.astype("datetime64[D]")
+    sunday = (days.astype(np.int64) + 3) % 7 == 6
+    month = times.astype("datetime64[M]").astype(np.int64) % 12 + 1
+    return sunday & np.isin(month, (3, 4, 9, 10, 11)) & ((times - days).astype("timedelta64[s]").astype(int) < DAY // 6)

@@ -1,0 +1,263 @@
+"""Series read from files of many layouts into a panel, with what was odd about them told."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from toolkit.data.arrow_tables import is_large, read_fast
+from toolkit.data.categories import one_hot
+from toolkit.data.columns import Columns, find_columns, looks_like_data
+from toolkit.data.files import OPENERS
+from toolkit.data.frequency import Frequency
+from toolkit.data.moments import Moments, read_moments
+from toolkit.data.panel import Finding, Panel
+from toolkit.data.regular import Observations, extremes, gap_findings, spread, trimmed, without_duplicates
+from toolkit.data.rows import Row, Source, read_rows
+from toolkit.data.sources import SeriesSource
+from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place
+from toolkit.errors import DataError
+
+__all__ = ["Finding", "Panel", "SeriesSource", "read_panel"]
+
+_HEAD = 1000
+
+
+def read_panel(
+    source: SeriesSource,
+    *,
+    categories: Mapping[str, Sequence[str]] | None = None,
+    frequency: Frequency | None = None,
+) -> tuple[Panel, list[Finding]]:
+    """Read all series of a file onto one regular grid.
+
+    - Rows are sorted; several rows of a step fall under the rule for duplicates; steps without a row are missing.
+    - A series begins at its first value. Rows after its last one are the future, as far as they hold covariates. A
+      series without any value keeps all of its rows as history.
+    - Infinite values are missing ones.
+    - In a wide file, covariates are those of every series.
+
+    Args:
+        categories: the words of a trained model (`Panel.categories`); without one they are found.
+        frequency: of a trained model, which the times must fit; where its grid begins may differ.
+
+    Returns:
+        the panel, and what was odd and how it was handled.
+
+    Raises:
+        DataError: naming the file and, where there is one, the line.
+        ConfigError: the frequency, time zone, format or encoding cannot be what the source asks for.
+    """
+    table, columns, findings = _read(source, categories)
+    cells = _cells(table, columns)
+    moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency)
+    covariates, covariate_words, told_words = _columns(source.covariates, table, columns, categories)
+    statics, static_words, told_statics = _columns(source.statics, table, columns, categories)
+    rows, told_infinite = _without_infinity(_observations(cells, moments, covariates))
+    statics = _statics(cells, rows, statics)
+    advice = moments.advice
+    if not columns.id:
+        named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
+        advice += f" If {named} names the series, set id to it."
+    rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
+    rows, ends = trimmed(rows)
+    starts, offsets, positions = spread(rows, cells.place)
+    findings += [*told, *told_words, *told_statics, *told_infinite, *told_twice, *gap_findings(rows)]
+    panel = Panel(
+        ids=tuple(cells.ids),
+        frequency=rows.frequency,
+        starts=starts,
+        offsets=offsets,
+        ends=offsets[:-1] + ends - starts,
+        values=_filled(rows.values, positions, offsets[-1]),
+        covariates={name: _filled(column, positions, offsets[-1]) for name, column in rows.covariates.items()},
+        statics=statics,
+        categories={**covariate_words, **static_words},
+    )
+    if columns.values:
+        findings += _value_findings(rows, panel)
+    return panel, findings
+
+
+# Reading
+
+
+def _read(source: SeriesSource, categories: Mapping[str, Sequence[str]] | None) -> tuple[Table, Columns, list[Finding]]:
+    rows = read_rows(Source(source.path, source.format, True, source.encoding))
+    head = list(itertools.islice(rows, _HEAD))
+    names = list(head[0].values)
+    findings: list[Finding] = []
+    header = not (_is_delimited(source) and looks_like_data(names))
+    if not header:
+        findings.append(
+            Finding("layout", f"{source.path}: the first row holds data, so columns are called 0, 1, 2, ...")
+        )
+        first = Row(f"{source.path}:1", {name: name for name in names})
+        rows = _numbered(itertools.chain([first], head, rows))
+        head = list(itertools.islice(rows, _HEAD))
+    columns, told = find_columns(source, head, categories)
+    findings += told
+    table = read_fast(source, columns, list(head[0].values), header) if is_large(source) else None
+    if table is None:
+        read = read_series_rows if columns.layout == "rows" else read_table
+        table, told = read(itertools.chain(head, rows), columns, row_place(source, header))
+        findings += told
+    return table, columns, findings
+
+
+def _numbered(rows: Iterator[Row]) -> Iterator[Row]:
+    """Rows of a file without names of columns, by their numbers."""
+    for row in rows:
+        yield Row(row.where, {str(column): cell for column, cell in enumerate(row.values.values())})
+
+
+def _is_delimited(source: SeriesSource) -> bool:
+    suffixes = [suffix for suffix in Path(source.path.lower()).suffixes if suffix not in OPENERS]
+    kind = suffixes[-1].lstrip(".") if source.format == "auto" and suffixes else source.format
+    return kind in ("csv", "tsv")
+
+
+class _Cells(NamedTuple):
+    """Values one by one; in a wide file, the columns one after the other.
+
+    Attributes:
+        copies: how often every row of the file is there.
+    """
+
+    ids: list[str]
+    series: np.ndarray
+    times: Words | None
+    values: np.ndarray
+    copies: int
+    place: Callable[[int], str]
+
+
+def _cells(table: Table, columns: Columns) -> _Cells:
+    if table.series:
+        if "" in table.series.words:
+            row = int(np.argmax(table.series.codes == table.series.words.index("")))
+            mend = "Name the series of every row."
+            raise DataError(f"there is no name in column {columns.id!r}.", where=table.place(row), mend=mend)
+        values = table.values[0] if table.values else np.full(table.rows, np.nan)
+        return _Cells(table.series.words, table.series.codes, table.times, values, 1, table.place)
+    ids = list(columns.values) or ["series"]
+    values = np.concatenate(table.values) if table.values else np.full(table.rows, np.nan)
+    series = np.repeat(np.arange(len(ids), dtype=np.int32), table.rows)
+    times = table.times and Words(_tiled(table.times.codes, len(ids)), table.times.words)
+    return _Cells(ids, series, times, values, len(ids), lambda row: table.place(row % table.rows))
+
+
+def _tiled(column: np.ndarray, copies: int) -> np.ndarray:
+    return column if copies == 1 else np.tile(column, copies)
+
+
+# Columns beside the values
+
+
+def _columns(
+    names: Sequence[str], table: Table, columns: Columns, categories: Mapping[str, Sequence[str]] | None
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]], list[Finding]]:
+    """Covariates or statics (rows,) by name, the words of those that hold text, and what words were left out."""
+    found: dict[str, np.ndarray] = {}
+    words: dict[str, tuple[str, ...]] = {}
+    findings: list[Finding] = []
+    for name in names:
+        if name in columns.words:
+            known = categories.get(name) if categories is not None else None
+            flags, chosen, told = one_hot(name, table.words[name], known)
+            found |= flags
+            findings += told
+            words[name] = chosen
+        else:
+            found[name] = table.numbers[name]
+    return found, words, findings
+
+
+def _statics(cells: _Cells, rows: Observations, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The one value (series,) that every series has in columns (rows,) of the file; NaN where it has none."""
+    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
+    statics = {}
+    for name, column in found.items():
+        told = _tiled(column, cells.copies)
+        told = told if rows.rows is None else told[rows.rows]
+        first, _ = extremes(~np.isnan(told), bounds)
+        statics[name] = np.append(told, np.nan)[first]
+        other = np.flatnonzero((told != statics[name][rows.series]) & ~np.isnan(told))
+        if len(other):
+            row = int(other[0])
+            found_two = f"column {name!r} of series {rows.ids[rows.series[row]]!r} is not the same in all of its rows."
+            mend = "A column that varies in time is a covariate."
+            raise DataError(found_two, where=cells.place(row if rows.rows is None else int(rows.rows[row])), mend=mend)
+    return statics
+
+
+# The grid
+
+
+def _observations(cells: _Cells, moments: Moments, covariates: Mapping[str, np.ndarray]) -> Observations:
+    order = slice(None) if moments.order is None else moments.order
+    return Observations(
+        frequency=moments.frequency,
+        ids=cells.ids,
+        series=cells.series[order],
+        ordinals=moments.ordinals,
+        values=cells.values[order],
+        covariates={name: _tiled(column, cells.copies)[order] for name, column in covariates.items()},
+        rows=moments.order,
+    )
+
+
+def _without_infinity(rows: Observations) -> tuple[Observations, list[Finding]]:
+    findings = []
+
+    def cleaned(column: np.ndarray, name: str) -> np.ndarray:
+        infinite = np.isinf(column)
+        if not infinite.any():
+            return column
+        first = rows.named(int(np.argmax(infinite)))
+        told = f"infinite {name}: {infinite.sum()}, first {first}; they count as missing."
+        findings.append(Finding("infinite", told))
+        return np.where(infinite, np.nan, column)
+
+    values = cleaned(rows.values, "values")
+    covariates = {name: cleaned(column, f"values of {name!r}") for name, column in rows.covariates.items()}
+    return replace(rows, values=values, covariates=covariates), findings
+
+
+def _filled(column: np.ndarray, positions: np.ndarray, steps: int) -> np.ndarray:
+    filled = np.full(steps, np.nan)
+    filled[positions] = column
+    return filled
+
+
+def _value_findings(rows: Observations, panel: Panel) -> list[Finding]:
+    """Values that are missing, series that have none, few or only one value over and over, and steps in the future."""
+    known = ~np.isnan(rows.values)
+    past = rows.ordinals < (panel.starts + panel.ends - panel.offsets[:-1])[rows.series]
+    bounds = np.searchsorted(rows.series, np.arange(len(panel) + 1))
+    counts = np.diff(np.concatenate([[0], np.cumsum(known)])[bounds])
+    low = np.fmin.reduceat(rows.values, bounds[:-1])
+    high = np.fmax.reduceat(rows.values, bounds[:-1])
+    missing = np.flatnonzero(~known & past & (counts > 0)[rows.series])
+    findings = []
+    if len(missing):
+        many = len(np.unique(rows.series[missing]))
+        first = rows.named(int(missing[0]))
+        told = f"values missing: {len(missing)}, in {many} of {len(panel)} series, first {first}."
+        findings.append(Finding("missing", told))
+    for kind, mask, told in (
+        ("all_missing", counts == 0, "have no value at all and get no forecast"),
+        ("short", (counts > 0) & (counts < 3), "have one or two values"),
+        ("constant", (counts > 2) & (low == high), "have the same value all the time"),
+    ):
+        if mask.any():
+            first = panel.ids[int(np.argmax(mask))]
+            findings.append(Finding(kind, f"series that {told}: {mask.sum()} of {len(panel)}, first {first!r}."))
+    ahead = panel.offsets[1:] - panel.ends
+    if ahead.any():
+        told = f"series with covariates after their last value: {np.count_nonzero(ahead)} of {len(panel)}"
+        findings.append(Finding("future", f"{told}, for up to {ahead.max()} steps; those are the future."))
+    return findings

@@ -1,0 +1,172 @@
+"""The columns of a file of series as arrays, read row by row."""
+
+import itertools
+import os
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toolkit.data.columns import Columns
+from toolkit.data.numbers import NumberColumn, is_missing
+from toolkit.data.panel import Finding
+from toolkit.data.rows import Row, Source, read_rows
+from toolkit.data.sources import SeriesSource
+from toolkit.errors import DataError
+
+
+class Words(NamedTuple):
+    """A column of text: `words[codes[row]]`, words in the order of first appearance."""
+
+    codes: np.ndarray
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file, or values of it one by one when a row is a series.
+
+    Args:
+        rows: how many.
+        series: names, None when the file does not tell them.
+        times: as written, None when they are counted.
+        values: one array (rows,) a column of values.
+        numbers: other columns of numbers (rows,).
+        words: other columns of text.
+        place: from the position of a row to where it stands.
+    """
+
+    rows: int
+    series: Words | None
+    times: Words | None
+    values: list[np.ndarray]
+    numbers: dict[str, np.ndarray]
+    words: dict[str, Words]
+    place: Callable[[int], str]
+
+
+def text_of(cell: Any) -> str:
+    """A cell as a name or a time: without blanks around it, 1.0 as 1, nothing as ""."""
+    if isinstance(cell, str):
+        return cell.strip()
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+class _WordColumn:
+    def __init__(self) -> None:
+        self.codes = array("i")
+        self.index: dict[str, int] = {}
+
+    def add(self, text: str) -> None:
+        self.codes.append(self.index.setdefault(text, len(self.index)))
+
+    def finish(self) -> Words:
+        return Words(np.frombuffer(self.codes, np.int32), list(self.index))
+
+
+# Row by row
+
+
+def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
+    """All rows, in 8 bytes a number and 4 bytes a text.
+
+    Raises:
+        DataError: naming file and line of what is no number.
+    """
+    numbers = {name: NumberColumn(name) for name in (*columns.values, *columns.numbers)}
+    words = {name: _WordColumn() for name in (*filter(None, [columns.id]), *columns.words)}
+    times, count = _WordColumn(), 0
+    for row in rows:
+        cells = row.values
+        count += 1
+        for name, number in numbers.items():
+            number.add(cells.get(name), row.where)
+        for name, word in words.items():
+            word.add(text_of(cells.get(name)))
+        if columns.times:
+            times.add(_time_text([text_of(cells.get(name)) for name in columns.times]))
+    findings: list[Finding] = []
+    read = {name: _numbers(column, findings) for name, column in numbers.items()}
+    texts = {name: column.finish() for name, column in words.items()}
+    series = texts.pop(columns.id) if columns.id else None
+    values = [read.pop(name) for name in columns.values]
+    return Table(count, series, times.finish() if columns.times else None, values, read, texts, place), findings
+
+
+def _numbers(column: NumberColumn, findings: list[Finding]) -> np.ndarray:
+    values, note = column.finish()
+    if note:
+        findings.append(Finding("decimal_comma", note))
+    return values
+
+
+def _time_text(parts: Sequence[str]) -> str:
+    """One text of the columns that a time is put together from: a date and a clock, or year, month, day, ..."""
+    if len(parts) == 1:
+        return parts[0]
+    if ":" in parts[1]:
+        return " ".join(parts)
+    day = "-".join([parts[0], *(part.zfill(2) for part in parts[1:3])])
+    clock = ":".join(part.zfill(2) for part in [*parts[3:], "00"][:2])
+    return f"{day} {clock}" if len(parts) > 3 else day
+
+
+def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
+    """A file of one series a row; empty cells at the end of a row are the end of its series."""
+    names, parts = _WordColumn(), []
+    statics = {name: NumberColumn(name) for name in columns.numbers}
+    words = {name: _WordColumn() for name in columns.words}
+    findings: list[Finding] = []
+    for row in rows:
+        names.add(text_of(row.values.get(columns.id or "")))
+        if len(names.index) < len(names.codes):
+            mend = "Give every series its own name."
+            raise DataError(
+                f"the series {list(names.index)[names.codes[-1]]!r} is there twice.", where=row.where, mend=mend
+            )
+        parts.append(_row_values([row.values.get(name) for name in columns.values], row.where, findings))
+        for name, number in statics.items():
+            number.add(row.values.get(name), row.where)
+        for name, word in words.items():
+            word.add(text_of(row.values.get(name)))
+    lengths = [len(part) for part in parts]
+    of = np.repeat(np.arange(len(parts)), lengths)
+    series = Words(of.astype(np.int32), list(names.index))
+    numbers = {name: _numbers(column, findings)[of] for name, column in statics.items()}
+    texts = {name: Words(column.finish().codes[of], list(column.index)) for name, column in words.items()}
+    return Table(
+        len(of), series, None, [np.concatenate(parts)], numbers, texts, lambda row: place(int(of[row]))
+    ), findings
+
+
+def _row_values(cells: list[Any], where: str, findings: list[Finding]) -> np.ndarray:
+    while len(cells) > 1 and is_missing(cells[-1]):
+        cells.pop()
+    try:
+        return np.array(cells, np.float64)
+    except (TypeError, ValueError):
+        column = NumberColumn("values")
+        for cell in cells:
+            column.add(cell, where)
+        return _numbers(column, [] if findings else findings)
+
+
+def row_place(source: SeriesSource, header: bool = True) -> Callable[[int], str]:
+    """From the position of a row to where it stands: the file is read again up to there."""
+
+    def place(row: int) -> str:
+        if not os.path.isfile(source.path):
+            return f"{source.path}:row {row + 1}"  # a pipe is read once
+        rows = read_rows(Source(source.path, source.format, header, source.encoding))
+        return next(itertools.islice(rows, row, None)).where
+
+    return place

@@ -1,0 +1,299 @@
+"""Texts to times: dates in the ways that files write them, for whole columns at once.
+
+Texts are sorted by their shape, such as "0000-00-00 00:00" where 0 stands for any digit. A column has few shapes, and
+all texts of one shape are read by array arithmetic.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from toolkit.errors import DataError
+
+_TIME = (
+    r"(?:(?:[Tt]|\s+|,\s*)(?P<hour>00?)(?::(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<fraction>0+))?)?"
+    r"(?:\s*(?P<half>[AaPp]\.?[Mm]\.?))?|(?<=00)(?P<minute2>00)(?P<second2>00)?)?"
+    r"\s*(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<east>00)(?::?(?P<east_minutes>00))?)?)?"
+)
+_LAYOUTS = [
+    re.compile(date + _TIME)
+    for date in (
+        r"(?P<year>0000)(?P<mark>[-/.])(?P<month>00?)(?P=mark)(?P<day>00?)",
+        r"(?P<year>0000)(?P<month>00)(?P<day>00)",
+        r"(?P<first>00?)(?P<mark>[-/.])(?P<then>00?)(?P=mark)(?P<year>0000)",
+        r"(?P<first>00?)(?P<mark>[/.])(?P<then>00?)(?P=mark)(?P<short_year>00)",
+    )
+] + [
+    re.compile(date)
+    for date in (
+        r"(?P<year>0000)(?P<month>00)(?P<day>00)(?P<hour>00)(?P<minute>00)(?P<second>00)?",
+        r"(?P<year>0000)[-/](?P<month>00?)",
+        r"(?P<year>0000)(?P<month>00)",
+        r"(?P<month>00?)[-/](?P<year>0000)",
+        r"(?P<year>0000)",
+        r"(?P<year>0000)[- ]?[Qq](?P<quarter>0)",
+        r"[Qq](?P<quarter>0)[-/ ]?(?P<year>0000)",
+        r"(?P<year>0000)-?[Ww](?P<week>00)(?:-?(?P<weekday>0))?",
+    )
+]
+# What integers are when all of them have so many digits and the dates exist.
+_INTEGER_DATES = {4: "0000", 6: "000000", 8: "00000000", 12: "0" * 12, 14: "0" * 14}
+_EPOCHS = {10: 1_000_000, 13: 1_000}
+_YEARS = (1500, 2200)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,17}(?:\.0+)?")
+_NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
+_WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
+# In place of an offset from UTC where a text names none.
+_NONE = np.iinfo(np.int64).min
+_AT_ONCE = 500_000
+# No time is longer; one stray page of text in a cell must not widen the array of all.
+_LONGEST = 64
+
+
+class Times(NamedTuple):
+    """Times as they were written.
+
+    Attributes:
+        values: (texts,) datetime64[us] as the text shows them, or int64 when they are plain integers.
+        offsets: (texts,) int64 seconds east of UTC that the texts name, or None when they name none.
+        note: how they were read, when they could be read in another way; else "".
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray | None
+    note: str
+
+
+def parse_times(
+    texts: Sequence[str],
+    place: Callable[[int], str],
+    *,
+    day_first: bool | None = None,
+    integers: bool | None = None,
+) -> Times:
+    """Read a whole column of times; how 01/02/2024 is meant shows in the others.
+
+    Args:
+        texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds or
+            milliseconds since 1970 (10 or 13 digits, UTC), or plain integers.
+        place: from the position of a text to where it stands, for errors.
+        day_first: whether 01/02/2024 is 1 February; None finds it out, and reads the month first when nothing tells.
+        integers: whether numbers are only numbers (True) or may be dates (None).
+
+    Raises:
+        DataError: a text is no time, a date does not exist, some times have an offset from UTC and some have none, or
+            some texts have the day first and others the month.
+    """
+    for position, text in enumerate(texts):
+        if not text or len(text) > _LONGEST:
+            _refuse(text, place(position))
+    if all(map(_is_integer, texts)):
+        return _from_integers(texts, integers)
+    if integers:
+        position = next(position for position, text in enumerate(texts) if not _is_integer(text))
+        raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
+    shapes = _shapes(texts)
+    order, note = _order(texts, shapes, place, day_first)
+    values = np.full(len(texts), "NaT", "datetime64[us]")
+    offsets = np.full(len(texts), _NONE)
+    # Bare numbers come last: among dates, and beside a word, it is the others that say what is wrong.
+    for shape, index in sorted(shapes.items(), key=lambda item: not item[0].strip("0")):
+        layout = _layout(shape)
+        for part in np.array_split(index, -(-len(index) // _AT_ONCE)):
+            chosen = [texts[each] for each in part.tolist()]
+            if layout:
+                values[part], offsets[part], real = _read(chosen, layout, order)
+            else:
+                values[part] = _by_pandas(chosen)
+                real = ~np.isnat(values[part])
+            if not real.all():
+                bad = int(part[np.argmin(real)])
+                _refuse(texts[bad], place(bad))
+    return Times(values, _offsets(texts, offsets, place), note)
+
+
+def _refuse(text: str, where: str) -> NoReturn:
+    found = f"found {text[:_LONGEST]!r}, which is no time" if text else "there is no time here"
+    raise DataError(f"{found}.", where=where, mend="Write times such as 2024-01-31 or 2024-01-31 13:00.")
+
+
+def _offsets(texts: Sequence[str], offsets: np.ndarray, place: Callable[[int], str]) -> np.ndarray | None:
+    bare = offsets == _NONE
+    if bare.all():
+        return None
+    if bare.any():
+        without, with_one = int(np.argmax(bare)), int(np.argmax(~bare))
+        found = f"{texts[without]!r} has no offset from UTC, but {texts[with_one]!r} ({place(with_one)}) has one."
+        raise DataError(found, where=place(without), mend="Write all times with an offset, or all without.")
+    return offsets
+
+
+# Shapes
+
+
+def _shapes(texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Every shape among the texts, with the positions (texts of it,) that have it."""
+    found: dict[str, list[np.ndarray]] = {}
+    for begin in range(0, len(texts), _AT_ONCE):
+        matrix = _letters(texts[begin : begin + _AT_ONCE])
+        matrix[(matrix >= ord("0")) & (matrix <= ord("9"))] = ord("0")
+        width = matrix.shape[1]
+        names, codes = np.unique(np.ascontiguousarray(matrix).view(f"U{width}")[:, 0], return_inverse=True)
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        for name, low, high in zip(names.tolist(), bounds[:-1], bounds[1:], strict=True):
+            found.setdefault(name, []).append(order[low:high] + begin)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _letters(texts: Sequence[str]) -> np.ndarray:
+    """(texts, width) uint32 code points, 0 past the end of a text."""
+    array = np.array(texts, dtype=np.str_)
+    width = max(array.dtype.itemsize // 4, 1)
+    return array.astype(f"U{width}").view(np.uint32).reshape(len(texts), width).copy()
+
+
+def _layout(shape: str) -> re.Match[str] | None:
+    matches = (layout.fullmatch(shape) for layout in _LAYOUTS)
+    return next((match for match in matches if match), None)
+
+
+def _order(
+    texts: Sequence[str], shapes: dict[str, np.ndarray], place: Callable[[int], str], day_first: bool | None
+) -> tuple[bool, str]:
+    """Whether the day comes first in dates whose order is open, and what to tell about it.
+
+    A part over 12 anywhere in the column decides. Else dots mean the day first, as where they are in use, and other
+    marks the month.
+    """
+    layouts = [(_layout(shape), index) for shape, index in shapes.items()]
+    open_ones = [(layout, index) for layout, index in layouts if layout and layout.groupdict().get("first")]
+    if not open_ones or day_first is not None:
+        return bool(day_first), ""
+    proof: dict[str, int] = {}
+    for layout, index in open_ones:
+        digits = _letters([texts[each] for each in index.tolist()]).astype(np.int64) - ord("0")
+        for name in ("first", "then"):
+            over = np.flatnonzero(_field(digits, layout, name) > 12)
+            if len(over):
+                proof.setdefault(name, int(index[over[0]]))
+    if len(proof) == 2:
+        day, month = proof["first"], proof["then"]
+        found = f"{texts[day]!r} has the day first, but {texts[month]!r} ({place(month)}) has the month first."
+        raise DataError(found, where=place(day), mend="Write dates such as 2024-01-31.")
+    if proof:
+        return "first" in proof, ""
+    layout, index = open_ones[0]
+    chosen = all(each["mark"] == "." for each, _ in open_ones)
+    read = str(_read([texts[index[0]]], layout, chosen)[0][0])[:10]
+    told = f"dates such as {texts[index[0]]!r} could be read in two ways; the {'day' if chosen else 'month'} was read"
+    return chosen, f"{told} first ({read}). Set day_first: {str(not chosen).lower()} if that is wrong."
+
+
+# One layout
+
+
+def _field(digits: np.ndarray, layout: re.Match[str], name: str) -> np.ndarray:
+    """(texts,) the number in a part of the layout."""
+    begin, end = layout.span(name)
+    number = np.zeros(len(digits), np.int64)
+    for column in range(begin, end):
+        number = number * 10 + digits[:, column]
+    return number
+
+
+def _read(texts: Sequence[str], layout: re.Match[str], day_first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times (texts,) datetime64[us], offsets (texts,) in seconds, and whether there is such a time (texts,)."""
+    digits = _letters(texts).astype(np.int64) - ord("0")
+    parts = {name: _field(digits, layout, name) for name, text in layout.groupdict().items() if text}
+    days, real = _date(parts, day_first)
+    seconds, real_time = _time_of_day(parts, layout)
+    micros = parts.get("fraction", np.int64(0))
+    if width := len(layout.groupdict().get("fraction") or ""):
+        micros = micros * 10 ** (6 - width) if width <= 6 else micros // 10 ** (width - 6)
+    times = days.astype("datetime64[us]") + (seconds * 1_000_000 + micros).astype("timedelta64[us]")
+    offsets = np.full(len(texts), _NONE)
+    if layout.groupdict().get("offset"):
+        east = parts.get("east", np.int64(0)) * 3600 + parts.get("east_minutes", np.int64(0)) * 60
+        offsets[:] = -east if layout["sign"] == "-" else east
+    return times, offsets, real & real_time
+
+
+def _date(parts: dict[str, np.ndarray], day_first: bool) -> tuple[np.ndarray, np.ndarray]:
+    year = parts["year"] if "year" in parts else parts["short_year"] + 1900 + 100 * (parts["short_year"] < 69)
+    one = np.ones_like(year)
+    if "week" in parts:
+        return _week_date(year, parts["week"], parts.get("weekday", one))
+    if "first" in parts:
+        day, month = (parts["first"], parts["then"]) if day_first else (parts["then"], parts["first"])
+    else:
+        month = parts["quarter"] * 3 - 2 if "quarter" in parts else parts.get("month", one)
+        day = parts.get("day", one)
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    first = months.astype("datetime64[D]")
+    real = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
+    return first + (day - 1), real & (first + (day - 1) < (months + 1).astype("datetime64[D]"))
+
+
+def _week_date(year: np.ndarray, week: np.ndarray, weekday: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ISO 8601: week 1 holds 4 January, weeks begin on Monday and belong to the year of their Thursday."""
+    fourth = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]") + 3
+    monday = fourth - (fourth.astype(np.int64) + 3) % 7 + (week - 1) * 7
+    thursday = (monday + 3).astype("datetime64[Y]").astype(np.int64) + 1970
+    return monday + (weekday - 1), (week >= 1) & (thursday == year) & (weekday >= 1) & (weekday <= 7)
+
+
+def _time_of_day(parts: dict[str, np.ndarray], layout: re.Match[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since midnight; 24:00 is the midnight after."""
+    hour = parts.get("hour", np.zeros_like(next(iter(parts.values()))))
+    real = np.ones(len(hour), bool)
+    minute, second = (parts.get(name, parts.get(f"{name}2", np.int64(0))) for name in ("minute", "second"))
+    if half := layout.groupdict().get("half"):
+        real = (hour >= 1) & (hour <= 12)
+        hour = hour % 12 + 12 * (half[0] in "pP")
+    seconds = hour * 3600 + minute * 60 + second
+    return seconds, real & (minute < 60) & (second < 60) & (seconds <= 86_400)
+
+
+# Numbers and names
+
+
+def _is_integer(text: str) -> bool:
+    return _INTEGER.fullmatch(text) is not None
+
+
+def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
+    """Years, months, dates or seconds since 1970 when all numbers can be that, else the numbers themselves."""
+    bare = [text.partition(".")[0] for text in texts]
+    values = np.array(bare, np.int64)
+    lengths = set(map(len, bare))
+    size = lengths.pop() if len(lengths) == 1 and values.min() >= 0 else 0
+    if integers or not size:
+        return Times(values, None, "")
+    if size in _EPOCHS:
+        note = (
+            f"numbers such as {texts[0]} were read as {'seconds' if size == 10 else 'milliseconds'} since 1970 in UTC."
+        )
+        return Times((values * _EPOCHS[size]).astype("datetime64[us]"), np.zeros(len(values), np.int64), note)
+    if size in _INTEGER_DATES:
+        layout = _layout(_INTEGER_DATES[size])
+        dates, _, real = _read(bare, layout, day_first=False)  # type: ignore[arg-type]
+        years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
+        if (real & (years >= _YEARS[0]) & (years <= _YEARS[1])).all():
+            note = f"numbers such as {texts[0]} were read as {'years' if size == 4 else 'year and month'}."
+            return Times(dates, None, note if size < 8 else "")
+    return Times(values, None, "")
+
+
+def _by_pandas(texts: Sequence[str]) -> np.ndarray:
+    """Times (texts,) datetime64[us] of dates with the name of a month; NaT for what is none."""
+    # pandas would also read "12" or "Jan 5", as some day of this month or this year.
+    whole = [text if _NAMED.search(text) and _WITH_YEAR.search(text) else None for text in texts]
+    if not any(whole):
+        return np.full(len(texts), "NaT", "datetime64[us]")
+    import pandas
+
+    times = pandas.to_datetime(pandas.Series(whole, dtype=object), format="mixed", errors="coerce", utc=True)
+    return times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")

@@ -1,0 +1,185 @@
+"""Several forecasters as one: weights for each part of the horizon, found on validation windows.
+
+The weights are not negative, sum to 1 and minimise MASE. Because of the sum, the error of the combination is the same
+combination of the models' errors, so that all of this works on errors alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from toolkit.errors import ArtifactError
+
+_WINDOWS = 2_000  # enough for a few weights, and few enough that fitting takes a second
+_LEAST = 0.02  # a smaller weight costs a forecast and changes nothing
+_GAIN = 0.01  # how much better than the best model alone the combination must be
+_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Weights of forecasters, and what they were chosen by; see `fit_weights`.
+
+    Attributes:
+        names: of the forecasters.
+        weights: (blocks, names), one set for each part of the horizon.
+        validation: MASE of every forecaster alone and of the "combination" on windows that its weights did not see.
+
+    Raises: ValueError when these contradict each other.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    validation: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.names or len(set(self.names)) < len(self.names) or "combination" in self.names:
+            raise ValueError("names must be given and differ, and none may be 'combination'")
+        if self.weights.ndim != 2 or self.weights.shape[1] != len(self.names) or not len(self.weights):
+            raise ValueError("there must be one weight a name in every block")
+        if not ((self.weights >= 0).all() and np.allclose(self.weights.sum(axis=1), 1)):
+            raise ValueError("weights must not be negative and must sum to 1")
+        if self.validation.keys() != {*self.names, "combination"}:
+            raise ValueError("validation must have every name and 'combination'")
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The forecasters that have any weight; only these are needed to forecast."""
+        return tuple(name for name, weights in zip(self.names, self.weights.T, strict=True) if weights.any())
+
+    @property
+    def winner(self) -> str | None:
+        """The forecaster that is served alone, if one is."""
+        return self.used[0] if len(self.used) == 1 else None
+
+    def combine(self, forecasts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Forecasts (rows, horizon) from those of every used forecaster by name, each (rows, horizon)."""
+        places = [self.names.index(name) for name in self.used]
+        return combine(self.weights[:, places], np.stack([forecasts[name] for name in self.used]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and lists, ready for `json.dump`."""
+        return {"names": list(self.names), "weights": self.weights.tolist(), "validation": dict(self.validation)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written."""
+        try:
+            validation = {str(name): float(mase) for name, mase in data["validation"].items()}
+            return cls(tuple(map(str, data["names"])), np.array(data["weights"], dtype=np.float64), validation)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise ArtifactError(f"The weights of the forecasters are damaged: {error}.", mend=mend) from error
+
+
+def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.ndarray, blocks: int) -> Combination:
+    """Weights w that minimise the mean absolute error in units of `scale`, one set for each part of the horizon.
+
+        minimise  mean |y - sum_m w[m] forecast[m]| / scale + best * models / windows * sum_m w[m]^2
+        over      w >= 0, sum_m w[m] = 1
+
+    - The second term, with `best` the error of the best model alone, pulls towards equal weights among models that are
+      about as good, and fades as windows become many: few windows cannot tell such models apart.
+    - A weight below 0.02 becomes 0.
+    - The best model alone gets all the weight unless the combination is more than 1 % better. The combination is
+      judged where its weights were not fitted: those of the earlier half of the windows on the later half, and the
+      reverse. (With a single window there is nothing to hold out.)
+    - Of more than 2,000 windows, the same random 2,000 are taken every time.
+
+    Args:
+        y: (windows, horizon), in the order of time; NaN where it is not known.
+        forecasts: (windows, horizon) by name.
+        scale: (windows,), above 0; see `forecasting.naive_scale`.
+        blocks: parts of the horizon of equal length, 1 or more; with fewer steps than that, every step is one.
+
+    Raises: ValueError when no value is known, or a forecast is missing or infinite where one is.
+    """
+    windows = np.flatnonzero(~np.isnan(y).all(axis=1))
+    if len(windows) > _WINDOWS:  # at random: an even stride could meet one series of several each time
+        windows = np.sort(np.random.default_rng(0).choice(windows, _WINDOWS, replace=False))
+    if not len(windows):
+        raise ValueError("no value is known to weigh forecasters by")
+    truth, names = y[windows], tuple(forecasts)
+    errors = np.stack([(truth - forecasts[name][windows]) / scale[windows, None] for name in names])
+    if not np.isfinite(errors[:, ~np.isnan(truth)]).all():
+        raise ValueError("a forecast is missing or infinite where the truth is known")
+    blocks = min(blocks, y.shape[1])
+    mases = [_mase(each) for each in errors]
+    held_out = _mase(_held_out(errors, blocks))
+    if held_out < (1 - _GAIN) * min(mases):
+        weights = _weights(errors, blocks)
+    else:
+        weights = np.tile(np.arange(len(names)) == np.argmin(mases), (blocks, 1)).astype(np.float64)
+    return Combination(names, weights, dict(zip(names, mases, strict=True)) | {"combination": held_out})
+
+
+def combine(weights: np.ndarray, forecasts: np.ndarray) -> np.ndarray:
+    """Forecasts (rows, horizon) from `weights` (blocks, models) and `forecasts` (models, rows, horizon).
+
+    A model without weight is not read, so that its forecast may be missing.
+    """
+    result = np.empty(forecasts.shape[1:])
+    for part, share in zip(_parts(forecasts.shape[2], len(weights)), weights, strict=True):
+        used = share > 0
+        result[:, part] = np.tensordot(share[used], forecasts[used, :, part], axes=1)
+    return result
+
+
+def _parts(horizon: int, blocks: int) -> list[slice]:
+    edges = np.arange(blocks + 1) * horizon // blocks
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _mase(errors: np.ndarray) -> float:
+    """Mean over windows of the mean absolute error over known steps; `errors` (windows, horizon) are scaled."""
+    return float(np.nanmean(abs(errors), axis=1).mean())
+
+
+def _held_out(errors: np.ndarray, blocks: int) -> np.ndarray:
+    """Errors of the combination (windows, horizon), of each half with the weights of the other half."""
+    half = errors.shape[1] // 2
+    if not half:
+        return combine(_weights(errors, blocks), errors)  # one window: there is nothing else to judge it by
+    earlier, later = errors[:, :half], errors[:, half:]
+    return np.concatenate([combine(_weights(later, blocks), earlier), combine(_weights(earlier, blocks), later)])
+
+
+def _weights(errors: np.ndarray, blocks: int) -> np.ndarray:
+    """Weights (blocks, models) for `errors` (models, windows, horizon); a part without values is weighed by all."""
+    models, windows, horizon = errors.shape
+    weights = np.empty((blocks, models))
+    for block, part in enumerate(_parts(horizon, blocks)):
+        values = errors[:, :, part] if not np.isnan(errors[0, :, part]).all() else errors
+        solved = _least_absolute(values[:, ~np.isnan(values[0])], models / windows)
+        weights[block] = np.where(solved < _LEAST, 0, solved)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _least_absolute(errors: np.ndarray, pull: float) -> np.ndarray:
+    """argmin over w >= 0, sum w = 1 of mean |w . errors| + pull * best * |w|^2, for `errors` (models, values).
+
+    Iteratively reweighted least squares: |r| <= r^2 / 2d + d / 2 with equality at d = |r|, so that each quadratic
+    problem lowers the objective. Its minimum q over w >= 0 with sum 1 comes from least squares without the sum:
+    min over c of c^2 q + (c - 1)^2 is q / (q + 1), which is least where q is, so the direction is the same.
+
+    Reference: Hunter & Lange 2004, doi:10.1198/0003130042836 (MM algorithms)
+    """
+    from scipy.optimize import nnls
+
+    models, values = errors.shape
+    best = max(abs(errors).mean(axis=1).min(), 1e-9 * abs(errors).mean()) or 1.0  # 0 when no model ever errs
+    weights = np.full(models, 1 / models)
+    for _ in range(_ITERATIONS):
+        size = np.maximum(abs(weights @ errors), 1e-4 * best)
+        curvature = (errors / size) @ errors.T / (2 * values * best) + pull * np.eye(models)
+        roots, axes = np.linalg.eigh(curvature)
+        root = np.sqrt(np.maximum(roots, 0))[:, None] * axes.T
+        solved, _ = nnls(np.vstack([root, np.ones(models)]), np.append(np.zeros(models), 1.0))
+        solved /= solved.sum()
+        if abs(solved - weights).max() < 1e-4:
+            return solved
+        weights = solved
+    return weights

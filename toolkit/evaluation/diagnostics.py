@@ -1,0 +1,288 @@
+"""What kind of series this is: its season, its trend, its outliers. Pure functions of plain arrays.
+
+A series is an array (time,) of float64 with NaN where a value is missing. Where a question cannot be answered, because
+there are too few values or all are equal, the answer is 0 or 1 as each function says, never NaN and never an error.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SEASONS = 3  # whole seasons that a series must have before a season is believed, as in the M4 competition
+NOISE = 1.645  # 90 % of noise has an autocorrelation within this many standard errors of 0
+SURE = 1.2  # over the root of the number of seasons: one random walk in a hundred has a larger autocorrelation
+FAINT = 0.1  # a smaller autocorrelation is of no use to a forecast, however sure it is
+BETTER = 0.95  # share of the error that a longer season may leave if it is to be preferred
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Trend + season + remainder = values, each (time,); NaN where a value is missing or the trend is not known."""
+
+    trend: np.ndarray
+    season: np.ndarray
+    remainder: np.ndarray
+
+
+def decompose(values: np.ndarray, season: int) -> Decomposition:
+    """Classical additive decomposition: a centred moving average, then the mean of each phase of what is left.
+
+    With season 1 the moving average takes a tenth of the series and there is no seasonal part. Missing values are
+    interpolated for the trend alone.
+
+    Reference: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, 3.4.
+    """
+    trend = _moving_average(_filled(values), season if season > 1 else max(3, len(values) // 10))
+    detrended = values - trend
+    profile = phase_means(detrended, season) if season > 1 else np.zeros(1)
+    seasonal = np.resize(profile - _mean(profile), len(values))
+    return Decomposition(trend, np.where(np.isnan(detrended), np.nan, seasonal), detrended - seasonal)
+
+
+def phase_means(values: np.ndarray, season: int) -> np.ndarray:
+    """Mean of every phase (season,): the first is that of the first value. NaN where a phase has no value."""
+    known = np.flatnonzero(~np.isnan(values))
+    rows = np.bincount(known % season, minlength=season)
+    sums = np.bincount(known % season, values[known], minlength=season)
+    return np.where(rows > 0, sums / np.maximum(rows, 1), np.nan)
+
+
+def seasonal_strength(values: np.ndarray, season: int) -> float:
+    """Share of the detrended variance that the season explains, 0 to 1; 0 with less than three whole seasons.
+
+        strength = max(0, 1 - var(remainder) / var(season + remainder))
+
+    Each variance is over its degrees of freedom, n - season and n - 1; so noise has about 0 at any length, where plain
+    variances give it 1 over the number of seasons.
+
+    Reference: Wang, Smith & Hyndman 2006, Characteristic-based clustering for time series data; the same book, 4.3.
+    """
+    if season < 2 or np.count_nonzero(~np.isnan(values)) < SEASONS * season:
+        return 0.0
+    parts = decompose(_in_unit_range(values), season)
+    return _explained(parts.remainder, parts.season + parts.remainder, freedom=season)
+
+
+def trend_strength(values: np.ndarray, season: int = 1) -> float:
+    """Share of the deseasonalised variance that the trend explains, 0 to 1; 0 for less than 12 values.
+
+        strength = max(0, 1 - var(remainder) / var(trend + remainder))
+
+    Reference: as for `seasonal_strength`.
+    """
+    if np.count_nonzero(~np.isnan(values)) < max(12, SEASONS * season):
+        return 0.0
+    parts = decompose(_in_unit_range(values), season)
+    return _explained(parts.remainder, parts.trend + parts.remainder, freedom=1)
+
+
+def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
+    """Autocorrelation at lags 0 to `lags`, (lags + 1,), over the pairs whose both values are known.
+
+        r[l] = mean of x[t] x[t + l] / mean of x[t] x[t], with x = values - their mean
+
+    0 where there is no such pair or the series is constant.
+    """
+    return _autocorrelation(_in_unit_range(values), lags)[0]
+
+
+def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int]) -> int:
+    """The season among `candidates` that the series, or most of several series, really have; 1 when there is none.
+
+    A season m is real in a series of at least three of them when, after a moving average over m steps is taken away,
+    the autocorrelation at lag m is more than noise: above 1.645 standard errors (Bartlett), or above 1.2 over the root
+    of the number of seasons, as only one random walk in a hundred is; at least 0.1; and at least 0.1 above its lowest
+    value at shorter lags, which a slow wave does not fall to. The moving average has a reason: without it every slow
+    series has a high autocorrelation at every short lag; with it that of a random walk at lag m is zero on average.
+
+    Of several real seasons, the one with the least seasonal naive error is chosen, mean |y[t] - y[t - m]|; a longer one
+    only when its error is at least 5 % smaller. Over several series, a season must be real in half of those that
+    have three of the shortest candidate, and errors are taken relative to that of the shortest.
+    """
+    several = _several(series)
+    lengths = sorted({int(each) for each in candidates if each > 1})
+    usable = [each for each in several if lengths and _can_have(each, lengths[0])]
+    if not usable:
+        return 1
+    best, least = 1, math.inf
+    for season in lengths:
+        if sum(_has_season(each, season) for each in usable) * 2 < len(usable):
+            continue
+        error = _relative_error(usable, season, lengths[0])
+        if error < least * BETTER:
+            best, least = season, error
+    return best
+
+
+def season_candidates(series: np.ndarray | Sequence[np.ndarray], limit: int = 1000) -> tuple[int, ...]:
+    """Season lengths to try where the calendar tells none: peaks of the autocorrelation, at most three, shortest first.
+
+    A lag up to a third of the longest series (and up to `limit`) is a peak when it has the highest autocorrelation
+    within a quarter of itself, above 0.1, in the mean over all series of at least three such lags, each without its
+    straight line. Of peaks nearly as high as each other, the shorter are kept: the multiples of a season are no news.
+    """
+    several = _several(series)
+    longest = max((len(each) for each in several), default=0)
+    lags = min(longest // SEASONS, limit)
+    if lags < 2:
+        return ()
+    total, rows = np.zeros(lags + 1), np.zeros(lags + 1)
+    for each in several:
+        reach = min(len(each) // SEASONS, lags)
+        if _can_have(each, 2):
+            total[: reach + 1] += autocorrelation(_without_line(each), reach)
+            rows[: reach + 1] += 1
+    mean = total / np.maximum(rows, 1)
+    peaks = [lag for lag in range(2, lags) if mean[lag] > FAINT and _is_peak(mean, lag)]
+    kept: list[int] = []
+    for lag in sorted(peaks, key=lambda lag: (-round(float(mean[lag]), 1), lag)):
+        if len(kept) < 3 and not any(abs(lag / each - round(lag / each)) * each <= 1 for each in kept if lag > each):
+            kept.append(lag)
+    return tuple(sorted(kept))
+
+
+def outliers(values: np.ndarray, season: int = 1) -> np.ndarray:
+    """Flags (time,) of values that stand alone, far from those around them; none for less than 12 values.
+
+    What is left of the values after the median of each phase and a running median over 7 steps is an outlier when it is
+    further from 0 than twice the range of its middle 90 %: 6.6 standard deviations of a normal distribution, while
+    quartiles would call every peak of rain or traffic one. No value is one where that range is 0.
+    """
+    values = _in_unit_range(values)
+    known = ~np.isnan(values)
+    if known.sum() < 12:
+        return np.zeros(len(values), bool)
+    rest = values - _phase_medians(values, season) if season > 1 else values
+    rest = rest - _running_median(_filled(rest), 7)
+    low, high = np.quantile(rest[known], (0.05, 0.95))
+    spread = float(high - low)
+    return known & (np.abs(rest) > 2 * spread) & (spread > 1e-9 * np.abs(values[known]).max())
+
+
+def _autocorrelation(values: np.ndarray, lags: int) -> tuple[np.ndarray, np.ndarray]:
+    """Autocorrelation and the number of pairs behind it, each (lags + 1,), through the power spectrum."""
+    known = ~np.isnan(values)
+    if not known.any() or _is_flat(values[known]):
+        return np.zeros(lags + 1), np.zeros(lags + 1)
+    x = np.where(known, values - values[known].mean(), 0.0)
+    size = 1 << (len(x) + lags).bit_length()
+    both = np.stack([x, known.astype(float)])
+    products, pairs = np.fft.irfft(np.abs(np.fft.rfft(both, size)) ** 2, size)[:, : lags + 1]
+    pairs = np.round(pairs)
+    means = np.where(pairs > 0, products / np.maximum(pairs, 1), 0.0)
+    return means / means[0], pairs
+
+
+def _several(series: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    if isinstance(series, np.ndarray) and series.ndim == 1:
+        return [_in_unit_range(series)]
+    return [_in_unit_range(np.asarray(each)) for each in series]
+
+
+def _in_unit_range(values: np.ndarray) -> np.ndarray:
+    """Values over the greatest of their sizes: the squares of very large ones would be too large to write."""
+    largest = np.nanmax(np.abs(values), initial=0.0) if len(values) else 0.0
+    return values / largest if largest > 0 else values
+
+
+def _can_have(values: np.ndarray, season: int) -> bool:
+    known = values[~np.isnan(values)]
+    return len(known) >= SEASONS * season and not _is_flat(known)
+
+
+def _has_season(values: np.ndarray, season: int) -> bool:
+    if not _can_have(values, season):
+        return False
+    rest = values - _moving_average(_filled(values), season)
+    if _is_rounding(rest, values):
+        return False
+    r, pairs = _autocorrelation(rest, season)
+    error = math.sqrt((1 + 2 * (r[1:season] ** 2).sum()) / max(pairs[season], 1))
+    seasons = np.count_nonzero(~np.isnan(values)) / season
+    bound = max(FAINT, min(NOISE * error, SURE / math.sqrt(seasons)))
+    return bool(r[season] > bound and r[season] - r[1:season].min() > FAINT)
+
+
+def _relative_error(series: Sequence[np.ndarray], season: int, shortest: int) -> float:
+    """Mean over the series of their seasonal naive error, relative to that of the shortest candidate.
+
+    Both are over the same steps.
+    """
+    ratios = []
+    for values in series:
+        if _can_have(values, season):
+            own = _mean(np.abs(values[season:] - values[:-season]))
+            first = _mean(np.abs(values[season:] - values[season - shortest : -shortest]))
+            ratios.append(1.0 if own == first else own / max(first, 1e-300))
+    return min(_mean(np.array(ratios)), 1e300)
+
+
+def _is_peak(r: np.ndarray, lag: int) -> bool:
+    around = max(1, lag // 4)
+    return bool(r[lag] >= r[max(1, lag - around) : lag + around + 1].max())
+
+
+def _without_line(values: np.ndarray) -> np.ndarray:
+    known = np.flatnonzero(~np.isnan(values))
+    slope, level = np.polyfit(known - known.mean(), values[known], 1)
+    return values - (level + slope * (np.arange(len(values)) - known.mean()))
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Missing values interpolated, those at the ends the nearest known one; all 0 where none is known."""
+    known = np.flatnonzero(~np.isnan(values))
+    return np.interp(np.arange(len(values)), known, values[known]) if len(known) else np.zeros(len(values))
+
+
+def _moving_average(values: np.ndarray, window: int) -> np.ndarray:
+    """Centred mean of `window` steps, of an even number with half weight at both ends; NaN where it does not fit."""
+    average = np.full(len(values), np.nan)
+    if len(values) < window + (window + 1) % 2:
+        return average
+    level = values.mean()  # taken away first, for a running sum of large numbers loses digits
+    sums = np.concatenate([[0.0], np.cumsum(values - level)])
+    means = (sums[window:] - sums[:-window]) / window + level
+    means = (means[1:] + means[:-1]) / 2 if window % 2 == 0 else means
+    average[window // 2 : window // 2 + len(means)] = means
+    return average
+
+
+def _phase_medians(values: np.ndarray, season: int) -> np.ndarray:
+    whole = np.append(values, np.full(-len(values) % season, np.nan)).reshape(-1, season)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a phase without a value
+        medians = np.nanmedian(whole, axis=0)
+    return np.resize(np.where(np.isnan(medians), 0.0, medians), len(values))
+
+
+def _running_median(values: np.ndarray, window: int) -> np.ndarray:
+    padded = np.pad(values, window // 2, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+
+
+def _explained(rest: np.ndarray, whole: np.ndarray, freedom: int) -> float:
+    """1 - variance of the rest over that of the whole, by their degrees of freedom; 0 where there is no variance."""
+    rows = np.count_nonzero(~np.isnan(whole))
+    if rows <= freedom or _is_rounding(whole, whole):
+        return 0.0
+    left = np.nansum((rest - np.nanmean(rest)) ** 2) / (rows - freedom)
+    total = np.nansum((whole - np.nanmean(whole)) ** 2) / (rows - 1)
+    return float(min(max(0.0, 1 - left / total), 1.0)) if total > 0 else 0.0
+
+
+def _is_flat(known: np.ndarray) -> bool:
+    return bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
+
+
+def _is_rounding(rest: np.ndarray, values: np.ndarray) -> bool:
+    """Whether what is left is nothing but the rounding of the values."""
+    known = rest[~np.isnan(rest)]
+    return not len(known) or bool(np.ptp(known) <= 1e-9 * np.nanmax(np.abs(values)))
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0

@@ -1,0 +1,176 @@
+"""Predictive quantiles that hold what they promise: moved by what validation windows show (conformal prediction).
+
+Every level and every step of the horizon is moved on its own, in units of a spread that the caller gives each value,
+so that one calibration serves series of any size. Windows must not have been trained on: there a model is surer than
+it will ever be again.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+from typing import Any, Self
+
+import numpy as np
+
+from toolkit.errors import ArtifactError
+
+_SCORES = 40  # what a step must have before it stands alone: with fewer, its own quantiles are mostly noise
+_WINDOWS = 5  # below this, the windows say how wide an interval must be but nothing about its shape
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """How quantiles are moved; see `fit_conformal`.
+
+    Attributes:
+        levels: of the quantiles, rising, .5 among them.
+        offsets: (horizon, levels), in units of the spread.
+        windows: validation windows with a known value, at every step (horizon,).
+        reach: how many neighbouring steps on either side every step was calibrated with (horizon,); mostly 0.
+        normal: whether there were too few windows, so that offsets are those of a normal distribution around the
+            median and the quantiles that come in are not used.
+
+    Raises: ValueError when these contradict each other.
+    """
+
+    levels: tuple[float, ...]
+    offsets: np.ndarray
+    windows: np.ndarray
+    reach: np.ndarray
+    normal: bool = False
+
+    def __post_init__(self) -> None:
+        _middle(self.levels)
+        if self.offsets.ndim != 2 or self.offsets.shape[1] != len(self.levels) or not np.isfinite(self.offsets).all():
+            raise ValueError("there must be one finite offset a step and level")
+        if not self.windows.shape == self.reach.shape == self.offsets.shape[:1]:
+            raise ValueError("windows and reach must have one number a step")
+        if not isinstance(self.normal, bool):
+            raise ValueError("normal must be true or false")
+
+    def apply(self, quantiles: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        """Calibrated quantiles (rows, horizon, levels) that never cross: each is at least as far out as the one inside.
+
+            calibrated[t] = quantiles[t] + spread * offset[step, t]
+
+        A horizon shorter than the calibrated one takes its first steps.
+
+        Args:
+            quantiles: (rows, horizon, levels).
+            spread: (rows, horizon), made as for `fit_conformal`.
+        """
+        steps, middle = spread.shape[1], _middle(self.levels)
+        if steps > len(self.offsets):
+            raise ValueError(f"calibrated for {len(self.offsets)} steps, asked for {steps}")
+        base = quantiles[..., middle : middle + 1] if self.normal else quantiles
+        moved = base + spread[..., None] * self.offsets[:steps]
+        below = np.minimum.accumulate(moved[..., middle::-1], axis=-1)[..., ::-1]
+        above = np.maximum.accumulate(moved[..., middle:], axis=-1)
+        return np.concatenate([below, above[..., 1:]], axis=-1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and lists, ready for `json.dump`."""
+        arrays = {"offsets": self.offsets, "windows": self.windows, "reach": self.reach}
+        lists = {name: array.tolist() for name, array in arrays.items()}
+        return {"levels": list(self.levels), **lists, "normal": self.normal}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written."""
+        try:
+            offsets = np.array(data["offsets"], dtype=np.float64)
+            windows, reach = (np.array(data[name], dtype=np.int64) for name in ("windows", "reach"))
+            return cls(tuple(float(level) for level in data["levels"]), offsets, windows, reach, data["normal"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise ArtifactError(f"The calibration of the intervals is damaged: {error}.", mend=mend) from error
+
+
+def fit_conformal(
+    y: np.ndarray,
+    quantiles: np.ndarray,
+    spread: np.ndarray,
+    levels: Sequence[float],
+    *,
+    shift_median: bool = False,
+) -> Conformal:
+    """Moves every level t at every step to where it would have stood right on the n validation windows.
+
+        score[i]  = (y[i] - quantile[i, t]) / spread[i]
+        offset[t] = the ceil(t (n + 1))-th smallest score for t > .5, the floor(t (n + 1))-th for t < .5
+
+    When the windows to come are like these, a value lies below its quantile of level t > .5 with a probability from t
+    to t + 1 / (n + 1), and above that of t < .5 with one from 1 - t to 1 - t + 1 / (n + 1). The median stays where it
+    is, or moves to the middle score.
+
+    A step with fewer than 40 windows, or fewer than its outermost level needs (t / (1 - t)), also takes the scores of
+    its nearest steps, as many on either side as it needs or as there are; a rank that is still past the ends takes the
+    outermost score. With fewer than 5 windows in all, quantiles are those of a normal distribution around the median,
+    whose deviation is the root mean square of all its scores. Without any known value nothing is moved.
+
+    Args:
+        y: (windows, horizon); NaN where it is not known.
+        quantiles: (windows, horizon, levels).
+        spread: (windows, horizon), above 0: how large errors are expected to be there, up to a factor.
+        shift_median: whether the median is moved too. If it is not and it is far off, the levels next to it stay
+            where it is, for none of them may cross it.
+
+    Raises: ValueError for such levels or spread, or when a quantile is missing where y is known.
+    References: Romano et al. 2019, arXiv:1905.03222, theorem 2 (both sides on their own); Vovk et al. 2005, Algorithmic
+    Learning in a Random World
+    """
+    middle, known = _middle(levels), ~np.isnan(y)
+    counts = known.sum(axis=0)
+    offsets, reach = np.zeros((y.shape[1], len(levels))), np.zeros(y.shape[1], dtype=np.int64)
+    if not (spread[known] > 0).all():
+        raise ValueError("the spread must be above 0 wherever y is known")
+    few = 0 < known.any(axis=1).sum() < _WINDOWS
+    if few:
+        scores = ((y - quantiles[..., middle]) / spread)[known]
+        offsets += np.sqrt(np.mean(scores**2)) * np.array([NormalDist().inv_cdf(level) for level in levels])
+    elif known.any():
+        needed = max(_SCORES, *(math.ceil(round(max(t, 1 - t) / min(t, 1 - t), 6)) for t in levels))
+        for step in range(y.shape[1]):
+            reach[step] = _reach(counts, step, needed)
+            near = slice(max(step - reach[step], 0), step + reach[step] + 1)
+            scores = ((y[:, near, None] - quantiles[:, near]) / spread[:, near, None])[known[:, near]]
+            offsets[step] = _offsets(np.sort(scores, axis=0), levels)
+    if not shift_median:
+        offsets[:, middle] = 0
+    return Conformal(tuple(map(float, levels)), offsets, counts, reach, bool(few))
+
+
+def clip(quantiles: np.ndarray, lower: float | None = None, upper: float | None = None) -> np.ndarray:
+    """Forecasts or quantiles of any shape kept within bounds that the values are known to have, such as no negative
+    sales; the order of quantiles stays as it is.
+    """
+    return np.clip(quantiles, lower, upper)
+
+
+def _middle(levels: Sequence[float]) -> int:
+    """The place of the median."""
+    if 0.5 not in levels or not all(low < high for low, high in pairwise((0, *levels, 1))):
+        raise ValueError("levels must rise, lie between 0 and 1 and include 0.5")
+    return list(levels).index(0.5)
+
+
+def _reach(counts: np.ndarray, step: int, needed: int) -> int:
+    """The fewest neighbouring steps on either side of `step` that together have the scores it needs."""
+    farthest = max(step, len(counts) - 1 - step)
+    for reach in range(farthest):
+        if counts[max(step - reach, 0) : step + reach + 1].sum() >= needed:
+            return reach
+    return farthest
+
+
+def _offsets(scores: np.ndarray, levels: Sequence[float]) -> list[float]:
+    """The quantile (levels,) of every column of sorted `scores` (n, levels), corrected for their number."""
+    offsets = []
+    for place, level in enumerate(levels):
+        rank = round(level * (len(scores) + 1), 9)  # so that .1 times 30 is 3 and not a little more
+        low, high = (min(max(edge, 1), len(scores)) - 1 for edge in (math.floor(rank), math.ceil(rank)))
+        pick = (low, high) if level == 0.5 else (low, low) if level < 0.5 else (high, high)
+        offsets.append(float(scores[pick, place].mean()))
+    return offsets

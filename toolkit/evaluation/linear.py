@@ -1,0 +1,144 @@
+"""A linear model of words and pairs of words, alone and beside networks; predicting needs NumPy alone."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from toolkit.errors import ArtifactError
+from toolkit.evaluation import decisions
+
+MOST_TERMS = 300_000
+LARGEST = 1_000_000  # number in a model
+_WORDS = re.compile(r"\w+|[^\w\s]")
+_ARRAYS = ("idf", "weights", "bias")
+
+
+def text_terms(text: str) -> list[str]:
+    """The lower-case words and signs of a text, and the pairs of neighbours."""
+    words = _WORDS.findall(text.lower())
+    return [*words, *map(" ".join, pairwise(words))]
+
+
+@dataclass(frozen=True)
+class TfidfLogistic:
+    """Logistic regressions on TF-IDF.
+
+        value[t]  = idf[t] (1 + log count[t]),  divided by the length of all values together
+        logits[k] = sum over t of value[t] weights[t,k] + bias[k]
+
+    Shapes: idf (terms,); weights (terms, labels); bias (labels,)
+
+    Raises: ValueError when these contradict each other, so that every model there is can predict.
+    """
+
+    terms: tuple[str, ...]
+    idf: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def __post_init__(self) -> None:
+        size, labels = len(self.terms), self.bias.size
+        _require(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
+        _require(all(isinstance(term, str) for term in self.terms), "terms must be texts")
+        _require(len(self.rows) == size, "no two terms may be the same")
+        for name, shape in zip(_ARRAYS, [(size,), (size, labels), (labels,)], strict=True):
+            array = getattr(self, name)
+            _require(array.shape == shape, f"{name} has the shape {array.shape}, expected {shape}")
+            fits = array.dtype.kind == "f" and bool((np.abs(array) <= LARGEST).all())  # which NaN is not
+            _require(fits, f"{name} must be numbers within {LARGEST:,}")
+        _require(bool((self.idf >= 1).all()), "idf must be at least 1")
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        return {term: row for row, term in enumerate(self.terms)}
+
+    def logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Log-odds of every label (texts, labels)."""
+        outputs = np.tile(self.bias, (len(texts), 1))
+        for output, text in zip(outputs, texts, strict=True):
+            counts: dict[int, int] = {}
+            for row in map(self.rows.get, text_terms(text)):
+                if row is not None:
+                    counts[row] = counts.get(row, 0) + 1
+            if counts:
+                rows = np.fromiter(counts, np.int64, len(counts))
+                values = self.idf[rows] * (1 + np.log(np.fromiter(counts.values(), np.float64, len(counts))))
+                output += values / np.sqrt(values @ values) @ self.weights[rows]
+        return outputs
+
+
+@dataclass(frozen=True)
+class LinearMember:
+    """A linear model that is averaged with networks, both calibrated first.
+
+        logits = (1 - weight) networks / temperatures[0] + weight linear / temperatures[1]
+
+    For independent labels these are log-odds. For exclusive ones they are log-probabilities but for a number that all
+    labels of a row share: it changes no probability, and it keeps what the energy of a row tells about its scope.
+
+    Reference: Cheng et al. 2016, arXiv:1606.07792, where both parts are trained as one
+    """
+
+    model: TfidfLogistic
+    weight: float
+    temperatures: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        _require(0 < self.weight < 1, "its weight must be between 0 and 1")
+        fits = len(self.temperatures) == 2 and all(1e-6 <= each <= 1e6 for each in self.temperatures)
+        _require(fits, "its temperatures must be two positive numbers")
+
+    def combine(self, linear: np.ndarray, networks: np.ndarray) -> np.ndarray:
+        """Logits of both from those of each, all (rows, labels)."""
+        first, second = self.temperatures
+        return (1 - self.weight) * networks / first + self.weight * linear / second
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the arrays, ready for `json.dump`."""
+        return {"weight": self.weight, "temperatures": list(self.temperatures), "terms": list(self.model.terms)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self.model, name) for name in _ARRAYS}
+
+    @classmethod
+    def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int) -> Self:
+        """The reverse of `to_json` and `arrays`; ArtifactError for anything that those cannot have given."""
+        try:
+            expected = ["temperatures", "terms", "weight"]
+            _require(isinstance(data, dict) and sorted(data) == expected, f"its keys must be {', '.join(expected)}")
+            _require(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
+            lists = [data[name] for name in ("terms", "temperatures")]
+            _require(all(isinstance(each, list) for each in lists), "terms and temperatures must be lists")
+            _require(
+                arrays["bias"].shape == (labels,), f"bias has the shape {arrays['bias'].shape}, expected ({labels},)"
+            )
+            model = TfidfLogistic(tuple(data["terms"]), **arrays)
+            return cls(model, data["weight"], tuple(data["temperatures"]))
+        except (TypeError, ValueError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise ArtifactError(f"The linear model is damaged: {error}.", mend=mend) from error
+
+
+def fit_linear_member(
+    model: TfidfLogistic, networks: np.ndarray, linear: np.ndarray, targets: np.ndarray
+) -> LinearMember | None:
+    """The member with the weight at which validation rows are most likely; None where that is no weight at all.
+
+    Args:
+        networks, linear: logits of validation rows (rows, labels).
+        targets: ids (rows,), where rows out of scope are left out, or flags (rows, labels).
+    """
+    many = targets.ndim == 2
+    first, second = (decisions.fit_temperature(logits, targets, many) for logits in (networks, linear))
+    weight = decisions.fit_weight(networks / first, linear / second, targets, many)
+    return LinearMember(model, weight, (first, second)) if weight else None
+
+
+def _require(condition: bool, expectation: str) -> None:
+    if not condition:
+        raise ValueError(expectation)

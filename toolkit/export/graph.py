@@ -1,0 +1,88 @@
+"""An ONNX graph under construction, and the pieces that all blocks are made of."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+IR_VERSION = 10
+
+
+class Graph:
+    """An ONNX graph under construction. Values are known by their names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Append a node; returns the name of its output, or a list where there are several."""
+        names = [f"{operator.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"constant_{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name))
+        return name
+
+    def name(self, value: str, name: str) -> None:
+        """Give a value the name of an output."""
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+
+    def model(
+        self,
+        inputs: Mapping[str, Sequence[str | int]],
+        outputs: Mapping[str, Sequence[str | int]],
+        floats: Collection[str] = (),
+    ) -> onnx.ModelProto:
+        """The finished model, from names with shapes. Inputs are int32 but for those in `floats`; outputs float32."""
+        kinds = {name: TensorProto.FLOAT if name in floats else TensorProto.INT32 for name in inputs}
+        graph = helper.make_graph(
+            self.nodes,
+            "seqloom",
+            [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            self.initializers,
+        )
+        opset = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="seqloom")
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def dense(graph: Graph, layer: keras.layers.Dense, inputs: str) -> str:
+    """A dense layer with linear, tanh or relu activation."""
+    operators = {"linear": None, "tanh": "Tanh", "relu": "Relu"}
+    if layer.activation.__name__ not in operators:
+        raise ValueError(f"activation is {layer.activation.__name__}, expected {', '.join(operators)}.")
+    outputs = graph.add("MatMul", inputs, graph.constant(array(layer.kernel)))
+    if layer.use_bias:
+        outputs = graph.add("Add", outputs, graph.constant(array(layer.bias)))
+    operator = operators[layer.activation.__name__]
+    return graph.add(operator, outputs) if operator else outputs
+
+
+def real_steps(graph: Graph, inputs: str, lengths: str) -> str:
+    """1.0 at real steps, 0.0 on padding. Shapes: inputs (time, batch, ...); lengths (batch,) -> (time, batch, 1)."""
+    mask = graph.add("Less", steps(graph, inputs), graph.add("Unsqueeze", lengths, axes(graph, 0, 2)))
+    return graph.add("Cast", mask, to=TensorProto.FLOAT)
+
+
+def steps(graph: Graph, inputs: str) -> str:
+    """0, 1, ... along time. Shapes: inputs (time, ...) -> (time, 1, 1) int32."""
+    time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
+    steps = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(1, np.int64))
+    return graph.add("Unsqueeze", graph.add("Cast", steps, to=TensorProto.INT32), axes(graph, 1, 2))
+
+
+def axes(graph: Graph, *axes: int) -> str:
+    return graph.constant(axes, np.int64)
+
+
+def array(variable: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(variable).astype(np.float32)

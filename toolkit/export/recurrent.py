@@ -1,0 +1,116 @@
+"""Recurrent blocks as ONNX' own operators. Sequences are time-major: (time, batch, features)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from onnx import TensorProto
+
+from toolkit.export.graph import Graph, array, axes, real_steps, steps
+from toolkit.layers import RecurrentEncoder, SegmentedEncoder
+
+
+def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
+    """Shapes: inputs (time, batch, features); lengths (batch,) -> (time, batch, width); final (batch, width)."""
+    outputs = inputs
+    for i, forward in enumerate(layer.forward_layers):
+        directions = [forward, layer.backward_layers[i]] if layer.backward_layers else [forward]
+        states, final = recurrence(graph, [direction.cell for direction in directions], outputs, lengths)
+        outputs = graph.add("Add", states, outputs) if layer.residual and i else states
+        if layer.norms:
+            norm = layer.norms[i]
+            scale, shift = graph.constant(array(norm.gamma)), graph.constant(array(norm.beta))
+            outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
+            outputs = graph.add("Mul", outputs, real_steps(graph, outputs, lengths))
+    if layer.norms or (layer.residual and len(layer.forward_layers) > 1):
+        final = _final(graph, layer, outputs, lengths)
+    return outputs, final
+
+
+def segmented_encoder(graph: Graph, layer: SegmentedEncoder, inputs: str, lengths: str) -> str:
+    """Shapes: inputs (n * size, batch, features); lengths (batch,) -> (n * size, batch, width)."""
+    size, features, width = layer.size, layer.encoder.forward_layers[0].cell.kernel.shape[0], layer.encoder.width
+
+    def shape(*sizes: int) -> str:
+        return graph.constant(sizes, np.int64)
+
+    batch = graph.add("Shape", inputs, start=1, end=2)
+    pieces = graph.add("Concat", shape(-1, size), batch, shape(features), axis=0)
+    pieces = graph.add("Transpose", graph.add("Reshape", inputs, pieces), perm=[1, 0, 2, 3])  # (size, n, batch, ...)
+    pieces = graph.add("Reshape", pieces, shape(size, -1, features))
+    time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
+    starts = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(size, np.int64))
+    starts = graph.add("Unsqueeze", graph.add("Cast", starts, to=TensorProto.INT32), axes(graph, 1))
+    left = graph.add("Sub", graph.add("Unsqueeze", lengths, axes(graph, 0)), starts)
+    left = graph.add("Clip", left, graph.constant(0, np.int32), graph.constant(size, np.int32))
+    outputs, _ = encoder(graph, layer.encoder, pieces, graph.add("Reshape", left, shape(-1)))
+    joined = graph.add("Concat", shape(size, -1), batch, shape(width), axis=0)
+    outputs = graph.add("Transpose", graph.add("Reshape", outputs, joined), perm=[1, 0, 2, 3])
+    return graph.add("Reshape", outputs, graph.add("Concat", shape(-1), batch, shape(width), axis=0))
+
+
+def recurrence(
+    graph: Graph, cells: Sequence[Any], inputs: str, lengths: str = "", initial: str = ""
+) -> tuple[str, str]:
+    """One recurrent layer from its Keras cells, one a direction.
+
+    Shapes: inputs (time, batch, features); lengths (batch,); initial (directions, batch, units) ->
+        states (time, batch, width); final (batch, width)
+    """
+    operator = {keras.layers.LSTMCell: "LSTM", keras.layers.GRUCell: "GRU", keras.layers.SimpleRNNCell: "RNN"}
+    kind = operator[type(cells[0])]
+    packed = [_weights(cell) for cell in cells]
+    kernel, recurrent, bias = (graph.constant(np.stack(arrays)) for arrays in zip(*packed, strict=True))
+    units = cells[0].units
+    attributes: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
+    attributes["direction"] = "bidirectional" if len(cells) == 2 else "forward"
+    optional = [lengths, initial] if initial else [lengths] if lengths else []
+    states, final = graph.add(
+        kind, inputs, kernel, recurrent, bias, *optional, outputs=2, hidden_size=units, **attributes
+    )
+    width = units * len(cells)
+    states = graph.add("Transpose", states, perm=[0, 2, 1, 3])  # (time, batch, directions, units)
+    states = graph.add("Reshape", states, graph.constant([0, 0, width], np.int64))
+    final = graph.add("Transpose", final, perm=[1, 0, 2])
+    return states, graph.add("Reshape", final, graph.constant([0, width], np.int64))
+
+
+def _weights(cell: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keras weights in ONNX' layout and gate order.
+
+    Keras has (features, gates * units) with gates i, f, c, o (LSTM) or z, r, h (GRU); ONNX has (gates * units,
+    features) with gates i, o, f, c or z, r, h, and the biases of input and recurrence one after the other.
+    """
+    orders = {keras.layers.LSTMCell: [0, 3, 1, 2], keras.layers.GRUCell: [0, 1, 2], keras.layers.SimpleRNNCell: [0]}
+    gates = orders[type(cell)]
+
+    def arrange(weights: np.ndarray) -> np.ndarray:
+        blocks = np.split(weights, len(gates), axis=-1)
+        return np.concatenate([blocks[gate] for gate in gates], axis=-1).T
+
+    bias = array(cell.bias)
+    biases = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
+    return (
+        arrange(array(cell.kernel)),
+        arrange(array(cell.recurrent_kernel)),
+        np.concatenate([arrange(row) for row in biases]),
+    )
+
+
+def _final(graph: Graph, layer: RecurrentEncoder, outputs: str, lengths: str) -> str:
+    """The outputs at each row's own ends, where they are not simply the last hidden states."""
+    last = graph.add("Sub", lengths, graph.constant(1, np.int32))
+    at_last = graph.add("Equal", steps(graph, outputs), graph.add("Unsqueeze", last, axes(graph, 0, 2)))
+    picked = graph.add("Mul", outputs, graph.add("Cast", at_last, to=TensorProto.FLOAT))
+    forward = graph.add("ReduceSum", picked, axes(graph, 0), keepdims=0)
+    if not layer.backward_layers:
+        return forward
+    first = graph.add("Gather", outputs, graph.constant(0, np.int64), axis=0)
+    half, width = layer.width // 2, layer.width
+    return graph.add("Concat", _columns(graph, forward, 0, half), _columns(graph, first, half, width), axis=-1)
+
+
+def _columns(graph: Graph, inputs: str, start: int, stop: int) -> str:
+    bounds = [graph.constant([bound], np.int64) for bound in (start, stop, 1)]  # start, end, axis
+    return graph.add("Slice", inputs, *bounds)
