@@ -12,8 +12,16 @@ import sys
 import time
 from pathlib import Path
 
-METRICS = ("accuracy", "in_scope_accuracy", "oos_recall", "macro_f1", "ece")
-PEER = "TF-IDF + logistic regression"
+# For each pipeline: what to show, times what, with how many decimals, and beside which baseline.
+SHOWN = {
+    "text_classification": (
+        ("accuracy", "in_scope_accuracy", "oos_recall", "macro_f1", "ece"),
+        100,
+        1,
+        "TF-IDF + logistic regression",
+    ),
+    "forecasting": (("mse", "mae", "mase", "owa", "coverage_80"), 1, 3, "seasonal_naive"),
+}
 
 
 def run(name: str, seed: int, folder: Path) -> dict:
@@ -30,13 +38,15 @@ def run(name: str, seed: int, folder: Path) -> dict:
 
 def row(name: str, reports: list[dict]) -> str:
     """One line of the table: mean and, over several seeds, standard deviation of each metric, beside the baseline."""
+    metrics, factor, digits, peer = SHOWN[reports[0]["pipeline"]]
     cells = []
-    for metric in METRICS:
-        scores = [report["test"][metric] for report in reports if metric in report["test"]]
+    for metric in metrics:
+        scores = [factor * report["test"][metric] for report in reports if metric in report["test"]]
         if scores:
-            spread = f" ± {100 * statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
-            peer = reports[0]["baselines"][PEER][metric]
-            cells.append(f"{metric} {100 * statistics.mean(scores):.1f}{spread} ({100 * peer:.1f})")
+            spread = f" ± {statistics.stdev(scores):.{digits}f}" if len(scores) > 1 else ""
+            beside = reports[0]["baselines"][peer].get(metric)
+            rival = f" ({factor * beside:.{digits}f})" if beside is not None else ""
+            cells.append(f"{metric} {statistics.mean(scores):.{digits}f}{spread}{rival}")
     seconds = statistics.mean(report["whole"] for report in reports)
     train = statistics.mean(report["seconds"]["train"] for report in reports)
     return f"| {name} | {len(reports)} | {'; '.join(cells)} | {train:.0f} | {seconds:.0f} |"
@@ -49,7 +59,7 @@ def main() -> None:
         seeds = [int(seed) for seed in arguments[place + 1].split(",")]
         del arguments[place : place + 2]
     out, *names = arguments
-    print("| config | seeds | test metrics, % (TF-IDF + logistic regression) | training, s | whole run, s |")
+    print("| config | seeds | test metrics, of a text classifier in % (baseline) | training, s | whole run, s |")
     print("|---|---|---|---|---|")
     for name in names:
         print(row(name, [run(name, seed, Path(out) / f"{name}-{seed}") for seed in seeds]), flush=True)

@@ -148,10 +148,11 @@ def forecast(
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
-    seconds = command.seconds_of(time)
     folder = save or _default_folder(data.stem, resume=False)
     _use_keras()
-    report = command.forecast_anew(str(data), horizon, seconds=seconds, folder=folder, out=out, intervals=level)
+    from pipelines.forecasting.automatic import forecast_anew, seconds_of
+
+    report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'}\nreport: {folder / 'report.html'}", file=sys.stderr)
 
@@ -171,16 +172,14 @@ def backtest(
 ) -> None:
     """Forecast from past cutoffs and compare with what came, beside everything simple."""
     from pipelines.forecasting import backtest as command
-    from pipelines.forecasting.forecast import seconds_of
     from pipelines.forecasting.output import format_of, write
 
     format_of(out)
     if model:
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
     else:
-        seconds = seconds_of(time)
         _use_keras()
-        board = command.backtest_anew(str(data), horizon, seconds=seconds, count=windows, step=step, refit=refit)
+        board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit)
     if out:
         write(command.forecasts_of(board), out, level)
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}

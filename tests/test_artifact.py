@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from toolkit import artifact
-from toolkit.artifact import Artifact, locked, read_weights, seal, write_bytes, write_json, write_weights
+from toolkit.artifact import Artifact, locked, opened, read_weights, seal, write_bytes, write_json, write_weights
 from toolkit.errors import ArtifactError, SeqloomError
 
 NAME = "text_classification"
@@ -116,6 +116,62 @@ def test_damaged_weights_are_told(tmp_path, part):
 
 def test_missing_weights_are_told(tmp_path):
     assert "these weights cannot be read: " in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
+
+
+# An output
+
+
+def test_without_a_name_it_is_standard_output_which_stays_open(capsys):
+    with opened(None) as stream:
+        stream.write("one\n")
+    print("two")
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_an_output_takes_its_name_only_once_it_is_whole(tmp_path, before):
+    out = tmp_path / "o.csv"
+    if before:
+        out.write_text(before)
+    with opened(out) as stream:
+        stream.write("new")
+        stream.flush()
+        assert (out.read_text() if out.exists() else None) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
+    assert out.read_text() == "new"
+    assert out.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError])
+@pytest.mark.parametrize("before", ["old", None])
+def test_an_output_that_is_broken_off_leaves_the_old_one_and_nothing_else(tmp_path, stop, before):
+    def write(out):
+        with opened(out) as stream:
+            stream.write("new")
+            raise stop
+
+    out = tmp_path / "o.csv"
+    if before:
+        out.write_text(before)
+    with pytest.raises(stop):
+        write(out)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_an_output_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "o.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    with opened(link) as stream:
+        stream.write("new")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_line_ends_and_halves_of_characters_are_written_as_they_are_told(tmp_path):
+    with opened(tmp_path / "o.csv") as stream:
+        stream.write("é\r\n\ud83d\n")
+    assert (tmp_path / "o.csv").read_bytes() == b"\xc3\xa9\r\n\\ud83d\n"
 
 
 # Sealing and reading

@@ -25,17 +25,17 @@ def backtest_with(path: str, model: Path, horizon: str | None, *, count: int, st
 
 
 def backtest_anew(
-    path: str, horizon: str | None, *, seconds: float, count: int, step: int | None, refit: bool
+    path: str, horizon: str | None, time: str, *, count: int, step: int | None, refit: bool
 ) -> Leaderboard:
     """Runs that are trained on what lies before the cutoffs: one before all of them, or one for each.
 
     Raises:
         SeqloomError: the file cannot be used, or no series is long enough.
     """
-    from pipelines.forecasting.forecast import own_config
+    from pipelines.forecasting.automatic import own_config, seconds_of
     from pipelines.forecasting.inspect import inspect
 
-    look = inspect(Path(path))
+    seconds, look = seconds_of(time), inspect(Path(path))
     first = own_config(look, horizon, seconds)
     ahead = look.panel.frequency.steps(str(first.horizon))
     step = step or ahead

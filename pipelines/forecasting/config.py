@@ -57,14 +57,14 @@ class SplitConfig(Stanza):
     """Steps at the start of each series to train on; validation and test steps follow, and what comes after them is not
     used. Empty: all that the other two leave."""
     validation: Steps | float | None = None
-    """Steps before the test part, or a share of those; empty: as many as fit, up to 5 horizons."""
+    """Steps before the test part, or a share of those; empty: a fifth at most, and 3 to 20 horizons."""
     test: Steps | float | str | None = None
-    """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: as many as
-    fit, up to 5 horizons."""
+    """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: a fifth at
+    most, and 3 to 20 horizons."""
     drop: int = Field(0, ge=0, le=1_000_000)
     """Steps at the end of each series to leave out, as if they had not come yet."""
     step: Steps | None = None
-    """Steps between the cutoffs of two windows; empty: a horizon, or less where there would be too few windows."""
+    """Steps between the cutoffs of two windows; empty: a horizon, or less where there would be fewer than 200."""
     standardized: bool = False
     """Train and score in units of each series' standard deviation in training."""
     mase_season: Steps | None = None

@@ -14,8 +14,9 @@ from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError
 
-MOST_WINDOWS = 5  # of validation and of test where the config does not say
-LEAST_WINDOWS = 3  # where a horizon apart leaves fewer, windows overlap
+# Where the config does not say: horizons to hold back of each series, more of them the fewer series there are, and
+# windows wanted in all, which overlap where there would be fewer.
+FEWEST_HORIZONS, MOST_HORIZONS, WANTED_WINDOWS = 3, 20, 200
 
 
 @dataclass(frozen=True)
@@ -115,15 +116,16 @@ def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int) ->
     elif wanted is not None:
         steps = (lengths * wanted).astype(np.int64)
     else:
-        steps = horizon * np.clip(lengths // (5 * horizon), 1, MOST_WINDOWS)
+        most = np.clip(WANTED_WINDOWS // max(len(lengths), 1), FEWEST_HORIZONS, MOST_HORIZONS)
+        steps = horizon * np.clip(lengths // (5 * horizon), 1, most)
     return np.where(steps <= lengths // 2, steps, 0)
 
 
 def _rolled(panel: Panel, firsts: np.ndarray, stops: np.ndarray, horizon: int, step: int | None) -> Cutoffs:
     """Cutoffs between two places; a horizon apart unless that leaves too few."""
     if step is None:
-        longest = int((stops - firsts).max(initial=0))
-        step = max(1, min(horizon, (longest - horizon) // (LEAST_WINDOWS - 1) or horizon))
+        room = int(np.maximum(stops - firsts - horizon, 0).sum())
+        step = int(np.clip(room // WANTED_WINDOWS, 1, horizon))
     return windows.rolling(panel, firsts, stops, horizon=horizon, step=step)
 
 

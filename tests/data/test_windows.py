@@ -95,7 +95,7 @@ def test_the_whole_past_of_series_that_have_not_begun_is_one_unknown_step():
 def test_ordinals_count_from_the_cutoff_on_the_grid_of_the_series():
     panel = replace(_panel([5, 4]), starts=np.array([100, -7]))
     found = windows.ordinals(panel, Cutoffs(np.array([0, 1, 1]), np.array([3, 5, 9])), -2, 1)
-    assert found.tolist() == [[101, 102, 103], [-8, -7, -6], [-5, -4, -3]]
+    assert found.tolist() == [[101, 102, 103], [-9, -8, -7], [-5, -4, -3]]
 
 
 @pytest.mark.parametrize("rows", [0, 1, BLOCK, 2 * BLOCK + 1])
@@ -161,7 +161,7 @@ def test_to_scale_and_to_invert_is_to_do_nothing(level, spread, center, given_si
     random = np.random.default_rng(seed)
     rows = level + spread * random.normal(size=(3, 8))
     rows[random.random(rows.shape) < 0.2] = np.nan
-    scale = fit_scale(rows, center=center, sizes=np.array([spread, 0.0, np.nan]) if given_sizes else None)
+    scale = fit_scale(rows, center=center, sizes=spread * np.array([1, 2, 0.1]) if given_sizes else None)
     assert scale.center.shape == scale.size.shape == (3, 1)
     for values in (rows, level + spread * random.normal(size=(3, 5))):
         np.testing.assert_allclose(scale.invert(scale.apply(values)), values, rtol=1e-9, atol=1e-9 * spread)
@@ -205,6 +205,11 @@ def test_windows_that_are_constant_or_nearly_empty_are_normalised_to_finite_numb
     assert (scale.size > 0).all() and np.isfinite(scale.size).all() and np.isfinite(scale.center).all()
     np.testing.assert_allclose(scale.apply(np.nan_to_num(rows, nan=scale.center[0, 0])), 0, atol=1e-9)
     assert np.isfinite(scale.invert(np.ones((1, 2)))).all()
+
+
+def test_a_series_without_a_size_is_not_divided():
+    scale = fit_scale(np.arange(12.0).reshape(3, 4), center="last", sizes=np.array([0.0, np.nan, 2.0]))
+    assert scale.size[:, 0].tolist() == [1, 1, 2]
 
 
 def test_a_jump_after_a_constant_window_does_not_explode():

@@ -160,7 +160,7 @@ def test_unknown_kinds_are_refused_with_the_choices():
 
 def test_dot_attention_of_two_sizes_says_what_takes_them():
     memory, lengths = sequences([4, 2], time=4)
-    with pytest.raises(ValueError, match="queries have 6 features and the memory 4; .* Use general"):
+    with pytest.raises(ValueError, match=r"queries have 6 features and the memory 4; .* Use general"):
         _attend(LuongAttention(kind="dot"), _queries("general", 2), memory, lengths)
 
 

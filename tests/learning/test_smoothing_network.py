@@ -38,7 +38,7 @@ def config_for(path: Path, **model: object) -> Config:
             "split": {"validation": 12, "test": 12},
             "model": {"kind": "network", "network": "smoothing", "quantiles": [0.1, 0.5, 0.9], **model},
             "encoder": {"cell": "lstm", "units": 16, "layers": 3},
-            "training": {"epochs": 14, "batch_size": 32, "learning_rate": 0.01, "patience": 14, "refit": False},
+            "training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.01, "refit": False},
         }
     )
 
@@ -47,7 +47,7 @@ def config_for(path: Path, **model: object) -> Config:
 def test_the_hybrid_beats_seasonal_naive_on_trend_and_season(tmp_path, log):
     config = config_for(write_series(tmp_path / "series.csv"), log=log)
     report = train(config, tmp_path / "run", resume=False)
-    assert report["test"]["mase"] < 0.7 * report["baselines"]["seasonal_naive"]["mase"]
+    assert report["test"]["mase"] < 0.5 * report["baselines"]["seasonal_naive"]["mase"]
     splits, _ = read_splits(config)
     forecasts = Forecaster.load(tmp_path / "run").forecast(splits.panel)
     assert (np.diff(forecasts, axis=2) >= 0).all()

@@ -85,7 +85,7 @@ def reseal(folder: Path) -> None:
         ("linear.safetensors", save({"idf": np.ones(3), "weights": np.ones((3, 9)), "bias": np.ones(9)})),
         (
             "linear.safetensors",
-            b'L\0\0\0\0\0\0\0{"idf": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}       x',
+            b'C\0\0\0\0\0\0\0{"idf": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}x',
         ),
     ],
 )

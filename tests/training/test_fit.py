@@ -145,6 +145,44 @@ def test_patience_stops_and_the_best_weights_come_back(tmp_path):
         assert (weight != last).any()
 
 
+def test_used_up_seconds_end_training_after_the_epoch_with_the_best_weights(tmp_path):
+    _, progress = _fit(tmp_path, make_task=_scripted([1.0]), epochs=9, seconds=1e-9)
+    assert (progress.epoch, progress.best_epoch, progress.finished) == (1, 0, True)
+
+
+def _never_evaluated(network):
+    return tiny_task(network, evaluate=None)
+
+
+def test_without_validation_the_last_epoch_is_kept(tmp_path):
+    settings = dict(make_task=_never_evaluated, epochs=4, patience=1)
+    network, after = tiny_network(), []
+
+    def watch(progress, step):
+        if not step:
+            after.append(network.get_weights())
+
+    _, progress = _fit(tmp_path, network=network, watch=watch, **settings)
+    assert (progress.epoch, progress.best_epoch, progress.finished) == (4, 3, True)
+    assert all(np.isfinite(row["loss"]) for row in progress.history)
+    for weight, last, before in zip(network.get_weights(), after[-1], after[-2], strict=True):
+        np.testing.assert_array_equal(weight, last)
+        assert (weight != before).any()
+
+
+@pytest.mark.parametrize("place", [(1, 0), (2, 3)], ids=["after_an_epoch", "inside_an_epoch"])
+def test_without_validation_the_last_epoch_is_kept_after_a_resume_too(tmp_path, place):
+    def watch(progress, step):
+        if (progress.epoch, step) == place:
+            raise KeyboardInterrupt
+
+    settings = dict(make_task=_never_evaluated, epochs=4)
+    whole = _fit(tmp_path / "whole", **settings)
+    _, progress = _fit(tmp_path / "stopped", watch=watch, **settings)
+    assert (progress.epoch, progress.best_epoch, progress.finished) == (place[0], place[0] - 1, False)
+    _assert_same_run(whole, _fit(tmp_path / "stopped", **settings))
+
+
 def test_ctrl_c_keeps_the_best_weights_so_far(tmp_path):
     network, after = tiny_network(), []
 

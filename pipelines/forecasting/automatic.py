@@ -1,0 +1,64 @@
+"""The `forecast` command without a run folder: from nothing but the data, within a time budget."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.forecast import from_ends, keep_input
+from pipelines.forecasting.init import suggest
+from pipelines.forecasting.inspect import Look, inspect
+from pipelines.forecasting.output import format_of, write
+from pipelines.forecasting.predict import Forecaster
+from pipelines.forecasting.train import train
+from toolkit.config import apply_override, parse, validate
+from toolkit.errors import ConfigError
+
+SHARE_OF_TIME = 0.4  # of the budget goes to choosing the epoch, and as much to training again with all rows
+OWN_TRAINING = """
+training:
+  epochs: 30
+  windows: 20000
+  patience: 6
+"""
+
+
+def forecast_anew(
+    path: str, horizon: str | None, *, seconds: float, folder: Path, out: Path | None, intervals: list[int]
+) -> dict[str, Any]:
+    """Look at the series, train and test on them, and forecast; returns the report's numbers.
+
+    Everything stays in the run folder: config, model, report and the forecasts themselves.
+    """
+    format_of(out)
+    keep_input(path, out)
+    look = inspect(Path(path))
+    for name, fact in look.facts.items():
+        print(f"{name:<18}{fact}", file=sys.stderr)
+    report = train(own_config(look, horizon, seconds), folder, resume=False)
+    forecaster = Forecaster.load(folder)
+    forecasts = from_ends(forecaster, look.panel, forecaster.plan.horizon)
+    write(forecasts, folder / "forecast.csv", intervals)
+    if out is not None or not sys.stdout.isatty():
+        write(forecasts, out, intervals)
+    return report
+
+
+def own_config(look: Look, horizon: str | None, seconds: float, **split: int) -> Config:
+    """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`."""
+    document = parse(suggest(look) + OWN_TRAINING, look.source.path)
+    apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
+    for name, value in split.items():
+        apply_override(document, f"split.{name}={value}")
+    if horizon:
+        apply_override(document, f"horizon={horizon}")
+    return validate(document, Config)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds from `120s`, `5m`, `1h` or a bare number."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not found or not float(found[1]):
+        raise ConfigError(f"{text!r} is no time, such as 120s or 5m.", where="--time")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
