@@ -16,8 +16,11 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/seqloom run configs/text_classification.yaml --out $(DEMO)
 	$(BIN)/seqloom classify configs/samples/messages --model $(DEMO) --format table
+	$(BIN)/seqloom run configs/forecasting.yaml --out $(DEMO)-co2
+	$(BIN)/seqloom forecast configs/samples/co2.csv --model $(DEMO)-co2 --out $(DEMO)-co2/forecast.csv
+	head -n 4 $(DEMO)-co2/forecast.csv
 	@echo
-	@echo "The report with pictures: $(DEMO)/report.html"
+	@echo "The reports with pictures: $(DEMO)/report.html $(DEMO)-co2/report.html"
 
 test: setup
 	$(BIN)/pytest -q

@@ -18,9 +18,9 @@ from toolkit.errors import ConfigError
 SHARE_OF_TIME = 0.4  # of the budget goes to choosing the epoch, and as much to training again with all rows
 OWN_TRAINING = """
 training:
-  epochs: 30
-  windows: 20000
-  patience: 6
+  epochs: 40
+  windows: 6400
+  patience: 8
 """
 
 

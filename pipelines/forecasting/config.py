@@ -151,13 +151,13 @@ class ForecastEncoder(EncoderConfig):
 class ForecastTraining(TrainingConfig):
     """How weights are fitted."""
 
-    epochs: int = Field(10, ge=1, le=10_000)
+    epochs: int = Field(20, ge=1, le=10_000)
     """The most passes over the training windows."""
-    batch_size: int = Field(256, ge=1, le=65_536)
+    batch_size: int = Field(64, ge=1, le=65_536)
     """Windows in a training batch."""
-    patience: int = Field(3, ge=1)
+    patience: int = Field(5, ge=1)
     """Stop after this many epochs without a better validation score."""
-    windows: int = Field(50_000, ge=1, le=100_000_000)
+    windows: int = Field(20_000, ge=1, le=100_000_000)
     """The most windows in an epoch; of more, each epoch takes others."""
     refit: bool = True
     """Once the number of epochs is chosen, train again with the validation part."""

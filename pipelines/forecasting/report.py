@@ -30,9 +30,7 @@ def render(
     baselines = {name: scores for name, scores in report["baselines"].items() if name != NETWORK}
     verdict = f"{_served(combination)} {_verdict(metric, report['test'], baselines, combination)}"
     sections = [
-        Section(
-            "Scores on the test windows", [pages.metrics_table(report["test"], report["baselines"], _caption(board))]
-        ),
+        Section("Scores on the test windows", [_leaderboard(report, metric, board)]),
         _forecasts_section(board, forecaster),
         _errors_section(board),
         _intervals_section(board),
@@ -75,8 +73,19 @@ def _name(forecaster: str) -> str:
     return {"network": "the network", "ets": "ETS", "theta": "Theta"}.get(forecaster, forecaster.replace("_", " "))
 
 
-def _caption(board: Leaderboard) -> str:
-    return "In units of each series' standard deviation in training." if board.standardized else ""
+def _leaderboard(report: Mapping[str, Any], metric: str, board: Leaderboard) -> Table:
+    """A row a forecaster, the best first; the best of each column in bold."""
+    scores = {"this model": report["test"], **{_name(name): each for name, each in report["baselines"].items()}}
+    metrics = list(report["test"])
+    order = sorted(scores, key=lambda name: scores[name][metric])
+    rows = [(name, *(scores[name].get(each) for each in metrics)) for name in order]
+    best = set()
+    for column, each in enumerate(metrics, 1):
+        costs = {line: METRICS[each].cost(row[column]) for line, row in enumerate(rows) if row[column] is not None}
+        best |= {(line, column) for line, cost in costs.items() if cost == min(costs.values()) and len(costs) > 1}
+    unit = "In units of each series' standard deviation in training. " if board.standardized else ""
+    meanings = "; ".join(f"{METRICS[each].title}: {METRICS[each].meaning}" for each in metrics if METRICS[each].meaning)
+    return Table(("", *(METRICS[each].title for each in metrics)), rows, f"{unit}{meanings}.", frozenset(best))
 
 
 def _forecasts_section(board: Leaderboard, forecaster: Forecaster) -> Section:

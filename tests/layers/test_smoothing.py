@@ -45,10 +45,10 @@ def start(z, known, m):
     return level, np.array([np.mean(places[place]) - level if place in places else 0.0 for place in range(m)])
 
 
-def smooth(z, known, m, a, g):
+def smooth(z, known, m, a, g, h):
     """The recursion as it is written. Shapes: z, known (time,) -> rest (time,); a number; the coming season (m,)."""
     level, season = start(z, known, m)
-    s = {t: season[t] for t in range(m)}
+    s = {t: h * season[t] for t in range(m)}
     for t in range(len(z)):
         if known[t]:
             level = a * (z[t] - s[t]) + (1 - a) * level
@@ -78,9 +78,8 @@ def test_outputs_are_those_of_the_equations_also_where_steps_are_missing(layers,
     shared, own = layers[season].get_weights()
     for k in range(4):
         rates = logistic(shared + own[k - 1] * (k > 0))
-        a, g = rates if season > 1 else (rates[0], 0.0)
-        rest, level, coming = smooth(values[k].astype(float), known[k], season, a, g)
-        coming = coming if season > 1 else [0.0]
+        rates = rates if season > 1 else (rates[0], 0.0, 0.0)
+        rest, level, coming = smooth(values[k].astype(float), known[k], season, *rates)
         np.testing.assert_allclose(found[0][k], rest, atol=2e-5)
         np.testing.assert_allclose(found[1][k], [level], atol=2e-5)
         np.testing.assert_allclose(found[2][k], coming, atol=2e-5)
@@ -112,7 +111,7 @@ def test_padding_on_the_left_changes_nothing(layers, season, padding):
 
 
 def test_a_season_on_a_line_is_found_from_the_first_step_on():
-    """Its start sees through the trend, so what the level has not followed yet is the same in all of the season."""
+    """What it starts from sees through the trend."""
     layer = ExponentialSmoothing(series=1, season=4)
     pattern = np.array([3.0, -1.0, -2.0, 0.0])
     values = np.tile(pattern, 6) + 0.5 * np.arange(24)

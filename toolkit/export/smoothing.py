@@ -34,8 +34,9 @@ def exponential_smoothing(
     """Shapes: values, known (time, batch); series (batch,) ->
     rest (time, batch); level (1, batch); the coming season (season, batch)"""
     rates = graph.constant(ops.convert_to_numpy(layer.rates(ops.arange(layer.series + 1))))
-    rates = graph.add("Transpose", graph.add("Gather", rates, series), perm=[1, 0])  # (2, batch)
+    rates = graph.add("Transpose", graph.add("Gather", rates, series), perm=[1, 0])  # (3, batch)
     level, seasons = _start(graph, layer.season, values, known)
+    seasons = graph.add("Mul", seasons, _slice(graph, rates, 2, 3))
     steps = [values, *(graph.add("Mul", known, _slice(graph, rates, i, i + 1)) for i in range(2))]
     steps = [graph.add("Unsqueeze", each, axes(graph, 1)) for each in steps]  # (time, 1, batch)
     body = _step(graph, layer.season)

@@ -6,7 +6,7 @@ from keras import ops
 
 from toolkit.layers.sequence import Tensor
 
-FIRST_RATES = (0.5, 0.2)  # of level and season, before anything is learned
+FIRST_RATES = (0.5, 0.2, 0.8)  # of level, season and the season's start, before anything is learned
 FIRST_SEASONS = 3  # what level and season start from
 # Adam moves each weight by about the learning rate a step, which is little for a logit.
 SPEED = 5.0
@@ -43,13 +43,14 @@ class ExponentialSmoothing(keras.layers.Layer):
 
         l[t]   = a (z[t] - s[t]) + (1 - a) l[t-1]
         s[t+m] = g (z[t] - l[t]) + (1 - g) s[t]            season 1: s = 0
-        a, g   = sigmoid(5 (shared + own[series]))         own[0] = 0: series that were not trained on
+        a, g, h = sigmoid(5 (shared + own[series]))        own[0] = 0: series that were not trained on
         rest[t] = z[t] - s[t] - l[last]
 
     A step that is not known changes neither level nor season, and its rest is 0; that holds for padding on the left.
     Level and season start from the values of the first three seasons after the first known step. Their slope is the
     mean change from a step to the one a season later; without it, each place in the season has a mean. The level is the
-    mean of those, and the season what they differ by from it, 0 for a place that was not seen.
+    mean of those, and the season is h times what they differ by from it, 0 for a place that was not seen. The weight h
+    is learned too: where a season is an accident of the first values, there is none to start from.
 
     Shapes: values, known (batch, time), 1 where a value is known; series (batch,) integers, 1 to `series` or 0 ->
         rest (batch, time); level (batch, 1) at the last step; the coming season (batch, season), its first step first
@@ -65,7 +66,7 @@ class ExponentialSmoothing(keras.layers.Layer):
         self.recursion = keras.layers.RNN(cell, return_sequences=True, return_state=True, name="recursion", **policy)
 
     def build(self, values_shape, known_shape=None, series_shape=None):
-        learned = 1 if self.season == 1 else 2
+        learned = 1 if self.season == 1 else len(FIRST_RATES)
         self.shared = self.add_weight(name="shared", shape=(learned,), initializer=_first_logits)
         self.own = self.add_weight(name="own", shape=(self.series, learned), initializer="zeros")
         self.recursion.build((*values_shape, 3))
@@ -73,18 +74,19 @@ class ExponentialSmoothing(keras.layers.Layer):
     def call(self, values: Tensor, known: Tensor, series: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rates = self.rates(series)
         steps = ops.stack([values, known * rates[:, 0:1], known * rates[:, 1:2]], axis=-1)
-        season, level, seasons = self.recursion(steps, initial_state=self._start(values, known))
+        level, seasons = self._start(values, known)
+        season, level, seasons = self.recursion(steps, initial_state=[level, rates[:, 2:3] * seasons])
         return (values - season[:, :, 0] - level) * known, level, seasons
 
     def rates(self, series: Tensor) -> Tensor:
-        """Of level and season. Shapes: series (batch,) -> (batch, 2)."""
+        """Of level, season and the season's start. Shapes: series (batch,) -> (batch, 3)."""
         own = ops.take(self.own, ops.maximum(series - 1, 0), axis=0)
         own = own * ops.cast(ops.expand_dims(series, 1) > 0, own.dtype)
         rates = ops.cast(ops.sigmoid(SPEED * (self.shared + own)), self.compute_dtype)
-        return rates if self.season > 1 else ops.concatenate([rates, ops.zeros_like(rates)], axis=1)
+        return rates if self.season > 1 else ops.pad(rates, [[0, 0], [0, len(FIRST_RATES) - 1]])
 
-    def _start(self, values: Tensor, known: Tensor) -> list[Tensor]:
-        """Level and season before the first step. Shapes: -> (batch, 1), (batch, season)."""
+    def _start(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Level and season before the first step, with h = 1. Shapes: -> (batch, 1), (batch, season)."""
         m, dtype = self.season, values.dtype
         age = ops.cumsum(ops.cast(ops.cumsum(known, axis=1) > 0, dtype), axis=1) - 1
         early = known * ops.cast(age < FIRST_SEASONS * m, dtype)
@@ -97,7 +99,7 @@ class ExponentialSmoothing(keras.layers.Layer):
         means = ops.matmul(early * (values - slope * age), places) / ops.maximum(counts, 1)
         seen = ops.cast(counts > 0, dtype)
         level = ops.sum(means, axis=1, keepdims=True) / ops.maximum(ops.sum(seen, axis=1, keepdims=True), 1)
-        return [level, seen * (means - level)]
+        return level, seen * (means - level)
 
     def compute_output_shape(self, values_shape, known_shape=None, series_shape=None):
         return values_shape, (values_shape[0], 1), (values_shape[0], self.season)
