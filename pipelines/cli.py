@@ -133,6 +133,7 @@ def forecast(
         Path | None, typer.Option(help="Write the file for --future, to be filled in, and stop.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write a page with pictures of the forecasts here.")] = None,
     level: Annotated[list[int], typer.Option(help="Percent of an interval to write; several are fine.")] = [80],  # noqa: B006
     time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
     save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,
@@ -144,7 +145,7 @@ def forecast(
         command.skeleton(str(data), model, horizon, skeleton)
         return
     if model:
-        command.forecast_with(str(data), model, horizon, future=future, out=out, intervals=level)
+        command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level)
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
@@ -154,7 +155,8 @@ def forecast(
 
     report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
-    print(f"forecasts: {folder / 'forecast.csv'}\nreport: {folder / 'report.html'}", file=sys.stderr)
+    print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
+    print(f"report: {folder / 'report.html'}", file=sys.stderr)
 
 
 @app.command()

@@ -68,9 +68,9 @@ def write_config(path: Path, data: Path, **stanzas: Any) -> Path:
         "horizon": HORIZON,
         "season": WEEK,
         "data": {"path": str(data), "known": ["promotion"]},
-        "model": {"lower": 0},
+        "model": {"history": 14, "segment": 1, "lower": 0},
         "encoder": {"units": 8},
-        "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01},
+        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.03},
     }
     for name, stanza in stanzas.items():
         values[name] = {**values.get(name, {}), **stanza} if isinstance(stanza, dict) else stanza

@@ -10,8 +10,10 @@ from pipelines.forecasting.forecast import from_ends, keep_input
 from pipelines.forecasting.init import suggest
 from pipelines.forecasting.inspect import Look, inspect
 from pipelines.forecasting.output import format_of, write
+from pipelines.forecasting.page import render
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
+from toolkit.artifact import write_text
 from toolkit.config import apply_override, parse, validate
 from toolkit.errors import ConfigError
 
@@ -40,6 +42,7 @@ def forecast_anew(
     forecaster = Forecaster.load(folder)
     forecasts = from_ends(forecaster, look.panel, forecaster.plan.horizon)
     write(forecasts, folder / "forecast.csv", intervals)
+    write_text(folder / "forecast.html", render(forecasts, forecaster.plan.season))
     if out is not None or not sys.stdout.isatty():
         write(forecasts, out, intervals)
     return report

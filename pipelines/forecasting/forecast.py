@@ -6,15 +6,26 @@ import numpy as np
 
 from pipelines.forecasting.output import Forecasts, format_of, write
 from pipelines.forecasting.predict import Forecaster
+from toolkit.artifact import opened, write_text
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 
 def forecast_with(
-    path: str, model: Path, horizon: str | None, *, future: str | None, out: Path | None, intervals: list[int]
+    path: str,
+    model: Path,
+    horizon: str | None,
+    *,
+    future: str | None,
+    out: Path | None,
+    page: Path | None,
+    intervals: list[int],
 ) -> None:
     """Forecast the series of a file with a trained run, from the end of each of them.
+
+    Args:
+        page: where to write pictures of the forecasts.
 
     Raises:
         SeqloomError: the run or the file cannot be used, or what is known ahead does not reach far enough.
@@ -27,14 +38,17 @@ def forecast_with(
     if future:
         panel = panel.with_future(forecaster.read(future))
     _check_known(forecaster, panel, steps)
-    write(from_ends(forecaster, panel, steps), out, intervals)
+    forecasts = from_ends(forecaster, panel, steps)
+    write(forecasts, out, intervals)
+    if page:
+        from pipelines.forecasting.page import render
+
+        write_text(page, render(forecasts, forecaster.plan.season))
 
 
 def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> None:
     """Write the future rows of each series, with empty columns for what must be known ahead, to be filled in."""
     import csv
-
-    from toolkit.artifact import opened
 
     forecaster = Forecaster.load(model)
     names = list(dict.fromkeys(name.partition("=")[0] for name in forecaster.plan.known))

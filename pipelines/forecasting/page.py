@@ -1,0 +1,55 @@
+"""A page with pictures of forecasts: history, forecast and interval of each series."""
+
+import numpy as np
+
+from pipelines.forecasting.output import Forecasts
+from toolkit.data.windows import ordinals, whole_past
+from toolkit.forecast_plots import MOST_PANELS, Outlook, forecast_figure
+from toolkit.report import Section, picture, render_report
+
+MOST_SERIES = 60  # a picture each, twelve to a figure; more would make a page that no one reads
+
+
+def render(forecasts: Forecasts, season: int) -> str:
+    """HTML with a picture of each series, those whose interval is the widest for their size first."""
+    panel, cutoffs, levels = forecasts.panel, forecasts.cutoffs, forecasts.levels
+    low = int(np.argmin(np.abs(np.array(levels) - 0.1)))
+    high, median, horizon = len(levels) - 1 - low, levels.index(0.5), forecasts.quantiles.shape[1]
+    spread = (forecasts.quantiles[:, :, high] - forecasts.quantiles[:, :, low]).mean(axis=1)
+    size = np.abs(forecasts.quantiles[:, :, median]).mean(axis=1)
+    order = np.argsort(-np.nan_to_num(spread / np.maximum(size, 1e-12), nan=-1), kind="stable")
+    rows = [int(row) for row in order[:MOST_SERIES] if np.isfinite(spread[row])]
+    outlooks = []
+    for row in rows:
+        one = cutoffs.take(np.array([row]))
+        history = whole_past(panel, one, max(4 * horizon, 3 * season))[0]
+        quantiles = forecasts.quantiles[row]
+        outlooks.append(
+            Outlook(
+                name=panel.ids[int(one.series[0])],
+                times=panel.frequency.times(ordinals(panel, one, -len(history), horizon)[0]),
+                history=history,
+                forecast=quantiles[:, median],
+                lower=quantiles[:, low],
+                upper=quantiles[:, high],
+            )
+        )
+    interval = f"{100 * (levels[high] - levels[low]):.0f} % interval"
+    figures = [
+        forecast_figure(
+            outlooks[start : start + MOST_PANELS],
+            season=season,
+            time=f"time ({panel.frequency.title})",
+            interval=interval,
+        )
+        for start in range(0, len(outlooks), MOST_PANELS)
+    ]
+    pictures = [picture(figure, "Forecasts after their history") for figure in figures]
+    widest = f"The {len(rows)} with the widest intervals for their size. " if len(rows) < len(cutoffs) else ""
+    return render_report(
+        title="Forecasts",
+        subtitle=f"{len(cutoffs):,} series, {horizon:,} steps ahead, {panel.frequency.title}",
+        verdict=f"{widest}The value to come lies in the shaded {interval} as often as it says, if the series go on as"
+        " they were.",
+        sections=[Section("The surest come last", pictures)],
+    )
