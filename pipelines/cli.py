@@ -174,9 +174,10 @@ def backtest(
 ) -> None:
     """Forecast from past cutoffs and compare with what came, beside everything simple."""
     from pipelines.forecasting import backtest as command
-    from pipelines.forecasting.output import format_of, write
+    from pipelines.forecasting.output import format_of, keep_input, write
 
     format_of(out)
+    keep_input(str(data), out)
     if model:
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
     else:

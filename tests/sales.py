@@ -61,13 +61,13 @@ def write_sales(path: Path, sales: Sales, names: Sequence[str] | None = None) ->
     return write_table(path, rows_of(sales, names))
 
 
-def write_config(path: Path, data: Path, **stanzas: Any) -> Path:
+def write_config(path: Path, table: Path, /, **stanzas: Any) -> Path:
     """A config of a tiny, fast network, as JSON, which is YAML; `stanzas` are merged into its own."""
     values: dict[str, Any] = {
         "pipeline": "forecasting",
         "horizon": HORIZON,
         "season": WEEK,
-        "data": {"path": str(data), "known": ["promotion"]},
+        "data": {"path": str(table), "known": ["promotion"]},
         "model": {"history": 14, "segment": 1, "lower": 0},
         "encoder": {"units": 8},
         "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.03},

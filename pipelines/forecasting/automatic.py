@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.forecast import from_ends, keep_input
+from pipelines.forecasting.forecast import from_ends
 from pipelines.forecasting.init import suggest
 from pipelines.forecasting.inspect import Look, inspect
-from pipelines.forecasting.output import format_of, write
+from pipelines.forecasting.output import format_of, keep_input, write
 from pipelines.forecasting.page import render
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
@@ -52,6 +52,7 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
     """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`."""
     document = parse(suggest(look) + OWN_TRAINING, look.source.path)
     apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
+    apply_override(document, "season=auto")  # what was looked at holds the test part, too
     for name, value in split.items():
         apply_override(document, f"split.{name}={value}")
     if horizon:

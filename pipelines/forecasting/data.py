@@ -14,8 +14,9 @@ from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError
 
-# Where the config does not say: horizons to hold back of each series, more of them the fewer series there are, and
-# windows wanted in all, which overlap where there would be fewer.
+# Where the config does not say: horizons to hold back of each series, more of them the fewer series there are (and a
+# whole season at least, so that every part of it is seen), and windows wanted in all, which overlap where there would
+# be fewer.
 FEWEST_HORIZONS, MOST_HORIZONS, WANTED_WINDOWS = 3, 20, 200
 
 
@@ -83,12 +84,13 @@ def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
         panel = panel.at(np.maximum(panel.ends - split.drop, panel.offsets[:-1]))
     lengths = panel.ends - panel.offsets[:-1]
     if isinstance(split.test, str):
-        panel, test_starts = _append(panel, read(config.data, path=split.test, frequency=_loose(panel.frequency)))
+        grid: dict[str, Any] = {"frequency": _loose(panel.frequency), "categories": panel.categories}
+        panel, test_starts = _append(panel, read(config.data, path=split.test, **grid))
         tested = panel.ends - test_starts
     else:
-        tested = _held_back(split.test, lengths, horizon)
+        tested = _held_back(split.test, lengths, horizon, _season(config, panel))
         test_starts = panel.ends - tested
-    validated = _held_back(split.validation, test_starts - panel.offsets[:-1], horizon)
+    validated = _held_back(split.validation, test_starts - panel.offsets[:-1], horizon, _season(config, panel))
     training_ends = test_starts - validated
     rolled = _rolled(panel, test_starts, panel.ends, horizon, split.step)
     validation = _rolled(panel, training_ends, test_starts, horizon, split.step)
@@ -99,6 +101,13 @@ def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
             where=config.data.path,
             mend=f"Give at least {4 * horizon:,} values, or a horizon of at most {max(longest // 4, 1):,}.",
         )
+    for part, cutoffs in (("validation", validation), ("test", rolled)):
+        if np.isnan(windows.ahead(panel, panel.values, cutoffs, horizon)).all():
+            raise DataError(
+                f"no value is known in the {part} part of any series.",
+                where=config.data.path,
+                mend=f"Give series with values, or another split.{part}.",
+            )
     return Splits(panel, training_ends, test_starts, validation, rolled), horizon
 
 
@@ -106,7 +115,12 @@ def steps_of(horizon: int | str, frequency: Frequency) -> int:
     return horizon if isinstance(horizon, int) else frequency.steps(horizon)
 
 
-def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int) -> np.ndarray:
+def _season(config: Config, panel: Panel) -> int:
+    """Steps in a season as far as it is known before the series are looked at."""
+    return config.season if isinstance(config.season, int) else next(iter(panel.frequency.seasons), 1)
+
+
+def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """Steps at the end of each series; none of series that would lose more than half.
 
     Shapes: lengths (series,) -> (series,)
@@ -116,7 +130,8 @@ def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int) ->
     elif wanted is not None:
         steps = (lengths * wanted).astype(np.int64)
     else:
-        most = np.clip(WANTED_WINDOWS // max(len(lengths), 1), FEWEST_HORIZONS, MOST_HORIZONS)
+        fewest = max(FEWEST_HORIZONS, -(-season // horizon))
+        most = np.clip(WANTED_WINDOWS // max(len(lengths), 1), fewest, max(fewest, MOST_HORIZONS))
         steps = horizon * np.clip(lengths // (5 * horizon), 1, most)
     return np.where(steps <= lengths // 2, steps, 0)
 
@@ -152,11 +167,16 @@ def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
         raise DataError(f"split.test: the values of series {name!r} do not begin one step after its last one.")
     offsets = np.concatenate([[0], np.cumsum(lengths + more)])
     places, starts = _places(panel.offsets[:-1], lengths), offsets[:-1] + lengths
-    joined = np.empty(offsets[-1])
-    joined[_places(offsets[:-1], lengths)] = panel.values[places]
-    joined[_places(starts, more)] = later.values[_places(later.offsets[order], more)]
-    whole = replace(panel, offsets=offsets, ends=offsets[1:].copy(), values=joined, covariates={})
-    return whole, starts
+
+    def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        column = np.empty(offsets[-1])
+        column[_places(offsets[:-1], lengths)] = before[places]
+        column[_places(starts, more)] = after[_places(later.offsets[order], more)]
+        return column
+
+    values = joined(panel.values, later.values)
+    covariates = {name: joined(column, later.covariates[name]) for name, column in panel.covariates.items()}
+    return replace(panel, offsets=offsets, ends=offsets[1:].copy(), values=values, covariates=covariates), starts
 
 
 def _places(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:

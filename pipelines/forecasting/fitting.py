@@ -176,7 +176,7 @@ def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: 
 def _batch(prepared: Prepared, cutoffs: Cutoffs, units: np.ndarray, hide: Any = None) -> Batch:
     """Inputs, targets (rows, horizon, 1), and weights (rows, horizon) that bring each error to the series' unit."""
     panel, plan = prepared.panel, prepared.plan
-    inputs = make_inputs(plan, panel, cutoffs, prepared.sizes, hide)
+    inputs = make_inputs(plan, panel, cutoffs, prepared.sizes[cutoffs.series], hide)
     targets = inputs.targets(windows.ahead(panel, panel.values, cutoffs, plan.horizon))
     known = np.isfinite(targets)
     weights = np.minimum(inputs.unit / units[cutoffs.series][:, None], HEAVIEST) * known

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.forecasting.output import Forecasts, format_of, write
+from pipelines.forecasting.output import Forecasts, format_of, keep_input, write
 from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import opened, write_text
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
-from toolkit.errors import ConfigError, DataError, SeqloomError
+from toolkit.errors import DataError, SeqloomError
 
 
 def forecast_with(
@@ -31,7 +31,8 @@ def forecast_with(
         SeqloomError: the run or the file cannot be used, or what is known ahead does not reach far enough.
     """
     format_of(out)
-    keep_input(path, out)
+    for read in filter(None, (path, future)):
+        keep_input(read, out)
     forecaster = Forecaster.load(model)
     steps = _steps(horizon, forecaster)
     panel = forecaster.read(path)
@@ -50,6 +51,7 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     """Write the future rows of each series, with empty columns for what must be known ahead, to be filled in."""
     import csv
 
+    keep_input(path, out)
     forecaster = Forecaster.load(model)
     names = list(dict.fromkeys(name.partition("=")[0] for name in forecaster.plan.known))
     if not names:
@@ -71,9 +73,10 @@ def from_ends(forecaster: Forecaster, panel: Panel, steps: int) -> Forecasts:
 
 
 def _steps(horizon: str | None, forecaster: Forecaster) -> int:
-    if horizon is None:
-        return forecaster.plan.horizon
-    return int(horizon) if horizon.isdigit() else forecaster.plan.frequency.steps(horizon)
+    """The horizon in steps; refuses one that is longer than what the run was trained for."""
+    steps = forecaster.plan.horizon if horizon is None else forecaster.plan.frequency.steps(horizon)
+    forecaster.refuse_longer(steps)
+    return steps
 
 
 def _check_known(forecaster: Forecaster, panel: Panel, steps: int) -> None:
@@ -87,9 +90,3 @@ def _check_known(forecaster: Forecaster, panel: Panel, steps: int) -> None:
                 f" {int(missing.sum()):,} of {len(panel):,} series, first {panel.ids[int(missing.argmax())]!r}.",
                 mend="Write the rows to fill in with --skeleton FILE, and give them with --future FILE.",
             )
-
-
-def keep_input(path: str, out: Path | None) -> None:
-    """Refuse to write over what is read."""
-    if out is not None and out.exists() and Path(path).exists() and out.samefile(path):
-        raise ConfigError("this is the input too, and would be lost.", where=str(out), mend="Choose another --out.")

@@ -2,16 +2,19 @@
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pipelines.forecasting.stored import from_json
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
 from toolkit.data.series import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
 from toolkit.errors import DataError
 
+MOST_STEPS = 10_000_000
 LARGEST_LOGARITHM = float(np.log(LARGEST))  # a forecast beyond this many times the centre of its window is cut
 
 
@@ -25,9 +28,9 @@ class Plan:
     history: int  # steps that the network reads, whole segments
     segment: int
     levels: tuple[float, ...]
-    scaling: str
-    center: str
-    anchor: str
+    scaling: Literal["window", "series"]
+    center: Literal["last", "mean"]
+    anchor: Literal["center", "season"]
     known: tuple[str, ...] = ()  # columns whose future is known
     past: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
@@ -38,7 +41,7 @@ class Plan:
     ids: tuple[str, ...] = ()  # series that something is learned of; number 0 is for all others
     lower: float | None = None
     upper: float | None = None
-    network: str = "segment"
+    network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
     log: bool = False
     trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
 
@@ -65,11 +68,19 @@ class Plan:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
-        value = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
-        value["frequency"] = Frequency(**value["frequency"])
-        value["scales"] = {name: tuple(pair) for name, pair in (value["scales"] or {}).items()}
-        value["categories"] = {name: tuple(words) for name, words in (value["categories"] or {}).items()}
-        return cls(**value)
+        """The reverse of `to_json`; ValueError for anything that it cannot have written."""
+        plan: Plan = from_json(cls, value)
+        frequency, sizes = plan.frequency, (plan.horizon, plan.season, plan.history, plan.segment)
+        columns = {*plan.known, *plan.past, *plan.static}
+        if not all(1 <= size <= MOST_STEPS for size in sizes) or plan.history % plan.segment:
+            raise ValueError("horizon, season, history or segment is none")
+        if 0.5 not in plan.levels or not all(low < high for low, high in pairwise((0, *plan.levels, 1))):
+            raise ValueError("levels must rise from 0 to 1, with 0.5 among them")
+        if not (1 <= frequency.step <= 10**9 and abs(frequency.phase) <= 2**48 and 1 <= frequency.day <= 31):
+            raise ValueError("there is no such frequency")
+        if columns != set(plan.scales or {}) or not all(size > 0 for _, size in (plan.scales or {}).values()):
+            raise ValueError("scales must have every column and be above 0")
+        return plan
 
 
 class Inputs(NamedTuple):
@@ -104,7 +115,7 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
     """What the network reads at some cutoffs.
 
     Args:
-        sizes: (series,) what to divide by with `scaling: series`.
+        sizes: (rows,) what to divide by with `scaling: series`.
         hide: a function of the windows (rows, steps) that returns which of their values to hide, while training.
 
     Shapes: segments (rows, history / segment, features), lengths (rows,), future (rows, parts, features) where anything
@@ -123,7 +134,7 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
     scale = windows.fit_scale(
         values,
         center=plan.center,
-        sizes=sizes[cutoffs.series] if plan.scaling == "series" and sizes is not None else None,
+        sizes=sizes if plan.scaling == "series" else None,
         logarithms=plan.log,
     )
     known = np.isfinite(values)
@@ -145,8 +156,7 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
         columns = [_standard(plan, name, panel.statics[name]) for name in plan.static]
         arrays["statics"] = np.stack(columns, axis=-1)[cutoffs.series].astype(np.float32)
     if plan.ids:
-        numbers = np.array([plan.numbers.get(name, 0) for name in panel.ids], np.int32)
-        arrays["series"] = numbers[cutoffs.series]
+        arrays["series"] = np.array([plan.numbers.get(panel.ids[k], 0) for k in cutoffs.series.tolist()], np.int32)
     anchor = _season_before(plan, normal) if plan.anchor == "season" else None
     return Inputs(arrays, scale, anchor, plan.log)
 

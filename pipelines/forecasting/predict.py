@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.forecasting.inputs import Plan, make_inputs
+from pipelines.forecasting.stored import from_json
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.series import Panel, SeriesSource, read_panel
@@ -29,6 +30,7 @@ NETWORK = "network"
 RECENT, SPACED, REGROUPED = 10, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
 LONGEST = 3_000  # steps of the past that companions look at
+LARGEST_RIDGE = 2**30  # bytes
 
 
 class Parts(NamedTuple):
@@ -68,9 +70,9 @@ class Forecaster:
         files, where = artifact.manifest["files"], str(artifact.folder)
         try:
             plan = Plan.from_json(artifact.read_json("plan.json"))
-            source = SeriesSource(**{name: _tuples(value) for name, value in artifact.read_json("source.json").items()})
-            sizes = {str(name): float(size) for name, size in artifact.read_json("sizes.json").items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            source = from_json(SeriesSource, artifact.read_json("source.json"))
+            sizes = from_json(dict[str, float], artifact.read_json("sizes.json"))
+        except ValueError as error:
             raise ArtifactError(
                 f"this is not a plan: {error}.", where=where, mend="Copy the run folder again, or train again."
             ) from error
@@ -80,8 +82,7 @@ class Forecaster:
         if "model.onnx" in files:
             runtime = Runtime(artifact.read_bytes("model.onnx"))
         if "ridge.npz" in files:
-            with np.load(io.BytesIO(artifact.read_bytes("ridge.npz")), allow_pickle=False) as arrays:
-                ridge = Ridge.from_arrays(dict(arrays))
+            ridge = _read_ridge(artifact.read_bytes("ridge.npz"), where)
         forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal)
         forecaster._check(where)
         return forecaster
@@ -101,11 +102,7 @@ class Forecaster:
         Shapes: -> (rows, horizon, levels); NaN for a series without any value
         """
         steps = self.plan.horizon if horizon is None else horizon
-        if steps > self.plan.horizon:
-            raise DataError(
-                f"a horizon of {steps:,} steps, but this run forecasts {self.plan.horizon:,} at most.",
-                mend="Train one for a longer horizon.",
-            )
+        self.refuse_longer(steps)
         cutoffs = Cutoffs(np.arange(len(panel)), panel.ends) if cutoffs is None else cutoffs
         forecasts = np.empty((len(cutoffs), steps, len(self.plan.levels)))
         for rows, conformal in self._calibrations(panel, cutoffs):
@@ -113,6 +110,14 @@ class Forecaster:
                 quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
                 forecasts[part] = conformal.apply(quantiles, spread)[:, :steps]
         return intervals.clip(forecasts, self.plan.lower, self.plan.upper)
+
+    def refuse_longer(self, horizon: int) -> None:
+        """Raises DataError for more steps than the run was trained for."""
+        if horizon > self.plan.horizon:
+            raise DataError(
+                f"a horizon of {horizon:,} steps, but this run forecasts {self.plan.horizon:,} at most.",
+                mend="Train one for a longer horizon.",
+            )
 
     def _calibrations(self, panel: Panel, cutoffs: Cutoffs) -> Iterator[tuple[np.ndarray, Conformal]]:
         """Rows, and what their intervals are calibrated by: validation windows, or the forecasts of late.
@@ -197,12 +202,22 @@ class Forecaster:
 
     def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
         assert self.runtime is not None
-        inputs = make_inputs(self.plan, panel, cutoffs, series_sizes(self.plan, panel, self.sizes))
+        inputs = make_inputs(self.plan, panel, cutoffs, self.sizes_of(panel, cutoffs))
         quantiles = inputs.forecasts(self.runtime.run(inputs.arrays)["quantiles"])
         # A series without any value has no level to forecast around.
         unknown = ~np.isfinite(windows.past(panel, panel.values, cutoffs, self.plan.history)).any(axis=1)
         quantiles[unknown] = np.nan
         return quantiles
+
+    def sizes_of(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray | None:
+        """What to divide each row by, with `scaling: series`; nothing of it is past the cutoff. Shapes: -> (rows,)"""
+        if self.plan.scaling != "series":
+            return None
+        sizes, begins = [], panel.offsets.tolist()
+        for series, end in zip(cutoffs.series.tolist(), cutoffs.ends.tolist(), strict=True):
+            known = self.sizes.get(panel.ids[series])
+            sizes.append(known or _deviation(self.plan, panel.values[begins[series] : end]))
+        return np.array(sizes)
 
     def _check(self, where: str) -> None:
         """Refuse parts of different runs, before they forecast nonsense."""
@@ -212,7 +227,7 @@ class Forecaster:
             self.conformal.levels == self.plan.levels
             and len(self.conformal.offsets) == self.plan.horizon
             and (NETWORK not in used or self.runtime is not None)
-            and ("ridge" not in used or self.ridge is not None)
+            and ("ridge" not in used or (self.ridge is not None and self.ridge.weights.shape[1] == self.plan.horizon))
             and all(name in COMPANIONS for name in used if name not in (NETWORK, "ridge"))
             and (
                 self.runtime is None
@@ -225,15 +240,21 @@ class Forecaster:
             )
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _read_ridge(data: bytes, where: str) -> Ridge:
+    import zipfile
 
-
-def series_sizes(plan: Plan, panel: Panel, sizes: Mapping[str, float]) -> np.ndarray | None:
-    """What to divide each series by. Shapes: -> (series,)"""
-    if plan.scaling != "series":
-        return None
-    return np.array([sizes.get(name) or _deviation(plan, panel.history(k)) for k, name in enumerate(panel.ids)])
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST_RIDGE:
+                raise ValueError("it is too large")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            ridge = Ridge.from_arrays(dict(arrays))
+        if ridge.weights.ndim != 2 or not np.isfinite(ridge.weights).all() or ridge.season < 1:
+            raise ValueError("its weights are no matrix of numbers")
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        mend = "Copy the run folder again, or train again."
+        raise ArtifactError(f"ridge.npz is not what was stored: {error}.", where=where, mend=mend) from error
+    return ridge
 
 
 def _deviation(plan: Plan, values: np.ndarray) -> float:

@@ -56,7 +56,10 @@ def prepare(config: Config, plan: Plan | None = None) -> Prepared:
     """
     splits, horizon = read_splits(config, plan)
     panel, ends = splits.panel, splits.training_ends
-    plan = plan or _plan(config, splits, horizon)
+    if plan is None:
+        plan = _plan(config, splits, horizon)
+    elif plan.trained_until is not None:  # what is trained on now must not calibrate intervals
+        plan = replace(plan, trained_until=_trained_until(config, splits))
     if plan.log:
         refuse_not_positive(panel, panel.values, np.repeat(np.arange(len(panel)), np.diff(panel.offsets)))
     return Prepared(splits, plan, *_sizes(panel, ends, plan.season))

@@ -15,7 +15,7 @@ from pipelines.forecasting.data import source
 from pipelines.forecasting.evaluate import evaluate_run
 from pipelines.forecasting.fitting import Fitted, Start, fit_all, refit_all, sample, units_of
 from pipelines.forecasting.inputs import make_inputs
-from pipelines.forecasting.predict import NAME, NETWORK, Forecaster, series_sizes
+from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -97,8 +97,8 @@ def _sizes(prepared: Prepared) -> dict[str, float]:
 def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
     """The networks as a graph that is known to compute what they do."""
     runtime = Runtime(models.to_onnx(fitted.networks).SerializeToString())
-    sizes = series_sizes(prepared.plan, prepared.panel, _sizes(prepared))
-    arrays = make_inputs(prepared.plan, prepared.panel, sample(prepared.splits.validation, 64), sizes).arrays
+    cutoffs = sample(prepared.splits.validation, 64)
+    arrays = make_inputs(prepared.plan, prepared.panel, cutoffs, prepared.sizes[cutoffs.series]).arrays
     expected = np.mean([network.predict_on_batch(arrays) for network in fitted.networks], axis=0)
     difference = float(np.abs(runtime.run(arrays)["quantiles"] - expected).max() / max(1.0, np.abs(expected).max()))
     if not difference <= TOLERANCE:
