@@ -27,8 +27,7 @@ def render(
     """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
     assert forecaster.combination is not None
     combination, metric = forecaster.combination, "mae" if board.standardized else "mase"
-    baselines = {name: scores for name, scores in report["baselines"].items() if name != NETWORK}
-    verdict = f"{_served(combination)} {_verdict(metric, report['test'], baselines, combination)}"
+    verdict = f"{_served(combination)} {_verdict(metric, report, combination)}"
     sections = [
         Section("Scores on the test windows", [_leaderboard(report, metric, board)]),
         _forecasts_section(board, forecaster),
@@ -57,16 +56,15 @@ def _served(combination: Combination) -> str:
     return "Forecasts are " + ", ".join(f"{100 * share:.0f} % {_name(name)}" for share, name in parts) + "."
 
 
-def _verdict(
-    metric: str, test: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], combination: Combination
-) -> str:
-    scores = {_name(name): scores[metric] for name, scores in baselines.items() if metric in scores}
+def _verdict(metric: str, report: Mapping[str, Any], combination: Combination) -> str:
+    """Which won on the test windows. A companion that is served is compared with the network too."""
+    scores = {name: each[metric] for name, each in report["baselines"].items() if metric in each}
+    winner, own = combination.winner, report["test"][metric]
+    if winner is None or winner == NETWORK:
+        return pages.verdict(metric, own, {_name(name): score for name, score in scores.items() if name != NETWORK})
     best = min(scores, key=lambda name: scores[name])
-    winner = combination.winner
-    if winner is None or winner not in baselines:
-        return pages.verdict(metric, test[metric], scores)
-    told = f"On the test windows it has {METRICS[metric].title} {test[metric]:.3f}"
-    return f"{told}, the best of all." if best == _name(winner) else f"{told}; {best} has {scores[best]:.3f} there."
+    told = f"On the test windows it has {METRICS[metric].title} {own:.3f}"
+    return f"{told}, the best of all." if best == winner else f"{told}; {_name(best)} has {scores[best]:.3f} there."
 
 
 def _name(forecaster: str) -> str:
