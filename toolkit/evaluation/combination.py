@@ -15,7 +15,6 @@ from toolkit.errors import ArtifactError
 
 _WINDOWS = 2_000  # enough for a few weights, and few enough that fitting takes a second
 _LEAST = 0.02  # a smaller weight costs a forecast and changes nothing
-_GAIN = 0.01  # how much better than the best model alone the combination must be
 _ITERATIONS = 100
 
 
@@ -84,9 +83,9 @@ def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.nd
     - The second term, with `best` the error of the best model alone, pulls towards equal weights among models that are
       about as good, and fades as windows become many: few windows cannot tell such models apart.
     - A weight below 0.02 becomes 0.
-    - The best model alone gets all the weight unless the combination is more than 1 % better. The combination is
-      judged where its weights were not fitted: those of the earlier half of the windows on the later half, and the
-      reverse. (With a single window there is nothing to hold out.)
+    - The best model alone gets all the weight unless the combination is better by more than one standard error of the
+      difference over windows. The combination is judged where its weights were not fitted: those of the earlier half
+      of the windows on the later half, and the reverse. (With a single window there is nothing to hold out.)
     - Of more than 2,000 windows, the same random 2,000 are taken every time.
 
     Args:
@@ -108,8 +107,10 @@ def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.nd
         raise ValueError("a forecast is missing or infinite where the truth is known")
     blocks = min(blocks, y.shape[1])
     mases = [_mase(each) for each in errors]
-    held_out = _mase(_held_out(errors, blocks))
-    if held_out < (1 - _GAIN) * min(mases):
+    judged = _held_out(errors, blocks)
+    held_out = _mase(judged)
+    gains = np.nanmean(abs(errors[np.argmin(mases)]), axis=1) - np.nanmean(abs(judged), axis=1)
+    if gains.mean() > gains.std() / len(gains) ** 0.5:
         weights = _weights(errors, blocks)
     else:
         weights = np.tile(np.arange(len(names)) == np.argmin(mases), (blocks, 1)).astype(np.float64)
