@@ -78,6 +78,8 @@ class Plan:
             raise ValueError("levels must rise from 0 to 1, with 0.5 among them")
         if not (1 <= frequency.step <= 10**9 and abs(frequency.phase) <= 2**48 and 1 <= frequency.day <= 31):
             raise ValueError("there is no such frequency")
+        if abs(plan.trained_until or 0) > 2**48:
+            raise ValueError("trained_until is no time")
         if columns != set(plan.scales or {}) or not all(size > 0 for _, size in (plan.scales or {}).values()):
             raise ValueError("scales must have every column and be above 0")
         return plan

@@ -120,7 +120,7 @@ class _Search:
     def _tell_wide(self, values: tuple[str, ...]) -> None:
         left = [repr(name) for name in self._names if name not in {*self._taken, *values}]
         out = f" Left out: {', '.join(left[:10])}." if left else ""
-        mend = "Set value to the name of one column to forecast only that, and covariates for the others."
+        mend = "Name one of them as value to forecast only that; the others can be columns that it learns from."
         self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}")
 
     def _require(self, name: str) -> None:

@@ -1,0 +1,287 @@
+"""What a forecasting run leaves behind, and what the options of the model do."""
+
+import csv
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keywords import seqloom
+from sales import HORIZON, make_sales, read_table, rows_of, write_config, write_sales, write_table
+
+from pipelines.forecasting import evaluate
+from pipelines.forecasting import model as models
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.inputs import Plan, feature_counts, make_inputs
+from pipelines.forecasting.predict import Forecaster
+from pipelines.forecasting.prepare import prepare
+from toolkit import config as configs
+from toolkit.artifact import read_weights
+from toolkit.training.checkpoints import Progress
+from toolkit.training.watch import Watch
+
+COMPANIONS = {"naive", "seasonal_naive", "drift", "seasonal_profile", "theta", "ets", "ridge"}
+METRICS = {"mse", "mae", "mase", "smape", "rmsse", "owa", "wql", "coverage_80"}
+PREDICTS = ("model.onnx", "plan.json", "source.json", "sizes.json", "combination.json", "intervals.json")
+RESULTS = ("weights.safetensors", *PREDICTS)
+QUICK = {"training": {"epochs": 1, "refit": False}}
+
+
+def read_config(path: Path) -> Config:
+    return configs.validate(configs.read_document(path), Config)
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    for name in RESULTS:
+        assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_run_folder_is_sealed_and_holds_nothing_else(trained: Any) -> None:
+    expected = {*RESULTS, "config.yaml", "history.csv", "report.json", "report.html"}
+    if "ridge" in read(trained.folder, "plan.json") or (trained.folder / "ridge.npz").exists():
+        expected.add("ridge.npz")
+    manifest = read(trained.folder, "manifest.json")
+    assert {path.name for path in trained.folder.iterdir()} == expected | {"manifest.json"}
+    assert manifest["files"].keys() == expected
+    assert (manifest["pipeline"], manifest["data"]["series"], manifest["data"]["steps"]) == ("forecasting", 4, 800)
+    for name, entry in manifest["files"].items():
+        data = (trained.folder / name).read_bytes()
+        assert entry == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_the_report_has_all_metrics_and_every_companion(trained: Any) -> None:
+    report = read(trained.folder, "report.json")
+    assert report == {name: value for name, value in trained.report.items() if name != "folder"}
+    assert report["pipeline"] == "forecasting"
+    assert report["test"].keys() >= METRICS
+    assert report["baselines"].keys() == COMPANIONS | {"network"}
+    for scores in (report["test"], *report["baselines"].values()):
+        assert all(math.isfinite(score) and score >= 0 for score in scores.values())
+    assert 0.5 < report["test"]["coverage_80"] <= 1
+    assert report["test"]["mase"] < report["baselines"]["seasonal_naive"]["mase"] < report["baselines"]["naive"]["mase"]
+    assert {"train", "evaluate"} <= report["seconds"].keys()
+
+
+def test_the_page_shows_the_worst_series_and_says_what_was_weighed(trained: Any) -> None:
+    page = (trained.folder / "report.html").read_text()
+    assert trained.report["verdict"].split(".")[0] in page
+    assert all(name in page for name in ("Forecasts beside what came", "What was weighed", "Learning curves"))
+
+
+def test_the_history_has_a_row_an_epoch(trained: Any) -> None:
+    rows = list(csv.DictReader((trained.folder / "history.csv").open()))
+    assert [(row["member"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2")]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_the_same_seed_gives_the_same_run_and_another_one_another(run: Callable, trained: Any) -> None:
+    assert run(trained.table).code == 0
+    assert_same(Path("run"), trained.folder)
+    assert run(trained.table, out="other", seed=2, **QUICK).code == 0
+    one, other = (read_weights(Path(folder) / "weights.safetensors") for folder in ("run", "other"))
+    assert one.keys() == other.keys()
+    assert not np.allclose(one["member0/bridge/kernel" if "member0/bridge/kernel" in one else min(one)], other[min(one)])
+
+
+@pytest.mark.usefixtures("plain_report")
+@pytest.mark.parametrize("kind", ["ets", "ridge"])
+def test_a_companion_alone_trains_nothing_and_is_what_is_served(kind: str, run: Callable) -> None:
+    table = write_sales(Path("a.csv"), make_sales(2, 150))
+    result = run(table, data={"known": []}, model={"kind": kind})
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    assert report["test"]["mae"] == pytest.approx(report["baselines"][kind]["mae"])
+    assert report["baselines"].keys() == COMPANIONS
+    assert not {"model.onnx", "weights.safetensors", "history.csv"} & {path.name for path in Path("run").iterdir()}
+    assert Path("run/ridge.npz").exists() == (kind == "ridge")
+    assert len(read_table(seqloom("forecast", table, "--model", "run").out)) == 2 * HORIZON
+
+
+def all_columns(path: Path, *, series: int = 3, days: int = 120) -> Path:
+    """Sales with a past-only column, a word a day and a number and a word a series."""
+    header = ("unique_id", "ds", "y", "promotion", "visits", "weather", "area", "street")
+    rows = []
+    for name, time, value, promotion in rows_of(make_sales(series, days)):
+        k, t = int(name[-1]), int(time[-2:])
+        rows.append([name, time, value, promotion, 3 * float(value) + t, ("rain", "sun")[t % 2], 10 + k, "ab"[k % 2]])
+    return write_table(path, rows, header)
+
+
+COLUMNS = {
+    "known": ["promotion", "weather"],
+    "past": ["visits"],
+    "static": ["area", "street"],
+    "calendar": True,
+    "holidays": "US",
+}
+
+
+@pytest.mark.usefixtures("plain_report")
+@pytest.mark.parametrize(
+    ("model", "encoder"),
+    [
+        ({"network": "segment", "segment": 7, "members": 2, "series_vectors": 3}, {"bidirectional": True}),
+        ({"network": "direct", "segment": 1, "scaling": "series", "center": "mean"}, {"cell": "lstm", "layers": 2}),
+        ({"network": "attention", "segment": 1, "anchor": "season"}, {"normalization": "layer"}),
+        ({"network": "smoothing", "segment": 1, "intervals": "recent"}, {"cell": "lstm"}),
+    ],
+    ids=["segment", "direct", "attention", "smoothing"],
+)
+def test_each_network_trains_on_every_kind_of_column_and_its_graph_equals_it(
+    model: dict[str, Any], encoder: dict[str, Any], run: Callable
+) -> None:
+    table = all_columns(Path("a.csv"))
+    stanzas: dict[str, Any] = {"data": COLUMNS, "model": {"kind": "network", **model}, "encoder": encoder, **QUICK}
+    result = run(table, **stanzas)
+    assert result.code == 0, result.err
+    prepared = prepare(config := read_config(Path("run.yaml")))
+    networks = restored(config, prepared.plan, Path("run"))
+    cutoffs = prepared.splits.test
+    arrays = make_inputs(prepared.plan, prepared.panel, cutoffs, prepared.sizes[cutoffs.series]).arrays
+    expected = np.mean([network.predict_on_batch(arrays) for network in networks], axis=0)
+    forecaster = Forecaster.load("run")
+    assert forecaster.runtime is not None
+    np.testing.assert_allclose(forecaster.runtime.run(arrays)["quantiles"], expected, atol=1e-5)
+    assert len(networks) == config.model.members
+    assert json.loads(result.out)["test"].keys() >= METRICS
+
+
+def restored(config: Config, plan: Plan, folder: Path) -> list[models.Network]:
+    """The networks of a run, from its weights."""
+    weights, networks = read_weights(folder / "weights.safetensors"), []
+    for member in range(config.model.members):
+        networks.append(network := models.build(config, plan))
+        for weight in network.weights:
+            weight.assign(weights[f"member{member}/{weight.path.partition('/')[2]}"])
+    return networks
+
+
+def test_every_column_and_the_calendar_are_inputs_where_they_may_be_known() -> None:
+    table = all_columns(Path("a.csv"))
+    prepared = prepare(read_config(write_config(Path("c.yaml"), table, data=COLUMNS)))
+    plan, panel = prepared.plan, prepared.panel
+    assert (plan.known, plan.past) == (("promotion", "weather=rain", "weather=sun"), ("visits",))
+    assert plan.static == ("area", "street=a", "street=b")
+    assert {"weekday_sin", "holiday"} <= set(plan.calendar_names)
+    always = len(plan.known) + len(plan.calendar_names)
+    assert feature_counts(plan) == {"past": 2 + 1 + always, "future": always, "statics": 3}
+    cutoffs = prepared.splits.test.take(slice(0, 1))
+    before = make_inputs(plan, panel, cutoffs, None).arrays
+    end = int(cutoffs.ends[0])
+    for name, place, reached in (
+        ("visits", end - 1, {"segments"}),
+        ("visits", end, set()),
+        ("promotion", end - 1, {"segments"}),
+        ("promotion", end, {"future"}),
+        ("weather=sun", end + HORIZON - 1, {"future"}),
+        ("weather=sun", end + HORIZON, set()),
+    ):
+        column = panel.covariates[name]
+        column[place] += 5
+        after = make_inputs(plan, panel, cutoffs, None).arrays
+        assert {key for key in after if not np.array_equal(after[key], before[key])} == reached, (name, place - end)
+        column[place] -= 5
+    panel.statics["area"][0] += 5
+    assert not np.array_equal(make_inputs(plan, panel, cutoffs, None).arrays["statics"], before["statics"])
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_a_file_of_later_values_is_tested_on_with_its_columns(run: Callable) -> None:
+    rows = read_table(all_columns(Path("a.csv"), series=2).read_text())
+    days = sorted({row["ds"] for row in rows})
+    for name, part in (("train.csv", days[:100]), ("test.csv", days[100:])):
+        write_table(Path(name), [list(row.values()) for row in rows if row["ds"] in part], list(rows[0]))
+    stanzas: dict[str, Any] = {"data": COLUMNS, "model": {"kind": "naive"}}
+    result = run(Path("train.csv"), split={"test": "test.csv"}, **stanzas)
+    assert result.code == 0, result.err
+    assert "promotion" in read(Path("run"), "plan.json")["known"]
+    whole = run(Path("a.csv"), out="whole", split={"test": 20}, **stanzas)
+    assert json.loads(whole.out)["test"] == json.loads(result.out)["test"]
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_short_series_leave_the_network_out_and_say_so(run: Callable) -> None:
+    result = run(write_sales(Path("a.csv"), make_sales(2, 40)))
+    assert result.code == 0, result.err
+    assert "12 windows to learn from are too few for a network; it is left out." in result.err
+    assert json.loads(result.out)["baselines"].keys() == COMPANIONS
+    assert not Path("run/model.onnx").exists()
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_no_forecast_is_beyond_the_bounds(run: Callable) -> None:
+    sales = make_sales(2, 120)
+    low, high = float(np.quantile(sales.values, 0.3)), float(np.quantile(sales.values, 0.7))
+    table = write_sales(Path("a.csv"), sales)
+    assert run(table, data={"known": []}, model={"kind": "drift", "lower": low, "upper": high}).code == 0
+    found = read_table(seqloom("forecast", table, "--model", "run").out)
+    values = np.array([[float(row[name]) for name in list(row)[2:]] for row in found])
+    assert values.min() == pytest.approx(low, rel=1e-5) and values.max() == pytest.approx(high, rel=1e-5)
+
+
+# Runs that were stopped
+
+
+@pytest.fixture
+def at_call(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Crash after so many steps and epochs of training."""
+
+    def patch(number: int) -> None:
+        tell, calls = Watch.__call__, []
+
+        def count(self: Watch, progress: Progress, step: int) -> None:
+            tell(self, progress, step)
+            calls.append(step)
+            if len(calls) == number:
+                raise RuntimeError("crash")
+
+        monkeypatch.setattr(Watch, "__call__", count)
+
+    return patch
+
+
+@pytest.mark.usefixtures("plain_report")
+@pytest.mark.parametrize("place", [40, 80])  # in the second epoch; in the first one of training again with all rows
+def test_a_run_that_crashed_ends_with_bitwise_the_same_network(place: int, trained: Any, at_call: Callable) -> None:
+    at_call(place)
+    assert seqloom("run", trained.config, "--out", "run").code == 1
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["member0", "refit0"][: place // 40]
+    assert "Its training did not finish" in seqloom("forecast", trained.table, "--model", "run").err
+    result = seqloom("run", trained.config, "--out", "run", "--resume")
+    assert result.code == 0, result.err
+    assert_same(Path("run"), trained.folder)
+    assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_other_values_cannot_go_on_with_a_run(trained: Any, at_call: Callable) -> None:
+    table = Path("sales.csv")
+    shutil.copy(trained.table, table)
+    config = write_config(Path("c.yaml"), table)
+    at_call(35)
+    assert seqloom("run", config, "--out", "run").code == 1
+    write_sales(table, make_sales(seed=3))
+    result = seqloom("run", config, "--out", "run", "--resume")
+    assert result.code == 1 and "another config or other data" in result.err
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_report_can_go_on(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "compare", lambda *_, **__: 1 / 0)
+        assert seqloom("run", trained.config, "--out", "run").code == 1
+    monkeypatch.setattr("pipelines.forecasting.report.render", lambda *_: ("<html></html>", "verdict"))
+    assert seqloom("run", trained.config, "--out", "run", "--resume").code == 0
+    assert_same(Path("run"), trained.folder)
+    assert "report.json" in read(Path("run"), "manifest.json")["files"]
