@@ -113,8 +113,8 @@ class ModelConfig(Stanza):
     quantiles: list[Annotated[float, Field(gt=0, lt=1)]] = Field([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     """Levels of the forecast quantiles, rising, with 0.5 among them."""
     intervals: Literal["validation", "recent"] = "validation"
-    """What intervals are calibrated on: validation windows, or what the run would have forecast of late (of all windows
-    after its training that are over at the time of a forecast, those of the last 10 horizons)."""
+    """What intervals are calibrated on: validation windows, or what the run would have forecast of late, after its
+    training: in the last 2 horizons or 40 seasons, whichever is longer, as far as it has come by the time."""
     lower: float | None = None
     """No forecast is below this, such as 0 for sales."""
     upper: float | None = None

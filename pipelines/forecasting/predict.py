@@ -26,8 +26,9 @@ from toolkit.runtime import Runtime
 
 NAME = "forecasting"
 NETWORK = "network"
-# Intervals that follow the forecasts of late: of how many horizons, how many of each, and how often they are renewed.
-RECENT, SPACED, REGROUPED = 10, 16, 4
+# Intervals that follow the forecasts of late: how far back that is, how many cutoffs there are in a horizon, and how
+# often in one the calibration is renewed.
+RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
 LONGEST = 3_000  # steps of the past that companions look at
 LARGEST_RIDGE = 2**30  # bytes
@@ -130,29 +131,34 @@ class Forecaster:
             return
         horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
         past = self._past_cutoffs(panel, cutoffs, times)
-        known_at = windows.ordinals(panel, past, 0, 1)[:, 0] + horizon
+        steps = windows.ordinals(panel, past, 0, horizon)
         truth = windows.ahead(panel, panel.values, past, horizon)
         quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
-        usable = np.isfinite(spread[:, 0])
+        truth[~np.isfinite(spread)] = np.nan
         group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
         for number in np.unique(group):
             rows = np.flatnonzero(group == number)
             now = times[rows].min()
-            late = usable & (known_at <= now) & (known_at > now - RECENT * horizon)
-            if late.sum() < LEAST_RECENT:
+            late = (steps[:, 0] >= now - self._memory) & (steps[:, 0] < now)
+            known = np.where(steps[late] < now, truth[late], np.nan)  # nothing that had not come by then
+            if np.isfinite(known).any(axis=1).sum() < LEAST_RECENT:
                 yield rows, self.conformal
             else:
-                yield rows, fit_conformal(truth[late], quantiles[late], spread[late], self.plan.levels)
+                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels)
+
+    @property
+    def _memory(self) -> int:
+        """Steps back in time that count as of late."""
+        return max(RECENT_HORIZONS * self.plan.horizon, RECENT_SEASONS * self.plan.season)
 
     def _past_cutoffs(self, panel: Panel, cutoffs: Cutoffs, times: np.ndarray) -> Cutoffs:
-        """Earlier cutoffs whose horizon is over by the time of some row, none that the network was trained on."""
+        """Earlier cutoffs that some row may learn from, none that the network was trained on."""
         horizon, begins = self.plan.horizon, panel.offsets[:-1]
-        first = max(int(times.min(initial=0)) - (RECENT + 1) * horizon, self.plan.trained_until or 0)
+        first = max(int(times.min(initial=0)) - self._memory, self.plan.trained_until or 0)
         lasts = begins.copy()
         np.maximum.at(lasts, cutoffs.series, cutoffs.ends)
         firsts = np.maximum(begins + self.plan.segment, begins + first - panel.starts)
-        spaced = max(horizon // SPACED, 1)
-        past = windows.rolling(panel, firsts, lasts, horizon=horizon, step=spaced)
+        past = windows.rolling(panel, firsts, lasts, horizon=1, step=max(horizon // SPACED, 1))
         if len(past) <= MOST_RECENT:
             return past
         return past.take(np.sort(np.random.default_rng(0).choice(len(past), MOST_RECENT, replace=False)))

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sales import HORIZON, Sales, make_sales, write_config, write_sales
 
-from pipelines.forecasting import report as pages
+from pipelines.forecasting.automatic import own_config
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import read_splits
 from pipelines.forecasting.evaluate import compare, last_windows
+from pipelines.forecasting.inspect import inspect
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
 from toolkit import config as configs
@@ -46,12 +47,7 @@ def with_other_future(sales: Sales, known: int) -> Sales:
     return Sales(values, promotions)
 
 
-@pytest.fixture
-def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "render", lambda *_: ("<html></html>", "verdict"))
-
-
-@pytest.mark.usefixtures("_plain")
+@pytest.mark.usefixtures("plain_report")
 def test_nothing_in_a_run_depends_on_its_test_values(trained: Any, run: Callable) -> None:
     splits, _ = read_splits(read_config(trained.config))
     assert set((splits.panel.ends - splits.test_starts).tolist()) == {TESTED}
@@ -63,17 +59,25 @@ def test_nothing_in_a_run_depends_on_its_test_values(trained: Any, run: Callable
     assert Path("run/report.json").read_bytes() != (trained.folder / "report.json").read_bytes()
 
 
-def test_the_season_the_history_and_the_scales_are_those_of_the_training_part() -> None:
-    sales = make_sales(3, 150)
-    found = []
-    for name, table in (("a", sales), ("b", with_other_future(sales, 150 - 30 - 24))):
-        path = write_sales(Path(f"{name}.csv"), table)
-        config = write_config(Path(f"{name}.yaml"), path, season="auto", model={"history": None, "scaling": "series"})
-        prepared = prepare(read_config(config))
-        assert set((prepared.splits.training_ends - prepared.panel.offsets[:-1]).tolist()) == {150 - 30 - 24 + 3}
-        found.append(prepared)
-    first, second = found
-    assert first.plan.season == 7
+def test_what_is_found_out_before_training_is_found_on_the_training_part_alone() -> None:
+    sales, settings_ = make_sales(3, 150), {"season": "auto", "model": {"history": None, "segment": None}}
+    config = read_config(write_config(Path("c.yaml"), write_sales(Path("a.csv"), sales), **settings_))
+    before = prepare(config)
+    ends = before.splits.training_ends - before.panel.offsets[:-1]
+    write_sales(Path("a.csv"), with_other_future(sales, int(ends.max())))
+    after = prepare(config)
+    assert before.plan == after.plan and before.plan.season == 7
+    np.testing.assert_array_equal(before.deviations, after.deviations)
+    np.testing.assert_array_equal(before.units, after.units)
+
+
+def test_without_a_config_the_season_is_found_on_the_training_part() -> None:
+    """What is looked at is the whole table."""
+    sales = make_sales(1, 300, seed=1)
+    sales.values[0, 200:] = 100 + 50 * (np.arange(100) % 2)
+    look = inspect(write_sales(Path("a.csv"), sales))
+    config = own_config(look, "7", 10.0, test=100)
+    assert prepare(config).plan.season == 7
 
 
 @pytest.mark.parametrize("model", ["trained", "plain"])
@@ -85,7 +89,9 @@ def test_a_forecast_reads_no_value_past_its_cutoff(model: str, seed: int, known:
     forecaster = Forecaster.load(folder if model == "plain" else folder.folder)
     names = tuple(f"kiosk{k}" if seed % 2 else f"new{k}" for k in range(4))
     panel = make_panel(forecaster, make_sales(4, 190, seed=seed), names)
-    cutoffs = Cutoffs(np.repeat(np.arange(4), 3), np.concatenate([b + known + 9 * np.arange(3) for b in panel.offsets[:-1]]))
+    cutoffs = Cutoffs(
+        np.repeat(np.arange(4), 3), np.concatenate([b + known + 9 * np.arange(3) for b in panel.offsets[:-1]])
+    )
     before = forecaster.forecast(panel, cutoffs)
     for row in range(0, len(cutoffs), 5):
         position = np.arange(len(panel.values))
@@ -101,15 +107,13 @@ def make_panel(forecaster: Forecaster, sales: Sales, names: tuple[str, ...]) -> 
 
 def test_scores_at_past_cutoffs_do_not_depend_on_what_was_fitted_later(trained: Any) -> None:
     """Companions of the leaderboard are fitted on what lies before the first cutoff."""
-    forecaster = replace(Forecaster.load(trained.folder), ridge=None)
-    fields = {name: share for name, share in zip(("names",), (None,), strict=True)}
-    assert fields
+    forecaster = Forecaster.load(trained.folder)
     sales = make_sales(4, 180, seed=4)
     boards = []
     for table in (sales, with_other_future(sales, 180 - 2 * HORIZON)):
         panel = make_panel(forecaster, table, ("a", "b", "c", "d"))
         splits = last_windows(panel, HORIZON, count=2)
-        boards.append(compare(Forecaster.load(trained.folder), splits))
+        boards.append(compare(forecaster, splits))
     first = np.flatnonzero(np.arange(len(boards[0].cutoffs)) % 2 == 0)
     for name, rival in boards[0].rivals.items():
         np.testing.assert_array_equal(boards[1].rivals[name].forecasts[first], rival.forecasts[first], err_msg=name)

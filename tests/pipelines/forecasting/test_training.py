@@ -90,7 +90,9 @@ def test_the_same_seed_gives_the_same_run_and_another_one_another(run: Callable,
     assert run(trained.table, out="other", seed=2, **QUICK).code == 0
     one, other = (read_weights(Path(folder) / "weights.safetensors") for folder in ("run", "other"))
     assert one.keys() == other.keys()
-    assert not np.allclose(one["member0/bridge/kernel" if "member0/bridge/kernel" in one else min(one)], other[min(one)])
+    assert not np.allclose(
+        one["member0/bridge/kernel" if "member0/bridge/kernel" in one else min(one)], other[min(one)]
+    )
 
 
 @pytest.mark.usefixtures("plain_report")
