@@ -34,7 +34,7 @@ def long_frame() -> pd.DataFrame:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     frame = long_frame()
     for name in sys.argv[1:] or MODELS:
         model = MODELS[name](

@@ -267,4 +267,7 @@ def _deviation(plan: Plan, values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     if plan.log:
         known = np.log(known[known > 0])
-    return float(known.std()) if known.size and known.std() > 0 else 1.0
+    peak = float(np.abs(known).max(initial=0.0))
+    if not peak:
+        return 1.0
+    return float((known / peak).std()) * peak or 1.0  # squares of very large values would be infinite

@@ -82,7 +82,7 @@ def test_without_a_config_the_season_is_found_on_the_training_part() -> None:
 
 @pytest.mark.parametrize("model", ["trained", "plain"])
 @given(seed=st.integers(0, 1000), known=st.integers(30, 150))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_a_forecast_reads_no_value_past_its_cutoff(model: str, seed: int, known: int, request: Any) -> None:
     """At rolling cutoffs, with intervals that follow recent errors, of series that were trained on and of others."""
     folder = request.getfixturevalue(model)
@@ -93,7 +93,7 @@ def test_a_forecast_reads_no_value_past_its_cutoff(model: str, seed: int, known:
         np.repeat(np.arange(4), 3), np.concatenate([b + known + 9 * np.arange(3) for b in panel.offsets[:-1]])
     )
     before = forecaster.forecast(panel, cutoffs)
-    for row in range(0, len(cutoffs), 5):
+    for row in (0, 7):
         position = np.arange(len(panel.values))
         steps = position - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
         future = steps >= cutoffs.ends[row] - panel.offsets[cutoffs.series[row]]
@@ -110,7 +110,7 @@ def test_scores_at_past_cutoffs_do_not_depend_on_what_was_fitted_later(trained: 
     forecaster = Forecaster.load(trained.folder)
     sales = make_sales(4, 180, seed=4)
     boards = []
-    for table in (sales, with_other_future(sales, 180 - 2 * HORIZON)):
+    for table in (sales, Sales(with_other_future(sales, 180 - 2 * HORIZON).values, sales.promotions)):
         panel = make_panel(forecaster, table, ("a", "b", "c", "d"))
         splits = last_windows(panel, HORIZON, count=2)
         boards.append(compare(forecaster, splits))

@@ -1,0 +1,113 @@
+"""Past cutoffs: what would have been forecast, and what came."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keywords import Result, seqloom
+from sales import HORIZON, day, make_sales, read_table, rows_of, write_sales, write_table
+
+from pipelines.forecasting import backtest as backtests
+from pipelines.forecasting.predict import Forecaster
+
+COLUMNS = ["unique_id", "ds", "cutoff", "y", "seqloom", "seqloom-lo-80", "seqloom-hi-80"]
+COMPANIONS = {"naive", "seasonal_naive", "drift", "seasonal_profile", "theta", "ets", "ridge"}
+
+
+def backtest(*options: Any) -> Result:
+    result = seqloom("backtest", *options, "--out", "out.csv", "--json")
+    assert result.code == 0, result.err
+    return result
+
+
+@pytest.mark.parametrize(("options", "count", "step"), [((), 5, 7), (("--windows", 3, "--step", 2), 3, 2)])
+def test_each_row_has_its_cutoff_and_what_came(trained: Any, options: tuple, count: int, step: int) -> None:
+    backtest(trained.table, "--model", trained.folder, *options)
+    found = read_table(Path("out.csv").read_text())
+    assert list(found[0]) == COLUMNS
+    expected = [
+        (f"kiosk{k}", day(first + t), day(first - 1), trained.sales.values[k, first + t])
+        for k in range(4)
+        for first in range(200 - HORIZON - (count - 1) * step, 200 - HORIZON + 1, step)
+        for t in range(HORIZON)
+    ]
+    assert [(row["unique_id"], row["ds"], row["cutoff"], float(row["y"])) for row in found] == expected
+
+
+def test_the_last_cutoff_has_the_forecast_that_was_made_there(trained: Any) -> None:
+    backtest(trained.table, "--model", trained.folder)
+    past = [row for row in read_table(Path("out.csv").read_text()) if row["cutoff"] == day(200 - HORIZON - 1)]
+    ahead = [[*row[:2], "" if row[1] > day(200 - HORIZON - 1) else row[2], row[3]] for row in rows_of(trained.sales)]
+    then = seqloom("forecast", write_table(Path("then.csv"), ahead), "--model", trained.folder)
+    for row, other in zip(past, read_table(then.out), strict=True):
+        assert (row["unique_id"], row["ds"]) == (other["unique_id"], other["ds"])
+        for name in COLUMNS[4:]:
+            assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4)
+
+
+def test_the_leaderboard_has_everybody_and_the_errors_of_the_rows(trained: Any) -> None:
+    scores = json.loads(backtest(trained.table, "--model", trained.folder).out)
+    assert scores.keys() == COMPANIONS | {"seqloom", "network"}
+    assert all(score >= 0 for each in scores.values() for score in each.values())
+    found = read_table(Path("out.csv").read_text())
+    y, middle, low, high = (np.array([float(row[name]) for row in found]) for name in COLUMNS[3:])
+    assert scores["seqloom"]["mae"] == pytest.approx(np.abs(y - middle).mean(), rel=1e-4)
+    assert scores["seqloom"]["coverage_80"] == pytest.approx(((low <= y) & (y <= high)).mean(), abs=0.01)
+    table = seqloom("backtest", trained.table, "--model", trained.folder).out.splitlines()
+    names = [line.split()[0] for line in table[1:]]
+    assert names == sorted(scores, key=lambda name: scores[name]["mase"])
+
+
+def test_evaluate_scores_the_same_windows(trained: Any) -> None:
+    board = json.loads(backtest(trained.table, "--model", trained.folder).out)
+    result = seqloom("evaluate", "--model", trained.folder, "--data", trained.table, "--json")
+    assert json.loads(result.out) == board["seqloom"]
+
+
+def test_missing_truth_is_an_empty_cell_and_not_scored(plain: Path) -> None:
+    sales = make_sales(2, 100)
+    sales.values[0, 90:92] = np.nan
+    backtest(write_sales(Path("a.csv"), sales), "--model", plain)
+    found = read_table(Path("out.csv").read_text())
+    assert [row["y"] == "" for row in found] == [
+        row["unique_id"] == "kiosk0" and row["ds"] in (day(90), day(91)) for row in found
+    ]
+    assert all(row["seqloom"] for row in found)
+
+
+def test_other_horizons_and_short_series_are_refused(plain: Path) -> None:
+    table = write_sales(Path("a.csv"), make_sales(1, 60))
+    result = seqloom("backtest", table, "--model", plain, "--horizon", "3d")
+    assert result.code == 2 and "3d, but this run forecasts 7 steps. Leave it out" in result.err
+    assert seqloom("backtest", table, "--model", plain, "--horizon", "1w").code == 0
+    result = seqloom("backtest", write_sales(Path("b.csv"), make_sales(1, 7)), "--model", plain)
+    assert result.code == 1 and "the longest series has 7 values, too few to hold back 7" in result.err
+    assert seqloom("backtest", table, "--model", plain, "--windows", 0).code == 2
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_without_a_run_all_is_trained_before_the_cutoffs(refit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --refit, once before each of them. Too short for a network, so that companions are all there is."""
+    seen, load = [], Forecaster.load
+
+    def noted(folder: Path) -> Forecaster:
+        seen.append(json.loads((Path(folder) / "intervals.json").read_text())["offsets"])
+        return load(folder)
+
+    monkeypatch.setattr(backtests.Forecaster, "load", noted)
+    monkeypatch.setattr("pipelines.forecasting.report.render", lambda *_: ("<html></html>", "verdict"))
+    sales = make_sales(1, 70)
+    table = write_sales(Path("a.csv"), sales)
+    options = ("--horizon", 7, "--windows", 2, "--time", "2s", *["--refit"] * refit)
+    backtest(table, *options)
+    before = read_table(Path("out.csv").read_text())
+    assert [row["cutoff"] for row in before] == [day(55)] * 7 + [day(62)] * 7
+    assert [float(row["y"]) for row in before] == sales.values[0, 56:].tolist()
+    assert len({json.dumps(each) for each in seen}) == (2 if refit else 1)
+    sales.values[0, 63:] += 1000
+    write_sales(table, sales)
+    backtest(table, *options)
+    after = read_table(Path("out.csv").read_text())
+    assert [row["seqloom"] for row in after] == [row["seqloom"] for row in before]
