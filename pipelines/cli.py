@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -135,6 +135,10 @@ def forecast(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with pictures of the forecasts here.")] = None,
     level: Annotated[list[int], typer.Option(help="Percent of an interval to write; several are fine.")] = [80],  # noqa: B006
+    duplicates: Annotated[
+        Literal["error", "last", "mean", "sum"] | None,
+        typer.Option(help="With --model: for values at one time."),
+    ] = None,
     time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
     save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,
 ) -> None:
@@ -145,7 +149,8 @@ def forecast(
         command.skeleton(str(data), model, horizon, skeleton)
         return
     if model:
-        command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level)
+        options = {"duplicates": duplicates} if duplicates else {}
+        command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level, **options)
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")

@@ -45,6 +45,7 @@ class Fitted:
     networks: list[models.Network] = field(default_factory=list)
     history: list[list[dict[str, float]]] = field(default_factory=list)
     seconds: float = 0.0
+    stopped: bool = False  # by Ctrl-C
 
 
 def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | None) -> Fitted:
@@ -73,17 +74,22 @@ def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | Non
         except StoppedError:
             if not fitted.networks:
                 raise
+            fitted.stopped = True
             break
         fitted.networks.append(network)
         fitted.history.append(progress.history)
         fitted.seconds += progress.seconds
         if not progress.finished:
+            fitted.stopped = True
             break
     return fitted
 
 
 def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, start: Start | None) -> Fitted:
-    """The same members, from the start, with the validation part and for the epochs that were best without it."""
+    """The same members, from the start, with the validation part and for the epochs that were best without it.
+
+    After Ctrl-C those that were fitted before.
+    """
     again = Fitted(history=fitted.history, seconds=fitted.seconds)
     cutoffs = training_cutoffs(prepared, prepared.splits.test_starts)
     for member, rows in enumerate(fitted.history):
@@ -91,7 +97,12 @@ def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, 
         training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
         changed = config.model_copy(update={"training": training})
         path = folder / f"refit{member}"
-        network, progress = _fit(changed, prepared, cutoffs, path, (member, start), validate=False)
+        try:
+            network, progress = _fit(changed, prepared, cutoffs, path, (member, start), validate=False)
+        except StoppedError:
+            return fitted
+        if not progress.finished:
+            return fitted
         again.networks.append(network)
         again.seconds += progress.seconds
     return again

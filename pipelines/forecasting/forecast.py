@@ -1,6 +1,7 @@
 """The `forecast` command with a run folder. Starts without Keras and TensorFlow."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,13 @@ def forecast_with(
     out: Path | None,
     page: Path | None,
     intervals: list[int],
+    **options: Any,
 ) -> None:
     """Forecast the series of a file with a trained run, from the end of each of them.
 
     Args:
         page: where to write pictures of the forecasts.
+        options: fields of `SeriesSource` that are other than in the file that the run was trained on.
 
     Raises:
         SeqloomError: the run or the file cannot be used, or what is known ahead does not reach far enough.
@@ -35,7 +38,7 @@ def forecast_with(
         keep_input(read, out)
     forecaster = Forecaster.load(model)
     steps = _steps(horizon, forecaster)
-    panel = forecaster.read(path)
+    panel = forecaster.read(path, **options)
     if future:
         panel = panel.with_future(forecaster.read(future))
     _check_known(forecaster, panel, steps)

@@ -48,7 +48,7 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         checkpoints = folder / "checkpoints"
         fitted = fit_all(config, prepared, checkpoints, start)
         forecaster = choose(config, prepared, fitted)
-        if fitted.networks and config.training.refit:
+        if fitted.networks and config.training.refit and not fitted.stopped:
             fitted = refit_all(config, prepared, checkpoints, fitted, start)
             forecaster = replace(forecaster, runtime=_exported(prepared, fitted))
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report

@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import read_splits
 from pipelines.forecasting.inputs import Inputs, Plan, make_inputs
-from pipelines.forecasting.predict import Forecaster, series_sizes
+from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
 from pipelines.forecasting.train import train
 from toolkit.data.frequency import Frequency
-from toolkit.data.series import Panel
+from toolkit.data.series import Panel, SeriesSource
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError
 
 HORIZON, HISTORY = 3, 12
+
+
+def sizes_of(plan: Plan, panel: Panel, known: dict[str, float]) -> np.ndarray | None:
+    """What the rows at the cutoffs of a panel are divided by."""
+    forecaster = Forecaster(plan, None, None, known, SeriesSource("series.csv"))
+    return forecaster.sizes_of(panel, Cutoffs(np.arange(len(panel)), panel.ends))
 
 
 def make_panel(values: np.ndarray, **changes: Any) -> Panel:
@@ -110,12 +116,12 @@ def test_values_that_are_not_read_may_be_zero(growing):
     values = growing.copy()
     values[1, 0] = 0.0  # before the window
     panel = make_panel(values)
-    sizes = series_sizes(make_plan(scaling="series"), panel, {})
+    sizes = sizes_of(make_plan(scaling="series"), panel, {})
     assert np.isfinite(inputs_of(make_plan(scaling="series"), panel, sizes).arrays["segments"]).all()
 
 
 def test_series_sizes_are_deviations_of_logarithms(growing):
-    sizes = series_sizes(make_plan(scaling="series"), make_panel(growing), {"s1": 9.0})
+    sizes = sizes_of(make_plan(scaling="series"), make_panel(growing), {"s1": 9.0})
     expected = np.log(growing[:, :-HORIZON]).std(axis=1)
     expected[1] = 9.0
     np.testing.assert_allclose(sizes, expected)
@@ -163,7 +169,7 @@ def test_networks_train_and_forecast_above_zero(tmp_path, network):
 def test_sizes_to_train_with_are_those_to_forecast_with(tmp_path):
     prepared = prepare(config_for(write_series(tmp_path / "series.csv"), scaling="series"))
     before = prepared.panel.at(prepared.splits.training_ends)
-    np.testing.assert_allclose(prepared.sizes, series_sizes(prepared.plan, before, {}))
+    np.testing.assert_allclose(prepared.sizes, sizes_of(prepared.plan, before, {}))
 
 
 def test_training_data_without_logarithms_are_refused_before_training(tmp_path):
