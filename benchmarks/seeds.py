@@ -43,13 +43,17 @@ def row(name: str, reports: list[dict]) -> str:
     for metric in metrics:
         scores = [factor * report["test"][metric] for report in reports if metric in report["test"]]
         if scores:
-            spread = f" ± {statistics.stdev(scores):.{digits}f}" if len(scores) > 1 else ""
+            spread = f" ± {shown(statistics.stdev(scores), digits)}" if len(scores) > 1 else ""
             beside = reports[0]["baselines"][peer].get(metric)
-            rival = f" ({factor * beside:.{digits}f})" if beside is not None else ""
-            cells.append(f"{metric} {statistics.mean(scores):.{digits}f}{spread}{rival}")
+            rival = f" ({shown(factor * beside, digits)})" if beside is not None else ""
+            cells.append(f"{metric} {shown(statistics.mean(scores), digits)}{spread}{rival}")
     seconds = statistics.mean(report["whole"] for report in reports)
     train = statistics.mean(report["seconds"]["train"] for report in reports)
     return f"| {name} | {len(reports)} | {'; '.join(cells)} | {train:.0f} | {seconds:.0f} |"
+
+
+def shown(number: float, digits: int) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.{digits}f}"
 
 
 def main() -> None:
