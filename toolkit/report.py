@@ -182,7 +182,9 @@ def picture(figure: Figure, alt: str, caption: str = "") -> Picture:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a letter that FONT lacks; the reader's own font has it
         drawing = _svg(figure, alt)
-        return Picture(drawing if len(drawing) <= LARGEST_SVG else _png(figure), alt, caption)
+        if len(drawing) > LARGEST_SVG:
+            drawing = min(drawing, _png(figure), key=len)
+        return Picture(drawing, alt, caption)
 
 
 def _svg(figure: Figure, salt: str) -> Markup:
