@@ -56,6 +56,15 @@ def test_a_forecast_has_a_row_a_step_behind_each_series(trained: Any, future: Pa
     assert (np.abs(values[:, 0] / level - 1) < 0.6).all()
 
 
+def test_a_rule_for_several_values_at_one_time_can_be_given(plain: Path) -> None:
+    told = rows_of(make_sales(1, 60))
+    table = write_table(Path("twice.csv"), [*told, told[-1]])
+    refused = forecast(plain, table)
+    assert refused.code == 1 and "twice.csv" in refused.err and "duplicates" in refused.err
+    once = rows(forecast(plain, write_table(Path("once.csv"), told)))
+    assert rows(forecast(plain, table, "--duplicates", "last")) == once
+
+
 def test_csv_jsonl_and_parquet_hold_the_same(trained: Any, future: Path) -> None:
     expected = rows(forecast(trained.folder, trained.table, "--future", future))
     for name in ("a.csv", "a.jsonl", "a.parquet"):

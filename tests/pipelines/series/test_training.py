@@ -24,6 +24,7 @@ from toolkit import config as configs
 from toolkit.artifact import read_weights
 from toolkit.data.windows import Cutoffs
 from toolkit.training.checkpoints import Progress
+from toolkit.training.fit import StoppedError
 from toolkit.training.watch import Watch
 
 COMPANIONS = {"naive", "seasonal_naive", "drift", "seasonal_profile", "theta", "ets", "ridge"}
@@ -273,6 +274,26 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_bitwise_the_same_networ
     assert_same(Path("run"), trained.folder)
     assert "report.json" in read(Path("run"), "manifest.json")["files"]
     assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_ctrl_c_while_training_again_keeps_the_networks_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_sales(Path("sales.csv"), make_sales(2, 120))
+    first = write_config(Path("first.yaml"), table, training={"epochs": 1, "refit": False})
+    assert seqloom("run", first, "--out", "first").code == 0
+    fit = fitting._fit
+
+    def stopped_when_training_again(*given: Any, validate: bool = True) -> Any:
+        if not validate:
+            raise StoppedError("stopped")
+        return fit(*given, validate=validate)
+
+    monkeypatch.setattr(fitting, "_fit", stopped_when_training_again)
+    again = write_config(Path("again.yaml"), table, training={"epochs": 1, "refit": True})
+    result = seqloom("run", again, "--out", "again")
+    assert result.code == 0, result.err
+    weights = [Path(name, "weights.safetensors").read_bytes() for name in ("first", "again")]
+    assert weights[0] == weights[1]
 
 
 def training_cutoffs(config: Path, part: str) -> Cutoffs:
