@@ -154,6 +154,9 @@ def forecast(
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
+    if page or duplicates:
+        mend = "Without one, pictures are in the run folder, and of several values at one time the last counts."
+        raise ConfigError("these are for a trained run (--model).", where="--page, --duplicates", mend=mend)
     folder = save or _default_folder(data.stem, resume=False)
     _use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
@@ -188,10 +191,10 @@ def backtest(
     else:
         _use_keras()
         board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit)
-    if out:
-        write(command.forecasts_of(board), out, level)
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else _leaderboard(scores))
+    if out:
+        write(command.forecasts_of(board), out, level)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.forecast import from_ends
 from pipelines.forecasting.init import suggest
 from pipelines.forecasting.inspect import Look, inspect
-from pipelines.forecasting.output import format_of, keep_input, write
+from pipelines.forecasting.output import columns_of, format_of, keep_input, write
 from pipelines.forecasting.page import render
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
@@ -38,7 +38,9 @@ def forecast_anew(
     look = inspect(Path(path))
     for name, fact in look.facts.items():
         print(f"{name:<18}{fact}", file=sys.stderr)
-    report = train(own_config(look, horizon, seconds), folder, resume=False)
+    config = own_config(look, horizon, seconds)
+    columns_of(tuple(config.model.quantiles), intervals)  # before the work, not after it
+    report = train(config, folder, resume=False)
     forecaster = Forecaster.load(folder)
     forecasts = from_ends(forecaster, look.panel, forecaster.plan.horizon)
     write(forecasts, folder / "forecast.csv", intervals)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.forecasting.output import Forecasts, format_of, keep_input, write
+from pipelines.forecasting.output import Forecasts, columns_of, format_of, keep_input, write
 from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import opened, write_text
 from toolkit.data.series import Panel
@@ -36,7 +36,9 @@ def forecast_with(
     format_of(out)
     for read in filter(None, (path, future)):
         keep_input(read, out)
+        keep_input(read, page)
     forecaster = Forecaster.load(model)
+    columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     steps = _steps(horizon, forecaster)
     panel = forecaster.read(path, **options)
     if future:

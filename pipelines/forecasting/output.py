@@ -56,7 +56,7 @@ def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int]) -> N
     Raises:
         ConfigError: the run has no such interval.
     """
-    columns = _columns(forecasts.levels, intervals)
+    columns = columns_of(forecasts.levels, intervals)
     kind, names = format_of(out), _names(forecasts, list(columns))
     if kind == "parquet":
         assert out is not None
@@ -76,8 +76,12 @@ def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
     return ["unique_id", "ds", *(["cutoff", "y"] if forecasts.truth is not None else []), *columns]
 
 
-def _columns(levels: tuple[float, ...], intervals: Sequence[int]) -> dict[str, int]:
-    """Column names and the places of their levels."""
+def columns_of(levels: tuple[float, ...], intervals: Sequence[int]) -> dict[str, int]:
+    """Column names and the places of their levels.
+
+    Raises:
+        ConfigError: the run has no such interval.
+    """
     places = {round(level, 6): place for place, level in enumerate(levels)}
     columns = {"seqloom": places[0.5]}
     for percent in intervals:

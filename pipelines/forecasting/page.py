@@ -49,7 +49,7 @@ def render(forecasts: Forecasts, season: int) -> str:
     return render_report(
         title="Forecasts",
         subtitle=f"{len(cutoffs):,} series, {horizon:,} steps ahead, {panel.frequency.title}",
-        verdict=f"{widest}The value to come lies in the shaded {interval} as often as it says, if the series go on as"
-        " they were.",
+        verdict=f"{widest}The shaded {interval} is meant to hold what comes that often; the report of the run tells how"
+        " often it did on test windows.",
         sections=[Section("The surest come last", pictures)],
     )

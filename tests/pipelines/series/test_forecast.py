@@ -65,6 +65,27 @@ def test_a_rule_for_several_values_at_one_time_can_be_given(plain: Path) -> None
     assert rows(forecast(plain, table, "--duplicates", "last")) == once
 
 
+def test_pictures_never_replace_what_is_read(plain: Path) -> None:
+    table = write_sales(Path("sales.csv"), make_sales(1, 60))
+    before = table.read_bytes()
+    result = forecast(plain, table, "-o", "out.csv", "--page", table)
+    assert result.code == 2 and "would be lost" in result.err
+    assert table.read_bytes() == before and not Path("out.csv").exists()
+
+
+def test_what_only_a_trained_run_reads_is_refused_without_one() -> None:
+    table = write_sales(Path("sales.csv"), make_sales(1, 60))
+    for option, value in (("--page", "page.html"), ("--duplicates", "last"), ("--future", "f.csv")):
+        result = seqloom("forecast", table, option, value)
+        assert result.code == 2 and option in result.err and not Path("runs").exists()
+
+
+def test_an_interval_that_the_run_would_not_have_is_refused_before_training() -> None:
+    table = write_sales(Path("sales.csv"), make_sales(1, 120))
+    result = seqloom("forecast", table, "--horizon", "7", "--level", "95", "--save", "run")
+    assert result.code == 2 and "there is no 95 % interval" in result.err and not Path("run").exists()
+
+
 def test_csv_jsonl_and_parquet_hold_the_same(trained: Any, future: Path) -> None:
     expected = rows(forecast(trained.folder, trained.table, "--future", future))
     for name in ("a.csv", "a.jsonl", "a.parquet"):
