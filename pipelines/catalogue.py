@@ -3,7 +3,11 @@
 import importlib
 from types import ModuleType
 
-PIPELINES = {"text_classification": "pipelines.text_classification", "forecasting": "pipelines.forecasting"}
+PIPELINES = {
+    "text_classification": "pipelines.text_classification",
+    "translation": "pipelines.translation",
+    "forecasting": "pipelines.forecasting",
+}
 
 
 def stage(pipeline: str, name: str) -> ModuleType:

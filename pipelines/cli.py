@@ -72,13 +72,18 @@ def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False
 
 @app.command()
 def init(
-    task: Annotated[str, typer.Argument(help="classify or forecast")],
-    data: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file; to classify, a folder a label too.")],
+    task: Annotated[str, typer.Argument(help="classify, translate or forecast")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV, TSV, JSONL or Parquet file; to classify, a folder a label too; to translate, train.{en,de} too."
+        ),
+    ],
 ) -> None:
     """Print a commented config fitted to some data."""
-    pipeline = {"classify": "text_classification", "forecast": "forecasting"}.get(task)
+    pipeline = {"classify": "text_classification", "translate": "translation", "forecast": "forecasting"}.get(task)
     if pipeline is None:
-        raise ConfigError(f"{task!r}, expected classify or forecast.", where="seqloom init")
+        raise ConfigError(f"{task!r}, expected classify, translate or forecast.", where="seqloom init")
     print(stage(pipeline, "init").init(data), end="")
 
 
@@ -103,6 +108,36 @@ def classify(
     from pipelines.text_classification.classify import classify as command
 
     command(paths, model, lines=lines, out=out, output=output, column=column, encoding=encoding, top=top)
+
+
+@app.command()
+def translate(
+    paths: Annotated[list[str], typer.Argument(help="Text files, a text a line; tables; or - for standard input.")],
+    models: Annotated[list[Path], typer.Option("--model", metavar="DIR", help="A run folder; several are averaged.")],
+    beam: Annotated[int | None, typer.Option(min=1, max=100, help="Hypotheses that go on; 1 is quickest.")] = None,
+    best: Annotated[int, typer.Option(min=1, max=100, help="How many translations of a text; as jsonl.")] = 1,
+    length_penalty: Annotated[float | None, typer.Option(help="More prefers longer translations; 0 to 10.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .jsonl, .csv, or else text.")] = None,
+    output: Annotated[str | None, typer.Option("--format", help="text, jsonl or csv.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")] = None,
+) -> None:
+    """Translate texts with a trained run, or with several together."""
+    from pipelines.translation.translate import translate as command
+
+    command(
+        paths,
+        models,
+        beam=beam,
+        best=best,
+        length_penalty=length_penalty,
+        out=out,
+        output=output,
+        column=column,
+        encoding=encoding,
+    )
 
 
 @app.command()

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.data.batches import epoch_order
 from toolkit.layers import RecurrentEncoder
-from toolkit.stanzas import TrainingConfig
+from toolkit.stanzas import RowTraining
 from toolkit.training.fit import Task
 
 CELLS = ("rnn", "lstm", "gru")
@@ -89,6 +89,6 @@ def frozen_then_tuned(network: keras.Model) -> Task:
     return tiny_task(network, tuned_later=network.get_layer("hidden"), frozen_epochs=2)
 
 
-def tiny_config(**changes: Any) -> TrainingConfig:
+def tiny_config(**changes: Any) -> RowTraining:
     settings = dict(epochs=5, batch_size=BATCH, learning_rate=0.05, schedule="cosine", warmup=0.2, patience=50)
-    return TrainingConfig(**{**settings, **changes})
+    return RowTraining(**{**settings, **changes})

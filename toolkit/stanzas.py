@@ -16,10 +16,11 @@ class EncoderConfig(Stanza):
     """Size of the hidden state, for each direction."""
     layers: int = Field(1, ge=1, le=16)
     """How many recurrent layers are stacked."""
-    bidirectional: bool = True
-    """Read each sequence from both ends and concatenate the states."""
+    bidirectional: bool | Literal["first"] = True
+    """Read each sequence from both ends and concatenate the states; first: in the first layer only, as GNMT does."""
     residual: bool = False
-    """Add each layer's input to its output, from the second layer on."""
+    """Add each layer's input to its output, from the second layer on; where only the first is bidirectional, from the
+    third."""
     normalization: Literal["none", "layer"] = "none"
     """Normalise each layer's output: none or layer."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -33,8 +34,6 @@ class TrainingConfig(Stanza):
 
     epochs: int = Field(20, ge=1, le=10_000)
     """The most passes over the training data."""
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Rows in a training batch."""
     learning_rate: float = Field(1e-3, gt=0, le=10)
     """The largest step size of Adam."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
@@ -51,5 +50,12 @@ class TrainingConfig(Stanza):
     """Begin no epoch after this much training; the learning rate falls by steps or by time, whichever is further on."""
     mixed_precision: Literal["none", "float16", "bfloat16"] = "none"
     """Compute in half precision; worth it on a GPU only."""
+
+
+class RowTraining(TrainingConfig):
+    """How weights are fitted, from batches of so many rows."""
+
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Rows in a training batch."""
     bucketing: bool = True
     """Put rows of like length into a batch, so that little padding is computed."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, TrainingConfig
+from toolkit.stanzas import EncoderConfig, RowTraining
 
 Columns = list[Annotated[str, Field(min_length=1)]]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -148,7 +148,7 @@ class ForecastEncoder(EncoderConfig):
     """Read each sequence from both ends and concatenate the states."""
 
 
-class ForecastTraining(TrainingConfig):
+class ForecastTraining(RowTraining):
     """How weights are fitted."""
 
     epochs: int = Field(20, ge=1, le=10_000)

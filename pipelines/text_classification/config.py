@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, TrainingConfig
+from toolkit.stanzas import EncoderConfig, RowTraining
 
 Paths = str | Annotated[list[str], Field(min_length=1)]
 
@@ -111,7 +111,7 @@ class ModelConfig(Stanza):
         return self
 
 
-class ClassificationTraining(TrainingConfig):
+class ClassificationTraining(RowTraining):
     """How weights are fitted."""
 
     learning_rate: float = Field(2e-3, gt=0, le=10)

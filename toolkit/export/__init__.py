@@ -5,20 +5,28 @@ Exponential smoothing alone is a scan, as no fused operator computes it.
 Inside a graph sequences are time-major, as ONNX' recurrent operators want them: (time, batch, features).
 """
 
+from toolkit.export.decoder import Memory, attention_keys, decoder_step, flat_rows
 from toolkit.export.forecast import attention_decoder, parallel_decoder, quantile_head
-from toolkit.export.graph import Graph, dense, real_steps
-from toolkit.export.recurrent import encoder, recurrence, segmented_encoder
+from toolkit.export.graph import Graph, array, axes, dense, real_steps
+from toolkit.export.recurrent import columns, encoder, recurrence, segmented_encoder
 from toolkit.export.smoothing import dilated_encoder, exponential_smoothing
 from toolkit.export.text import embedding, pooling
 
 __all__ = [
     "Graph",
+    "Memory",
+    "array",
     "attention_decoder",
+    "attention_keys",
+    "axes",
+    "columns",
+    "decoder_step",
     "dense",
     "dilated_encoder",
     "embedding",
     "encoder",
     "exponential_smoothing",
+    "flat_rows",
     "parallel_decoder",
     "pooling",
     "quantile_head",

@@ -39,14 +39,21 @@ class Graph:
         inputs: Mapping[str, Sequence[str | int]],
         outputs: Mapping[str, Sequence[str | int]],
         floats: Collection[str] = (),
+        integers: Collection[str] = (),
     ) -> onnx.ModelProto:
-        """The finished model, from names with shapes. Inputs are int32 but for those in `floats`; outputs float32."""
+        """The finished model, from names with shapes.
+
+        Args:
+            floats: inputs that are float32; the others are int32.
+            integers: outputs that are int64; the others are float32.
+        """
         kinds = {name: TensorProto.FLOAT if name in floats else TensorProto.INT32 for name in inputs}
+        kinds |= {name: TensorProto.INT64 if name in integers else TensorProto.FLOAT for name in outputs}
         graph = helper.make_graph(
             self.nodes,
             "seqloom",
             [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in outputs.items()],
             self.initializers,
         )
         opset = [helper.make_opsetid("", OPSET)]

@@ -10,20 +10,22 @@ from onnx import TensorProto
 from toolkit.export.graph import Graph, array, axes, real_steps, steps
 from toolkit.layers import RecurrentEncoder, SegmentedEncoder
 
+OPERATORS = {keras.layers.LSTMCell: "LSTM", keras.layers.GRUCell: "GRU", keras.layers.SimpleRNNCell: "RNN"}
+
 
 def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
     """Shapes: inputs (time, batch, features); lengths (batch,) -> (time, batch, width); final (batch, width)."""
     outputs = inputs
     for i, forward in enumerate(layer.forward_layers):
-        directions = [forward, layer.backward_layers[i]] if layer.backward_layers else [forward]
+        directions = [forward, *layer.backward_layers[i : i + 1]]
         states, final = recurrence(graph, [direction.cell for direction in directions], outputs, lengths)
-        outputs = graph.add("Add", states, outputs) if layer.residual and i else states
+        outputs = graph.add("Add", states, outputs) if layer.residuals[i] else states
         if layer.norms:
             norm = layer.norms[i]
             scale, shift = graph.constant(array(norm.gamma)), graph.constant(array(norm.beta))
             outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
             outputs = graph.add("Mul", outputs, real_steps(graph, outputs, lengths))
-    if layer.norms or (layer.residual and len(layer.forward_layers) > 1):
+    if layer.norms or layer.residuals[-1]:
         final = _final(graph, layer, outputs, lengths)
     return outputs, final
 
@@ -58,22 +60,43 @@ def recurrence(
     Shapes: inputs (time, batch, features); lengths (batch,); initial (directions, batch, units) ->
         states (time, batch, width); final (batch, width)
     """
-    operator = {keras.layers.LSTMCell: "LSTM", keras.layers.GRUCell: "GRU", keras.layers.SimpleRNNCell: "RNN"}
-    kind = operator[type(cells[0])]
     packed = [_weights(cell) for cell in cells]
     kernel, recurrent, bias = (graph.constant(np.stack(arrays)) for arrays in zip(*packed, strict=True))
     units = cells[0].units
-    attributes: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
-    attributes["direction"] = "bidirectional" if len(cells) == 2 else "forward"
+    attributes = {**_attributes(cells[0]), "direction": "bidirectional" if len(cells) == 2 else "forward"}
     optional = [lengths, initial] if initial else [lengths] if lengths else []
     states, final = graph.add(
-        kind, inputs, kernel, recurrent, bias, *optional, outputs=2, hidden_size=units, **attributes
+        OPERATORS[type(cells[0])],
+        inputs,
+        kernel,
+        recurrent,
+        bias,
+        *optional,
+        outputs=2,
+        hidden_size=units,
+        **attributes,
     )
     width = units * len(cells)
     states = graph.add("Transpose", states, perm=[0, 2, 1, 3])  # (time, batch, directions, units)
     states = graph.add("Reshape", states, graph.constant([0, 0, width], np.int64))
     final = graph.add("Transpose", final, perm=[1, 0, 2])
     return states, graph.add("Reshape", final, graph.constant([0, width], np.int64))
+
+
+def cell_step(graph: Graph, cell: Any, inputs: str, states: Sequence[str]) -> list[str]:
+    """One step of a cell from its states, h or h and c. Shapes: inputs (batch, features); (batch, units) each."""
+    kernel, recurrent, bias = (graph.constant(weights[None]) for weights in _weights(cell))
+    one_step = graph.add("Unsqueeze", inputs, axes(graph, 0))
+    before = [graph.add("Unsqueeze", state, axes(graph, 0)) for state in states]
+    outputs = graph.add(
+        OPERATORS[type(cell)], one_step, kernel, recurrent, bias, "", *before, outputs=1 + len(states),
+        hidden_size=cell.units, **_attributes(cell),
+    )  # fmt: skip
+    return [graph.add("Squeeze", each, axes(graph, 0)) for each in outputs[1:]]
+
+
+def _attributes(cell: Any) -> dict[str, Any]:
+    return {"linear_before_reset": 1} if isinstance(cell, keras.layers.GRUCell) else {}
 
 
 def _weights(cell: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,13 +127,14 @@ def _final(graph: Graph, layer: RecurrentEncoder, outputs: str, lengths: str) ->
     at_last = graph.add("Equal", steps(graph, outputs), graph.add("Unsqueeze", last, axes(graph, 0, 2)))
     picked = graph.add("Mul", outputs, graph.add("Cast", at_last, to=TensorProto.FLOAT))
     forward = graph.add("ReduceSum", picked, axes(graph, 0), keepdims=0)
-    if not layer.backward_layers:
+    if len(layer.backward_layers) < len(layer.forward_layers):
         return forward
     first = graph.add("Gather", outputs, graph.constant(0, np.int64), axis=0)
     half, width = layer.width // 2, layer.width
-    return graph.add("Concat", _columns(graph, forward, 0, half), _columns(graph, first, half, width), axis=-1)
+    return graph.add("Concat", columns(graph, forward, 0, half), columns(graph, first, half, width), axis=-1)
 
 
-def _columns(graph: Graph, inputs: str, start: int, stop: int) -> str:
-    bounds = [graph.constant([bound], np.int64) for bound in (start, stop, 1)]  # start, end, axis
+def columns(graph: Graph, inputs: str, start: int, stop: int) -> str:
+    """Some of the features. Shapes: (batch, ..., features) -> (batch, ..., stop - start)."""
+    bounds = [graph.constant([bound], np.int64) for bound in (start, stop, -1)]  # start, end, axis
     return graph.add("Slice", inputs, *bounds)

@@ -1,6 +1,7 @@
 """Keras layers for right-padded sequences with known lengths; they know no config, no data and no task."""
 
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
+from toolkit.layers.decoder import RecurrentDecoder
 from toolkit.layers.dilated import DilatedEncoder
 from toolkit.layers.embedding import SubwordEmbedding, WordDropout, WordEmbedding
 from toolkit.layers.encoder import RecurrentEncoder
@@ -17,6 +18,7 @@ __all__ = [
     "LuongAttention",
     "ParallelDecoder",
     "QuantileHead",
+    "RecurrentDecoder",
     "RecurrentEncoder",
     "SegmentedEncoder",
     "SequencePooling",

@@ -7,10 +7,16 @@ from toolkit.layers.sequence import Tensor, sequence_mask
 
 
 class _Attention(keras.layers.Layer):
-    """From scores to weights to a context; a subclass scores."""
+    """From scores to weights to a context; a subclass scores.
+
+    `keys` depend on the memory alone, so a decoder that looks again and again computes them once.
+    """
 
     def call(self, queries: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        scores = ops.cast(self.score(queries, memory), "float32")
+        return self.attend(queries, self.keys(memory), memory, lengths)
+
+    def attend(self, queries: Tensor, keys: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        scores = ops.cast(self.score(queries, keys), "float32")
         mask = ops.expand_dims(sequence_mask(lengths, ops.shape(memory)[1]), 1)
         # An empty row has no step to look at: its weights are zero, and so is its context.
         weights = ops.where(mask, ops.softmax(ops.where(mask, scores, -1e9), axis=-1), 0.0)
@@ -53,8 +59,10 @@ class LuongAttention(_Attention):
                 " same number. Use general."
             )
 
-    def score(self, queries: Tensor, memory: Tensor) -> Tensor:
-        keys = self.projection(memory) if self.kind == "general" else memory
+    def keys(self, memory: Tensor) -> Tensor:
+        return self.projection(memory) if self.kind == "general" else memory
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         return ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
 
     def get_config(self) -> dict:
@@ -87,10 +95,12 @@ class BahdanauAttention(_Attention):
         self.memory_projection.build(memory_shape)
         self.energy.build((*queries_shape[:-1], self.units))
 
-    def score(self, queries: Tensor, memory: Tensor) -> Tensor:
+    def keys(self, memory: Tensor) -> Tensor:
+        return self.memory_projection(memory)
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         query = ops.expand_dims(self.query_projection(queries), 2)
-        keys = ops.expand_dims(self.memory_projection(memory), 1)
-        return ops.squeeze(self.energy(ops.tanh(query + keys)), axis=-1)
+        return ops.squeeze(self.energy(ops.tanh(query + ops.expand_dims(keys, 1))), axis=-1)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "units": self.units}

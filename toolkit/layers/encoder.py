@@ -15,7 +15,7 @@ class RecurrentEncoder(keras.layers.Layer):
     """Stacked, optionally bidirectional recurrent layers.
 
         h[l] = cell_l(x[l])                      both directions concatenated
-        y[l] = h[l] + x[l]                       residual, from the second layer on
+        y[l] = h[l] + x[l]                       residual, from the second layer on, where their widths are the same
         x[l+1] = dropout(norm(y[l]))
 
     No mask is passed to the cells, which keeps their fused kernels: they run over the padding and what they produce
@@ -24,7 +24,8 @@ class RecurrentEncoder(keras.layers.Layer):
 
     Shapes: inputs (batch, time, features); lengths (batch,) integers ->
         outputs (batch, time, width), zero past each length; final (batch, width), the last layer's states at each
-        row's own ends (forward at length - 1, backward at 0); width = units, or 2 * units when bidirectional
+        row's own ends (forward at length - 1, backward at 0); width = units, or 2 * units when the last layer is
+        bidirectional. `bidirectional` is True, False or "first": the first layer only
     Reference: LSTM Hochreiter & Schmidhuber 1997; GRU Cho et al. 2014, arXiv:1406.1078; both directions Graves &
         Schmidhuber 2005; residual Wu et al. 2016, arXiv:1609.08144, eq. 6; one dropout mask a sequence Gal &
         Ghahramani 2016, arXiv:1512.05287
@@ -36,7 +37,7 @@ class RecurrentEncoder(keras.layers.Layer):
         cell: str,
         units: int,
         layers: int,
-        bidirectional: bool,
+        bidirectional: bool | str,
         residual: bool,
         normalization: str,
         dropout: float,
@@ -58,8 +59,10 @@ class RecurrentEncoder(keras.layers.Layer):
             "dropout": dropout,
             "variational": variational,
         }
-        self.residual = residual
-        self.width = units * (2 if bidirectional else 1)
+        both = {False: 0, True: layers, "first": 1}[bidirectional]  # how many layers read from both ends
+        self.widths = [2 * units] * both + [units] * (layers - both)
+        self.width = self.widths[-1]
+        self.residuals = [residual and i > 0 and width == self.widths[i - 1] for i, width in enumerate(self.widths)]
         names = [f"layer{i}" for i in range(layers)]
         policy = {"dtype": self.dtype_policy}
         recurrent = partial(CELLS[cell], units, return_sequences=True, **policy)
@@ -67,19 +70,19 @@ class RecurrentEncoder(keras.layers.Layer):
         drop = partial(keras.layers.Dropout, dropout, noise_shape=(None, 1, None) if variational else None, **policy)
         # Not `forward`, which PyTorch calls.
         self.forward_layers = [recurrent(name=f"{name}_forward") for name in names]
-        self.backward_layers = [recurrent(name=f"{name}_backward") for name in names if bidirectional]
+        self.backward_layers = [recurrent(name=f"{name}_backward") for name in names[:both]]
         self.norms = [norm(name=f"{name}_norm") for name in names if normalization == "layer"]
         self.dropouts = [drop(name=f"{name}_dropout") for name in names[1:]]
 
     def build(self, inputs_shape, lengths_shape=None):
         batch, time, features = inputs_shape
         for i, layer in enumerate(self.forward_layers):
-            shape = (batch, time, self.width if i else features)
+            shape = (batch, time, self.widths[i - 1] if i else features)
             layer.build(shape)
-            if self.backward_layers:
+            if i < len(self.backward_layers):
                 self.backward_layers[i].build(shape)
-        for norm in self.norms:
-            norm.build((batch, time, self.width))
+        for norm, width in zip(self.norms, self.widths, strict=False):
+            norm.build((batch, time, width))
 
     def call(self, inputs: Tensor, lengths: Tensor, training: bool = False):
         outputs = inputs
@@ -87,7 +90,7 @@ class RecurrentEncoder(keras.layers.Layer):
             if i:
                 outputs = self.dropouts[i - 1](outputs, training=training)
             states = self._both_directions(i, outputs, lengths)
-            outputs = states + outputs if self.residual and i else states
+            outputs = states + outputs if self.residuals[i] else states
             if self.norms:
                 outputs = self.norms[i](outputs)
             outputs = zero_padding(outputs, lengths)
@@ -95,14 +98,14 @@ class RecurrentEncoder(keras.layers.Layer):
 
     def _both_directions(self, i: int, inputs, lengths):
         states = self.forward_layers[i](inputs)
-        if not self.backward_layers:
+        if i >= len(self.backward_layers):
             return states
         backward = self.backward_layers[i](reverse_sequences(inputs, lengths))
         return ops.concatenate([states, reverse_sequences(backward, lengths)], axis=-1)
 
     def _final(self, outputs, lengths):
         last = last_step(outputs, lengths)
-        if not self.backward_layers:
+        if len(self.backward_layers) < len(self.forward_layers):
             return last
         half = self.width // 2
         return ops.concatenate([last[:, :half], outputs[:, 0, half:]], axis=-1)

@@ -32,6 +32,9 @@ class Task:
         evaluate: scores of the model as it is, on validation data; `score` is the one to be as high as possible. None
             keeps the last epoch.
         tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.
+        average: evaluate and keep the mean of the weights after this many epochs in a row, while training goes on from
+            the last of them (Vaswani et al. 2017, arXiv:1706.03762, 6.1).
+        compiled: compile the step with XLA; worth it for loops over time, when batches have few different shapes.
     """
 
     batches: Callable[[int], Iterable[Batch]]
@@ -40,6 +43,8 @@ class Task:
     evaluate: Callable[[], dict[str, float]] | None
     tuned_later: keras.layers.Layer | None = None
     frozen_epochs: int = 0
+    average: int = 1
+    compiled: bool = False
 
 
 def fit(
@@ -63,11 +68,12 @@ def fit(
 
     Returns: the progress; it is `finished` unless Ctrl-C ended it.
     """
-    progress, best = Progress(fingerprint), {}
+    progress, best, recent = Progress(fingerprint), {}, []
     stored = checkpoints.load(fingerprint)
     if stored:
         progress, groups = stored
         best = groups["best"]
+        recent = [groups[name] for name in sorted(groups) if name.startswith("recent")]
     _compile(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
     if stored:
         restore_variables(model, groups["state"])
@@ -77,7 +83,12 @@ def fit(
             if task.tuned_later and progress.epoch == task.frozen_epochs:
                 _compile(model, task, config, progress.epoch)
             loss = _epoch(model, task, config, progress, watch)
+            last = _weights(model)
+            recent = [*recent, last][-task.average :]
+            kept = _mean(recent)
+            _set_weights(model, kept)
             scores = task.evaluate() if task.evaluate else {"score": progress.epoch + 1.0}
+            _set_weights(model, last)
             if not np.isfinite(list(scores.values())).all():
                 raise SeqloomError(
                     f"a validation score of epoch {progress.epoch + 1} is not a number: {scores}.",
@@ -87,8 +98,9 @@ def fit(
             progress.seconds += time.monotonic() - started
             progress.history.append({"epoch": progress.epoch, "loss": loss, **scores})
             if scores["score"] > progress.best_score:
-                progress.best_epoch, best = progress.epoch - 1, _weights(model)
-            checkpoints.save(progress, {"state": variables_of(model), "best": best})
+                progress.best_epoch, best = progress.epoch - 1, kept
+            older = {f"recent{i:02d}": weights for i, weights in enumerate(recent)} if task.average > 1 else {}
+            checkpoints.save(progress, {"state": variables_of(model), "best": best, **older})
             watch(progress, 0)
         progress.finished = True
     except KeyboardInterrupt:
@@ -109,7 +121,7 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     )
     if config.mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=False)
+    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=task.compiled)
     model.optimizer.build(model.trainable_variables)
 
 
@@ -143,6 +155,13 @@ def _finished(progress: Progress, config: TrainingConfig) -> bool:
 
 def _weights(model: keras.Model) -> Arrays:
     return {str(i): keras.ops.convert_to_numpy(weight) for i, weight in enumerate(model.weights)}
+
+
+def _mean(recent: list[Arrays]) -> Arrays:
+    """The mean of each array."""
+    if len(recent) == 1:
+        return recent[0]
+    return {name: np.mean([weights[name] for weights in recent], axis=0, dtype=recent[0][name].dtype) for name in recent[0]}
 
 
 def _set_weights(model: keras.Model, arrays: Arrays) -> None:

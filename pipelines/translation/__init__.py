@@ -1,0 +1,1 @@
+"""Translation: sentences to sentences, questions to SQL, text to code."""

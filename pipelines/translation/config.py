@@ -1,0 +1,226 @@
+"""What a user can say about a translator."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from toolkit.config import Stanza
+from toolkit.stanzas import EncoderConfig, TrainingConfig
+
+Paths = str | Annotated[list[str], Field(min_length=1)]
+
+
+class PhrasesConfig(Stanza):
+    """Pairs that need no file: dates, times, numbers and amounts, written in two languages by Unicode's locale data."""
+
+    source: str = "en"
+    """Locale of the source, such as en."""
+    target: str = "es"
+    """Locale of the target, such as es, fr or hi."""
+    rows: int = Field(30_000, ge=100, le=1_000_000)
+    """How many pairs to write."""
+
+
+class DataConfig(Stanza):
+    """Where the text pairs are. Paths start at the folder that the command runs in."""
+
+    train: Paths | None = None
+    """Training file or list of files: a table, or two parallel files as train.{en,de}.gz, the source first."""
+    phrases: PhrasesConfig | None = None
+    """Write pairs instead of reading them."""
+    validation: Paths | float = 0.1
+    """Validation files, or the share of the training pairs to set aside; all choices are made on them."""
+    test: Paths | float = 0.1
+    """Test files, or the share of the training pairs to set aside; they are scored once, at the end."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"] = "auto"
+    """Table format; auto goes by the file name."""
+    header: bool = True
+    """Whether CSV and TSV files begin with column names; without, columns are "0", "1" and so on."""
+    encoding: str | None = None
+    """Text encoding, such as utf-8 or latin-1; found out when left empty."""
+    source: str = "source"
+    """Column of the texts to translate."""
+    target: str = "target"
+    """Column of the translations; a list holds several references."""
+    database: str | None = None
+    """SQLite file that the targets, queries, are executed on to score them; opened to read only."""
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _is_a_share(cls, value: Paths | float) -> Paths | float:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
+        return value
+
+    @model_validator(mode="after")
+    def _has_pairs(self) -> "DataConfig":
+        if (self.train is None) == (self.phrases is None):
+            raise ValueError("name the training pairs with either train, a file, or phrases, which writes them.")
+        shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
+        if sum(shares) >= 1:
+            raise ValueError("validation and test are shares that leave no pairs to train on. Lower them.")
+        return self
+
+
+class TokensConfig(Stanza):
+    """How texts become pieces, and pieces texts."""
+
+    kind: Literal["bpe", "unigram", "words", "characters"] = "bpe"
+    """Pieces of words (bpe or unigram), whole words and signs as in programs and SQL, or characters."""
+    vocabulary: int = Field(8000, ge=10, le=1_000_000)
+    """The most different pieces of a side."""
+    joint: bool = True
+    """One vocabulary for both sides."""
+    lowercase_source: bool = False
+    """Lower-case what is read; what is written keeps its case."""
+    min_count: int = Field(1, ge=1)
+    """Rarer words or characters count as unknown."""
+    max_source: int = Field(100, ge=1, le=10_000)
+    """Pieces of a source beyond this many are a case for long_sources."""
+    max_target: int = Field(100, ge=1, le=10_000)
+    """The most pieces to write; training pairs with a longer target are left out."""
+    long_sources: Literal["truncate", "split"] = "truncate"
+    """What becomes of a longer source: its rest is not read, or its parts are translated one after the other."""
+
+    @model_validator(mode="after")
+    def _lower_case_needs_two_vocabularies(self) -> "TokensConfig":
+        if self.joint and self.lowercase_source:
+            raise ValueError("lowercase_source needs a vocabulary for each side. Set joint: false.")
+        return self
+
+
+class DecoderConfig(Stanza):
+    """The recurrent decoder."""
+
+    cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    """The recurrent cell: rnn, lstm or gru."""
+    units: int = Field(256, ge=1, le=4096)
+    """Size of the hidden state."""
+    layers: int = Field(1, ge=1, le=16)
+    """How many recurrent layers are stacked."""
+    attention: Literal["none", "bahdanau", "dot", "general"] = "bahdanau"
+    """How source positions are scored; none: all that is known of the source is the encoder's final state."""
+    attend_from: Literal["top", "bottom"] = "top"
+    """The layer whose state asks; bottom: all layers above it read the answer, as in GNMT."""
+    input_feeding: bool = True
+    """Read the last step's attention in the next one; without, training is parallel over the target."""
+    residual: bool = False
+    """Add each layer's input to its output, from the third layer on."""
+    normalization: Literal["none", "layer"] = "none"
+    """Normalise each layer's output: none or layer."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of features dropped between layers and of what is fed back."""
+
+
+class VectorsConfig(Stanza):
+    """Pre-trained word vectors to start from, for kind: words."""
+
+    source: str | None = None
+    """Vectors file or gensim-data name for the source side; empty: random."""
+    target: str | None = None
+    """The same for the target side."""
+
+
+class ModelConfig(Stanza):
+    """What surrounds encoder and decoder."""
+
+    embedding: int = Field(256, ge=1, le=4096)
+    """Size of the vector of a piece."""
+    tie: Literal["none", "output", "all"] = "none"
+    """Share vectors: of the target's pieces with the output layer, or with the source's pieces too."""
+    copy_words: bool = False
+    """Let the decoder copy pieces of the source, known or not (pointer-generator)."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Share of features dropped from embedded pieces and before the output layer."""
+    word_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of source pieces replaced by the unknown piece while training."""
+
+
+class TranslationTraining(TrainingConfig):
+    """How weights are fitted."""
+
+    batch_tokens: int = Field(1024, ge=1, le=1_000_000)
+    """Target pieces in a training batch."""
+    compile: bool = False
+    """Compile training steps with XLA: a few seconds for each batch shape, then faster with input feeding."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the target spread over all pieces."""
+    scheduled_sampling: float = Field(0.0, ge=0, lt=1)
+    """Share of the decoder's inputs that are its own guesses while training."""
+    monitor: Literal["bleu", "exact_match", "loss"] = "bleu"
+    """The validation score that chooses the best epoch; bleu and exact_match are of greedy translations."""
+    average: int = Field(1, ge=1, le=50)
+    """Keep the mean of the weights after this many epochs in a row."""
+
+
+class SearchConfig(Stanza):
+    """How translations are looked for."""
+
+    beam: int = Field(5, ge=1, le=100)
+    """Hypotheses that go on together; 1 is greedy."""
+    length_penalty: float | Literal["auto"] = 1.0
+    """Alpha of Wu et al. 2016: 0 prefers short translations, 1 about the best mean; auto: chosen on validation."""
+    coverage_penalty: float = Field(0.0, ge=0, le=10)
+    """Beta of the same: asks for every source position to be looked at."""
+    block_ngrams: int = Field(0, ge=0, le=20)
+    """Write no sequence of so many pieces twice; 0: allow it."""
+    replace_unknown: bool = True
+    """Write the source word that was looked at most where the unknown word would stand."""
+
+
+class Config(Stanza):
+    """A translation run."""
+
+    pipeline: Literal["translation"]
+    """translation"""
+    seed: int = Field(1, ge=0, le=2**31 - 1)
+    """Of every random choice."""
+    data: DataConfig
+    """Where the text pairs are."""
+    tokens: TokensConfig = TokensConfig()
+    """How texts become pieces, and pieces texts."""
+    vectors: VectorsConfig = VectorsConfig()
+    """Pre-trained word vectors to start from."""
+    model: ModelConfig = ModelConfig()
+    """What surrounds encoder and decoder."""
+    encoder: EncoderConfig = EncoderConfig(cell="gru", units=256)
+    """The recurrent encoder."""
+    decoder: DecoderConfig = DecoderConfig()
+    """The recurrent decoder."""
+    training: TranslationTraining = TranslationTraining()
+    """How weights are fitted."""
+    search: SearchConfig = SearchConfig()
+    """How translations are looked for."""
+    compare: list[str] = Field(default_factory=list)
+    """Folders of other runs to draw beside this one in the report, such as one without attention."""
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "Config":
+        attends = self.decoder.attention != "none"
+        for wanted, needs in (
+            (self.model.copy_words, "model.copy_words"),
+            (self.search.coverage_penalty > 0, "search.coverage_penalty"),
+            (self.decoder.attend_from == "bottom", "decoder.attend_from: bottom"),
+        ):
+            if wanted and not attends:
+                raise ValueError(f"{needs} needs attention. Set decoder.attention.")
+        if self.decoder.attention == "dot" and self.decoder.units != self.memory_width:
+            raise ValueError(
+                f"decoder.attention: dot needs decoder.units ({self.decoder.units}) to be the width of the encoder"
+                f" ({self.memory_width}). Use general."
+            )
+        if self.model.tie != "none" and self.decoder.units != self.model.embedding:
+            raise ValueError("model.tie needs model.embedding and decoder.units to be the same number.")
+        if self.model.tie == "all" and not self.tokens.joint:
+            raise ValueError("model.tie: all needs one vocabulary for both sides. Set tokens.joint: true.")
+        if (self.vectors.source or self.vectors.target) and self.tokens.kind != "words":
+            raise ValueError("vectors are of words. Set tokens.kind: words.")
+        return self
+
+    @property
+    def memory_width(self) -> int:
+        """Size of the encoder's outputs."""
+        both = self.encoder.bidirectional is True or (
+            self.encoder.bidirectional == "first" and self.encoder.layers == 1
+        )
+        return self.encoder.units * (2 if both else 1)

@@ -1,0 +1,62 @@
+"""Text pairs: read or written, checked and split."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from pipelines.translation.config import DataConfig, Paths
+from toolkit.data.pairs import Grouped, Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Pairs to train on, and sources with all their translations to choose and to test with."""
+
+    train: Pairs
+    validation: Grouped
+    test: Grouped
+
+
+def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = warnings.warn) -> Splits:
+    """Training, validation and test pairs, read or set aside as the config says; sources that are alike stay together.
+
+    Raises:
+        DataError: a file cannot be used, or a split would be empty.
+    """
+    train = _training_pairs(config, seed)
+    for problem in suspicious(train):
+        warn(problem)
+    parts: dict[str, Pairs] = {}
+    for name, source in (("test", config.test), ("validation", config.validation)):
+        if isinstance(source, float):
+            # The share is of all pairs, of which the test pairs may already be gone.
+            share = source / (1 - config.test) if name == "validation" and isinstance(config.test, float) else source
+            train, parts[name] = split_pairs(train, share, seed)
+        else:
+            parts[name] = read_files(config, source)
+            if shared := shared_sources(train, parts[name]):
+                warn(f"{shared} of {len(parts[name])} {name} sources stand in the training pairs too.")
+    return Splits(train, parts["validation"].references(), parts["test"].references())
+
+
+def read_files(config: DataConfig, paths: Paths) -> Pairs:
+    """The pairs of some files, one file after the other."""
+    found = [
+        read_pairs(PairSource(path, config.source, config.target, config.format, config.header, config.encoding))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    ]
+    sources, targets = ([*chain.from_iterable(getattr(pairs, side) for pairs in found)] for side in ("sources", "targets"))
+    return Pairs(sources, targets, ", ".join(pairs.name for pairs in found))
+
+
+def _training_pairs(config: DataConfig, seed: int) -> Pairs:
+    if config.train is not None:
+        return read_files(config, config.train)
+    from toolkit.data.phrases import phrase_pairs
+
+    phrases = config.phrases
+    assert phrases  # the config has one of the two
+    pairs = phrase_pairs(phrases.source, phrases.target, phrases.rows, seed)
+    sources, targets = map(list, zip(*pairs, strict=True))
+    return Pairs(sources, targets, f"{phrases.source} to {phrases.target}")

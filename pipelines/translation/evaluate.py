@@ -1,0 +1,74 @@
+"""Scores on test sources beside the baselines, and the report."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.translation.config import Config, DataConfig
+from pipelines.translation.data import Splits, read_files
+from pipelines.translation.predict import NAME, Translation, Translator
+from toolkit import artifact
+from toolkit.artifact import Artifact
+from toolkit.config import parse, validate
+from toolkit.data.pairs import Grouped
+from toolkit.evaluation import translation as metrics
+from toolkit.evaluation.retrieval import NearestSentence
+from toolkit.evaluation.sql import Database, execution_accuracy
+
+
+def score(texts: Sequence[str], references: Sequence[Sequence[str]], database: str | None = None) -> dict[str, float]:
+    """All metrics of some translations."""
+    scores = {
+        "bleu": metrics.bleu(texts, references).score,
+        "chrf": metrics.chrf(texts, references),
+        "exact_match": metrics.exact_match(texts, references),
+    }
+    if database:
+        with Database(database) as opened:
+            scores["execution_accuracy"] = float(execution_accuracy(opened, texts, references).mean())
+    return scores
+
+
+def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
+    """Score a sealed run on its test sources, through the path that users run, and write report.json and report.html."""
+    from pipelines.translation.report import render
+
+    started = time.monotonic()
+    translator, test = Translator(folder), splits.test
+    found = list(translator.translate(test.sources))
+    evaluated = time.monotonic()
+    others = fit_baselines(splits)
+    report: dict[str, Any] = {
+        "pipeline": NAME,
+        "test": score([each.text for each in found], test.references, config.data.database),
+        "baselines": {name: score(texts, test.references, config.data.database) for name, texts in others.items()},
+        "seconds": {"train": seconds, "evaluate": evaluated - started, "baselines": time.monotonic() - evaluated},
+        "signature": metrics.bleu([each.text for each in found], test.references).signature,
+    }
+    page, report["verdict"] = render(report, found, others, history, test, config)
+    artifact.write_json(folder / "report.json", report)
+    artifact.write_text(folder / "report.html", page)
+    return report
+
+
+def evaluate(folder: Path, data: Path) -> dict[str, float]:
+    """Score a run on pairs that its own data stanza describes.
+
+    Raises:
+        DataError: the pairs cannot be read.
+    """
+    translator = Translator(folder)
+    text = Artifact(folder, NAME).read_bytes("config.yaml").decode()
+    config: DataConfig = validate(parse(text, str(folder / "config.yaml")), Config).data
+    grouped = read_files(config, str(data)).references()
+    found = translator.translate(grouped.sources)
+    return score([each.text for each in found], grouped.references, config.database)
+
+
+def fit_baselines(splits: Splits) -> dict[str, list[str]]:
+    """What the simplest things that users could do instead write for the test sources."""
+    nearest = NearestSentence.fit(splits.train.sources, splits.train.targets)
+    return {"copy source": splits.test.sources, "nearest training sentence": nearest.translate(splits.test.sources)}

@@ -1,0 +1,138 @@
+"""From texts to what the network reads, and from what it writes to texts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from toolkit.data.codec import UNKNOWN, TextCodec
+from toolkit.data.pair_batches import pad_rows
+from toolkit.errors import DataError
+
+SLACK = 10  # pieces that any target may have
+MOST = 10_000
+
+
+class Source(NamedTuple):
+    """A text to translate.
+
+    Args:
+        ids: of its pieces.
+        pieces: as they are written.
+        copies: where pieces may be copied, ids in the target's vocabulary, or beyond it, by their first place here.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    copies: list[int]
+
+
+@dataclass(frozen=True)
+class PairCodec:
+    """Both sides of a translator.
+
+    Args:
+        copies: whether pieces of a source may be copied.
+        limits: the most pieces of a source and of a target.
+        growth: pieces of a target for each of the source, at most, beyond SLACK.
+    """
+
+    source: TextCodec
+    target: TextCodec
+    copies: bool
+    limits: tuple[int, int]
+    growth: float
+
+    @property
+    def target_size(self) -> int:
+        return len(self.target.pieces)
+
+    def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
+        """Sources of at most `limit` pieces, all that a source may have unless given."""
+        known, found = self.source.ids, self.source.split(texts, limit or self.limits[0])
+        return [
+            Source([known.get(piece, UNKNOWN) for piece in pieces], pieces, self._copies(pieces) if self.copies else [])
+            for pieces in found
+        ]
+
+    def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
+        """Ids of targets, those that can only be copied beyond the vocabulary."""
+        if not self.copies:
+            return self.target.encode(texts, limit)
+        return [
+            self._target(source, pieces) for source, pieces in zip(sources, self.target.split(texts, limit), strict=True)
+        ]
+
+    def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
+        """The pieces that tokens stand for."""
+        size = self.target_size
+        return [
+            self.target.pieces[token] if token < size else source.pieces[token - size] for token in tokens
+        ]
+
+    def inputs(self, sources: Sequence[Source], rows: int, time: int) -> dict[str, np.ndarray]:
+        """A batch of sources. Shapes: source, copies (rows, time); lengths (rows,)."""
+        ids, lengths = pad_rows([source.ids for source in sources], rows, time)
+        inputs = {"source": ids, "lengths": lengths}
+        if self.copies:
+            inputs["copies"], _ = pad_rows([source.copies for source in sources], rows, time)
+        return inputs
+
+    def longest(self, lengths: np.ndarray) -> np.ndarray:
+        """The most pieces to write for sources of so many."""
+        return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64)
+
+    def cut(self, text: str) -> list[str]:
+        """A text in parts that can be read whole, cut where sentences end, or else between words."""
+        if self._size(text) <= self.limits[0]:
+            return [text]
+        parts, size = [""], self.limits[0]
+        for sentence in re.split(r"(?<=[.!?;。।])\s+", text):
+            for word in [sentence] if self._size(sentence) <= size else sentence.split():
+                if parts[-1] and self._size(f"{parts[-1]} {word}") > size:
+                    parts.append("")
+                parts[-1] = f"{parts[-1]} {word}".strip()
+        return parts
+
+    def _size(self, text: str) -> int:
+        return len(self.source.split([text], self.limits[0] + 1)[0])
+
+    def _copies(self, pieces: list[str]) -> list[int]:
+        known, first = self.target.ids, {}
+        for place, piece in enumerate(pieces):
+            first.setdefault(piece, place)
+        return [known.get(piece, self.target_size + first[piece]) for piece in pieces]
+
+    def _target(self, source: Source, pieces: list[str]) -> list[int]:
+        copied = dict(zip(source.pieces, source.copies, strict=True))
+        return [self.target.ids.get(piece, copied.get(piece, UNKNOWN)) for piece in pieces]
+
+    def to_json(self) -> dict[str, Any]:
+        joint = self.source is self.target
+        return {
+            "source": self.source.to_json(),
+            "target": None if joint else self.target.to_json(),
+            "copies": self.copies,
+            "limits": list(self.limits),
+            "growth": self.growth,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> Self:
+        """The reverse of `to_json`.
+
+        Raises:
+            DataError: anything that it cannot have given.
+        """
+        try:
+            (read, written), growth, copies = value["limits"], float(value["growth"]), value["copies"]
+            if not (1 <= int(read) <= MOST and 1 <= int(written) <= MOST and 0 <= growth <= MOST and copies in (True, False)):
+                raise ValueError("its limits are beyond reason")
+            source = TextCodec.from_json(value["source"], where)
+            target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
+        except (TypeError, ValueError, KeyError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
+        return cls(source, target, copies, (int(read), int(written)), growth)

@@ -1,0 +1,270 @@
+"""From texts to translations, with ONNX Runtime alone."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipelines.translation.pieces import PairCodec, Source
+from toolkit.artifact import Artifact
+from toolkit.data.codec import END, START, UNKNOWN
+from toolkit.errors import ArtifactError
+from toolkit.runtime import Runtime
+from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
+
+NAME = "translation"
+PIECES, FACTS = "pieces.json", "translation.json"
+SETTINGS = ("beam", "length_penalty", "coverage_penalty", "block_ngrams")  # of a search, as the run's facts have them
+WINDOW = 2048  # texts read ahead and sorted by length, so that batches hold little padding
+BATCH_ROWS, BATCH_PIECES = 128, 4096  # bounds of one search, which bound the memory
+
+
+class Translation(NamedTuple):
+    """A translated text.
+
+    Args:
+        score: what the search ranked it by.
+        pieces, source_pieces, weights: what was written and read, and the attention between them (target, source).
+        others: further translations with their scores, best first.
+        truncated: whether the end of the text was not read.
+    """
+
+    text: str
+    score: float
+    pieces: list[str]
+    source_pieces: list[str]
+    weights: np.ndarray | None
+    others: list[tuple[str, float]]
+    truncated: bool
+
+
+GREEDY = SearchSettings(beam=1, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
+NOTHING = Translation("", 0.0, [], [], None, [], False)
+
+
+class Member(NamedTuple):
+    """The two graphs of a run."""
+
+    encoder: Runtime
+    decoder: Runtime
+
+    @classmethod
+    def load(cls, encoder: bytes, decoder: bytes) -> "Member":
+        # One thread a call and a search a core: a step of a decoder is too short to share.
+        return cls(Runtime(encoder, threads=1, name="encoder.onnx"), Runtime(decoder, threads=1, name="decoder.onnx"))
+
+
+class Ensemble:
+    """The step of one run, or of several whose probabilities are averaged."""
+
+    def __init__(self, members: Sequence[Member]):
+        self.members = members
+
+    def start(self, inputs: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """What each member knows of its sentences. Shapes: state (sentences, 1, n), others (sentences, ...)."""
+        states = []
+        for member in self.members:
+            state = member.encoder.run({name: inputs[name] for name in ("source", "lengths")})
+            state["state"] = state["state"][:, None]
+            known = {**inputs, **state}
+            states.append({name: known[name] for name in ("memory", "keys", "lengths", "copies", "state") if name in known})
+        return states
+
+    def step(self, tokens: np.ndarray, state: list[dict[str, np.ndarray]], k: int) -> Candidates:
+        alone = len(self.members) == 1
+        names = ["scores", "best", "next_state"] if alone else ["log_probabilities", "next_state"]
+        found = []
+        for member, known in zip(self.members, state, strict=True):
+            feeds = {
+                "tokens": tokens.ravel().astype(np.int32),
+                "k": np.array([k], np.int32),
+                **known,
+                "state": known["state"].reshape(tokens.size, -1),
+            }
+            wanted = [*names, "weights"] if "weights" in member.decoder.outputs else names
+            found.append(member.decoder.run({name: feeds[name] for name in member.decoder.inputs}, wanted))
+        scores, best = (found[0]["scores"], found[0]["best"]) if alone else _best_of_mean(found, k)
+        after = [
+            {**known, "state": each["next_state"].reshape(*tokens.shape, -1)}
+            for known, each in zip(state, found, strict=True)
+        ]
+        weights = None
+        if "weights" in found[0]:
+            weights = np.mean([each["weights"] for each in found], axis=0).reshape(*tokens.shape, -1)
+        return Candidates(scores.reshape(*tokens.shape, -1), best.reshape(*tokens.shape, -1), after, weights)
+
+    def select(
+        self, state: list[dict[str, np.ndarray]], sentences: np.ndarray, beams: np.ndarray
+    ) -> list[dict[str, np.ndarray]]:
+        whole = len(sentences) == len(state[0]["state"])
+        return [
+            {
+                name: array[sentences[:, None], beams] if name == "state" else array if whole else array[sentences]
+                for name, array in known.items()
+            }
+            for known in state
+        ]
+
+
+def _best_of_mean(found: Sequence[dict[str, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of the mean of probabilities. Shapes: -> scores, tokens (rows, k)."""
+    logs = np.logaddexp.reduce([each["log_probabilities"] for each in found], axis=0) - np.log(len(found))
+    k = min(k, logs.shape[1])
+    best = np.argpartition(-logs, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(logs, best, axis=1), axis=1, kind="stable")
+    best = np.take_along_axis(best, order, axis=1)
+    return np.take_along_axis(logs, best, axis=1), best
+
+
+class Searcher:
+    """Texts to translations.
+
+    Args:
+        codec: of the texts.
+        members: of one run, or of several that share their target's pieces.
+    """
+
+    def __init__(self, codec: PairCodec, members: Sequence[Member]):
+        self.codec, self.ensemble = codec, Ensemble(members)
+        self.pool = ThreadPoolExecutor(os.cpu_count())
+
+    def translate(
+        self, texts: Sequence[str], settings: SearchSettings, *, replace_unknown: bool = True
+    ) -> list[Translation]:
+        """Translations in the order of the texts. A text without pieces stays empty."""
+        limit = self.codec.limits[0]
+        sources = self.codec.read(texts, limit + 1)
+        longer = [len(source.ids) > limit for source in sources]
+        sources = [Source(*(part[:limit] for part in source)) for source in sources]
+        return [
+            self._translation(source, hypotheses, truncated, replace_unknown)
+            for source, hypotheses, truncated in zip(sources, self.search(sources, settings), longer, strict=True)
+        ]
+
+    def search(self, sources: Sequence[Source], settings: SearchSettings) -> list[list[Hypothesis]]:
+        """The best hypotheses of each source, in order; none for a source without pieces."""
+        lengths = np.array([len(source.ids) for source in sources])
+        order = np.argsort(-lengths, kind="stable")  # the longest first, so that no core waits for them at the end
+        batches = list(_batches(order, lengths[order], settings.beam))
+        parts = self.pool.map(lambda rows: self._search([sources[row] for row in rows], settings), batches)
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        for rows, part in zip(batches, parts, strict=True):
+            for row, hypotheses in zip(rows, part, strict=True):
+                found[row] = hypotheses
+        return found
+
+    def _search(self, sources: Sequence[Source], settings: SearchSettings) -> list[list[Hypothesis]]:
+        lengths = np.array([len(source.ids) for source in sources])
+        state = self.ensemble.start(self.codec.inputs(sources, len(sources), int(lengths.max())))
+        limits = self.codec.longest(lengths)
+        if settings == GREEDY:
+            return [[each] for each in greedy(self.ensemble, state, limits, start=START, end=END)]
+        return beam_search(self.ensemble, state, limits, settings, start=START, end=END, lengths=lengths)
+
+    def _translation(
+        self, source: Source, hypotheses: list[Hypothesis], truncated: bool, replace_unknown: bool
+    ) -> Translation:
+        if not hypotheses:
+            return NOTHING
+        best, *others = hypotheses
+        weights = None if best.weights is None else best.weights[:, : len(source.pieces)]
+        join = self.codec.target.join
+        pieces = self._pieces(source, best, replace_unknown)
+        texts = [(join(self._pieces(source, other, replace_unknown)), other.score) for other in others]
+        return Translation(join(pieces), best.score, pieces, source.pieces, weights, texts, truncated)
+
+    def _pieces(self, source: Source, hypothesis: Hypothesis, replace_unknown: bool) -> list[str]:
+        """What was written, unknown pieces replaced by the source's piece that was looked at most."""
+        pieces = self.codec.write(source, hypothesis.tokens)
+        if replace_unknown and hypothesis.weights is not None and UNKNOWN in hypothesis.tokens:
+            looked = hypothesis.weights[:, : len(source.pieces)].argmax(axis=1)
+            for place in np.flatnonzero(np.array(hypothesis.tokens) == UNKNOWN):
+                pieces[place] = source.pieces[looked[place]]
+        return pieces
+
+
+def _batches(order: np.ndarray, lengths: np.ndarray, beam: int) -> Iterator[np.ndarray]:
+    """Cut rows that are sorted by falling length into batches of bounded size; those without pieces are left out."""
+    start, pieces = 0, max(BATCH_PIECES * 5 // max(beam, 5), 1)
+    while start < len(order) and lengths[start]:
+        stop = start + max(1, min(BATCH_ROWS, pieces // int(lengths[start])))
+        stop -= int((lengths[start:stop] == 0).sum())
+        yield order[start:stop]
+        start = stop
+
+
+class Translator:
+    """A run folder, ready to translate; several are an ensemble.
+
+    Attributes:
+        settings: how it searches unless told otherwise.
+
+    Raises:
+        ArtifactError: a folder is damaged, unfinished, of another pipeline, or writes other pieces than the first.
+    """
+
+    def __init__(self, *folders: str | Path):
+        runs = [_read_run(Path(folder)) for folder in folders]
+        codec, self.facts, _ = runs[0]
+        for folder, (other, _, _) in zip(folders, runs, strict=True):
+            if other != codec:
+                raise ArtifactError(
+                    f"its pieces are not those of {folders[0]}, so their probabilities cannot be averaged.",
+                    where=str(folder),
+                    mend="Train the runs of an ensemble on the same data, with seeds of their own.",
+                )
+        self.searcher = Searcher(codec, [member for _, _, member in runs])
+        search = self.facts["search"]
+        self.settings = SearchSettings(best=1, **{name: search[name] for name in SETTINGS})
+        self.source_column = str(self.facts["source_column"])
+
+    def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
+        """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty."""
+        settings = settings or self.settings
+        texts = iter(texts)
+        while window := list(islice(texts, WINDOW)):
+            yield from self._window(window, settings)
+
+    def _window(self, texts: list[str], settings: SearchSettings) -> list[Translation]:
+        replace = bool(self.facts["search"]["replace_unknown"])
+        translate = partial(self.searcher.translate, settings=settings, replace_unknown=replace)
+        if self.facts["long_sources"] == "truncate":
+            return translate(texts)
+        parts = [self.searcher.codec.cut(text) for text in texts]
+        found = iter(translate([part for each in parts for part in each]))
+        return [_joined([next(found) for _ in each]) for each in parts]
+
+
+def _joined(parts: list[Translation]) -> Translation:
+    """The translations of the parts of one text as one."""
+    if len(parts) == 1:
+        return parts[0]
+    text = " ".join(part.text for part in parts)
+    pieces, source_pieces = ([piece for part in parts for piece in part[at]] for at in (2, 3))
+    return Translation(text, sum(part.score for part in parts), pieces, source_pieces, None, [], False)
+
+
+def _read_run(folder: Path) -> tuple[PairCodec, dict[str, Any], Member]:
+    artifact = Artifact(folder, NAME)
+    facts = artifact.read_json(FACTS)
+    codec = PairCodec.from_json(artifact.read_json(PIECES), str(folder / PIECES))
+    member = Member.load(artifact.read_bytes("encoder.onnx"), artifact.read_bytes("decoder.onnx"))
+    _check_graphs(member, codec, str(folder))
+    return codec, facts, member
+
+
+def _check_graphs(member: Member, codec: PairCodec, where: str) -> None:
+    """Refuse parts of different runs, before they answer nonsense."""
+    written = (member.decoder.outputs.get("log_probabilities") or [None])[-1]
+    copies = "copies" in member.decoder.inputs
+    if copies != codec.copies or (written != codec.target_size and not copies):
+        raise ArtifactError(
+            f"decoder.onnx writes {written} pieces, expected {codec.target_size}.",
+            where=where,
+            mend="Its files are of different runs. Copy the whole run folder again, or train again.",
+        )

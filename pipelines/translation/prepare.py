@@ -1,0 +1,91 @@
+"""What is learned from the data before a network is: the pieces of both sides."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.translation.config import Config
+from pipelines.translation.data import Splits, read_splits
+from pipelines.translation.pieces import SLACK, PairCodec, Source
+from toolkit.data.codec import TextCodec, fit_codec
+from toolkit.data.pairs import Grouped, Pairs
+from toolkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Pairs as ids, with the END of each target."""
+
+    sources: list[Source]
+    targets: list[list[int]]
+
+    @property
+    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shapes: source and target, with END, (pairs,)."""
+        targets = np.array([len(target) + 1 for target in self.targets])
+        return np.array([len(source.ids) for source in self.sources]), targets
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is learned from the data before a network is."""
+
+    splits: Splits
+    codec: PairCodec
+    train: Encoded
+    validation: Encoded  # each source with each of its references
+    left_out: int  # training pairs whose target is too long
+
+
+def prepare(config: Config) -> Prepared:
+    """Read the data, choose the pieces, and encode.
+
+    Raises:
+        DataError: nothing is left to train on.
+    """
+    splits = read_splits(config.data, config.seed)
+    tokens = config.tokens
+    source, target = _fit_codecs(config, splits.train)
+    codec = PairCodec(source, target, config.model.copy_words, (tokens.max_source, tokens.max_target), 0.0)
+    encoded = encode(codec, splits.train, tokens.max_target + 1)
+    fitting = [i for i, target in enumerate(encoded.targets) if len(target) <= tokens.max_target]
+    left_out = len(encoded.targets) - len(fitting)
+    if not fitting:
+        raise DataError(
+            f"every target has more than {tokens.max_target} pieces.",
+            where=splits.train.name,
+            mend="Raise tokens.max_target.",
+        )
+    if left_out:
+        warnings.warn(f"{left_out} training pairs were left out: targets longer than tokens.max_target.", stacklevel=2)
+    train = Encoded([encoded.sources[i] for i in fitting], [encoded.targets[i] for i in fitting])
+    codec = PairCodec(source, target, codec.copies, codec.limits, _growth(train))
+    return Prepared(splits, codec, train, encode(codec, _pairs(splits.validation), tokens.max_target), left_out)
+
+
+def encode(codec: PairCodec, pairs: Pairs, limit: int) -> Encoded:
+    """Pairs as ids; targets of at most `limit` pieces."""
+    sources = codec.read(pairs.sources)
+    return Encoded(sources, codec.targets(sources, pairs.targets, limit))
+
+
+def _fit_codecs(config: Config, pairs: Pairs) -> tuple[TextCodec, TextCodec]:
+    tokens = config.tokens
+    options = {"size": tokens.vocabulary, "min_count": tokens.min_count}
+    if tokens.joint:
+        codec = fit_codec(tokens.kind, [*pairs.sources, *pairs.targets], lowercase=False, **options)
+        return codec, codec
+    source = fit_codec(tokens.kind, pairs.sources, lowercase=tokens.lowercase_source, **options)
+    return source, fit_codec(tokens.kind, pairs.targets, lowercase=False, **options)
+
+
+def _pairs(grouped: Grouped) -> Pairs:
+    rows = [(source, target) for source, targets in zip(*grouped, strict=True) for target in targets]
+    return Pairs([source for source, _ in rows], [target for _, target in rows], "")
+
+
+def _growth(encoded: Encoded) -> float:
+    """Twice the most pieces that a training target has for each of its source, beyond what any may have."""
+    sources, targets = encoded.lengths
+    return float(2 * np.max((targets - SLACK) / np.maximum(sources, 1), initial=0.5))

@@ -1,0 +1,229 @@
+"""From a config to a sealed run folder."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipelines.translation import model as models
+from pipelines.translation.config import Config, SearchConfig
+from pipelines.translation.evaluate import evaluate_run, score
+from pipelines.translation.pieces import PairCodec
+from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher
+from pipelines.translation.prepare import Encoded, Prepared, prepare
+from toolkit import artifact
+from toolkit import config as configs
+from toolkit.data.codec import END, START
+from toolkit.data.pair_batches import Shape, pad_rows, plan_batches
+from toolkit.data.pairs import Grouped
+from toolkit.data.vectors import build_matrix, load_vectors
+from toolkit.errors import ConfigError, SeqloomError
+from toolkit.search import SearchSettings
+from toolkit.training.checkpoints import Checkpoints, Progress
+from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
+from toolkit.training.watch import Watch
+
+TOLERANCE = 1e-5  # between the exported graphs and the Keras model
+LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
+COMPILED_STEP, STEP = 4, 2  # padded lengths are multiples of this; each compiled shape costs seconds
+
+
+def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
+    """Train, export, seal and evaluate; returns the report's numbers.
+
+    Raises:
+        SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
+    """
+    checkpoints = folder / "checkpoints"
+    refuse_foreign(folder, resume)
+    with artifact.locked(folder):
+        prepared = prepare(config)
+        network, progress = _fit(config, prepared, checkpoints)
+        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
+        _write(config, prepared, network, progress, folder)
+        artifact.seal(folder, NAME, _facts(prepared))
+        report = evaluate_run(folder, prepared.splits, config, progress.history, progress.seconds)
+        artifact.seal(folder, NAME, _facts(prepared))
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return report
+
+
+def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Translator, Progress]:
+    set_seed(config.seed)
+    half = config.training.mixed_precision
+    keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
+    codec = prepared.codec
+    network = models.build(config, source_size=len(codec.source.pieces), target_size=codec.target_size)
+    keras.config.set_dtype_policy("float32")
+    _set_vectors(config, codec, network)
+    task = _task(config, prepared, network)
+    with Watch(config.training.epochs, task.steps) as watch:
+        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
+    return network, progress
+
+
+def _set_vectors(config: Config, codec: PairCodec, network: models.Translator) -> None:
+    """Start from pre-trained word vectors, scaled as random ones are."""
+    sides = (
+        ("source", config.vectors.source, codec.source, network.source_embedding),
+        ("target", config.vectors.target, codec.target, network.target_embedding),
+    )
+    for side, source, pieces, layer in sides:
+        if source:
+            vectors = load_vectors(source)
+            if vectors.units != config.model.embedding:
+                raise ConfigError(
+                    f"vectors.{side} has {vectors.units} numbers a word and model.embedding is {config.model.embedding}.",
+                    mend=f"Set model.embedding: {vectors.units}.",
+                )
+            matrix, _ = build_matrix(pieces.pieces, vectors, seed=config.seed)
+            layer.embeddings.assign(matrix / (matrix.std() * config.model.embedding**0.5))
+
+
+def _task(config: Config, prepared: Prepared, network: models.Translator) -> Task:
+    training, codec = config.training, prepared.codec
+    plan = partial(
+        plan_batches,
+        *prepared.train.lengths,
+        tokens=training.batch_tokens,
+        multiple=COMPILED_STEP if training.compile else STEP,
+        seed=config.seed,
+    )
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        for rows, shape in plan(epoch=epoch):
+            inputs = batch(codec, prepared.train, rows, shape)
+            # Weights of mean 1, so that the loss is the mean over real pieces.
+            mask = (np.arange(shape.target) < inputs.pop("steps")[:, None]).astype(np.float32)
+            yield inputs, np.zeros_like(mask), mask * (mask.size / mask.sum())
+
+    return Task(
+        batches=batches,
+        steps=len(plan(epoch=0)),
+        loss=models.loss,
+        evaluate=partial(_validate, config, prepared, network),
+        average=training.average,
+        compiled=training.compile,
+    )
+
+
+def batch(codec: PairCodec, pairs: Encoded, rows: np.ndarray, shape: Shape) -> dict[str, np.ndarray]:
+    """Inputs of the network. Shapes: before, after (batch, target); steps (batch,), how many are real."""
+    inputs = codec.inputs([pairs.sources[row] for row in rows], shape.rows, shape.source)
+    targets = [pairs.targets[row] for row in rows]
+    inputs["before"], _ = pad_rows([[START, *target] for target in targets], shape.rows, shape.target)
+    inputs["after"], inputs["steps"] = pad_rows([[*target, END] for target in targets], shape.rows, shape.target)
+    return inputs
+
+
+def _validate(config: Config, prepared: Prepared, network: models.Translator) -> dict[str, float]:
+    """Validation scores of the network as it is; `score` is the one that chooses."""
+    nll, right = teacher_forced(config, prepared, network)
+    scores = {"val_loss": nll, "val_perplexity": float(np.exp(min(nll, 50.0))), "val_token_accuracy": right}
+    if config.training.monitor == "loss":
+        return {**scores, "score": -nll}
+    found = _scores(_searcher(prepared.codec, network), prepared.splits.validation, GREEDY, config)
+    return {**scores, **{f"val_{name}": value for name, value in found.items()}, "score": found[config.training.monitor]}
+
+
+def teacher_forced(config: Config, prepared: Prepared, network: models.Translator) -> tuple[float, float]:
+    """The mean negative log-likelihood of a validation piece in nats, and the share of pieces guessed rightly."""
+    total, hits, count = 0.0, 0.0, 0
+    pairs, tokens = prepared.validation, 4 * config.training.batch_tokens
+    for rows, shape in plan_batches(*pairs.lengths, tokens=tokens, multiple=COMPILED_STEP, seed=0, epoch=0):
+        inputs = batch(prepared.codec, pairs, rows, shape)
+        mask = np.arange(shape.target) < inputs.pop("steps")[:, None]
+        _, nll, right = np.moveaxis(np.asarray(network.predict_on_batch(inputs), np.float64), -1, 0)
+        total, hits, count = total + nll[mask].sum(), hits + right[mask].sum(), count + mask.sum()
+    return total / count, hits / count
+
+
+def _searcher(codec: PairCodec, network: models.Translator) -> Searcher:
+    encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(network))
+    return Searcher(codec, [Member.load(encoder, decoder)])
+
+
+def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> dict[str, float]:
+    found = searcher.translate(grouped.sources, settings, replace_unknown=config.search.replace_unknown)
+    return score([each.text for each in found], grouped.references)
+
+
+def _write(
+    config: Config, prepared: Prepared, network: models.Translator, progress: Progress, folder: Path
+) -> None:
+    """The files that predict, once the graphs are known to compute what the network does."""
+    encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(network))
+    searcher = Searcher(prepared.codec, [Member.load(encoder, decoder)])
+    if config.training.mixed_precision == "none":
+        _check_export(prepared, network, searcher)
+    search = _fit_search(config, searcher, prepared.splits.validation)
+    facts = {"search": search, "long_sources": config.tokens.long_sources, "source_column": config.data.source}
+    artifact.write_text(folder / "config.yaml", configs.dump(config))
+    artifact.write_bytes(folder / "encoder.onnx", encoder)
+    artifact.write_bytes(folder / "decoder.onnx", decoder)
+    artifact.write_weights(folder / "weights.safetensors", named_weights([network]))
+    artifact.write_json(folder / PIECES, prepared.codec.to_json())
+    artifact.write_json(folder / FACTS, facts)
+    artifact.write_text(folder / "history.csv", history_csv(progress.history))
+
+
+def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict[str, Any]:
+    """How the run searches; a length penalty of auto is the one with which validation sources score best."""
+    search = config.search.model_dump()
+    if config.search.length_penalty != "auto":
+        return search
+    settings = settings_of(config.search.model_copy(update={"length_penalty": 1.0}))
+    metric = "bleu" if config.training.monitor == "loss" else config.training.monitor
+
+    def quality(penalty: float) -> float:
+        return _scores(searcher, validation, replace(settings, length_penalty=penalty), config)[metric]
+
+    return {**search, "length_penalty": max(LENGTH_PENALTIES, key=quality)}
+
+
+def settings_of(search: SearchConfig) -> SearchSettings:
+    return SearchSettings(best=1, **{name: getattr(search, name) for name in SETTINGS})
+
+
+def _check_export(prepared: Prepared, network: models.Translator, searcher: Searcher) -> None:
+    """Compare what will predict with what was trained: the log-probabilities of some greedy translations."""
+    rows = np.argsort([len(source.ids) for source in prepared.validation.sources])[:: max(1, len(prepared.validation.sources) // 50)]
+    sources = [prepared.validation.sources[row] for row in rows]
+    found = [hypotheses[0] for hypotheses in searcher.search(sources, GREEDY)]
+    pairs = Encoded(sources, [list(each.tokens) for each in found])
+    lengths = pairs.lengths
+    shape = Shape(len(rows), int(lengths[0].max()), int(lengths[1].max()))
+    inputs = batch(prepared.codec, pairs, np.arange(len(rows)), shape)
+    steps = inputs.pop("steps") - [not each.finished for each in found]
+    nll = np.asarray(network.predict_on_batch(inputs), np.float64)[..., 1] * (np.arange(shape.target) < steps[:, None])
+    exported = np.array([each.log_probability for each in found])
+    difference = float(np.abs(exported + nll.sum(axis=1)).max() / max(1.0, np.abs(exported).max()))
+    if not difference <= TOLERANCE * 10:
+        raise SeqloomError(f"the exported graphs differ from the network by {difference:.1e}, so they were not kept.")
+
+
+def _fingerprint(config: Config, prepared: Prepared) -> str:
+    """Of everything that the network's weights depend on."""
+    fitted = config.model_copy(update={"search": SearchConfig(), "compare": []})
+    digest = hashlib.sha256(configs.dump(fitted).encode())
+    for part in (prepared.splits.train, prepared.splits.validation, prepared.codec):
+        digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    """What the manifest says beyond the files."""
+    return {
+        "versions": versions(),
+        "data": {
+            name: {"rows": len(part[0] if isinstance(part, Grouped) else part), "sha256": hashlib.sha256(repr(part).encode()).hexdigest()}
+            for name, part in vars(prepared.splits).items()
+        },
+    }

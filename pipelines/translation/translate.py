@@ -1,0 +1,208 @@
+"""The `translate` command: lines and tables in; text, JSONL or CSV out."""
+
+import csv
+import json
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from pipelines.translation.predict import Translation, Translator
+from toolkit.artifact import opened
+from toolkit.data.files import OPENERS, explained, open_text, read_text_lines, split_part
+from toolkit.data.rows import Source, read_rows
+from toolkit.errors import ConfigError, DataError, SeqloomError
+from toolkit.search import SearchSettings
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+STANDARD_STREAM = "-"
+MOST_PENALTY = 10
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}  # what else a file is called, such as news.de, is text
+
+
+class Item(NamedTuple):
+    """A text to translate and where it stands."""
+
+    where: str
+    text: str
+
+
+class Inputs:
+    """The texts of all paths, one after the other. A file that cannot be read is told and passed over.
+
+    Args:
+        column: of the texts in tables; a number counts the columns of a table without a header.
+    """
+
+    def __init__(self, paths: Sequence[str], *, column: str, encoding: str | None):
+        self.paths, self.column, self.encoding = paths, column, encoding
+        self.failures = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for path in self.paths:
+            try:
+                yield from self._cells(path) if _ending(path) in TABLES else self._lines(path)
+            except (DataError, OSError) as error:
+                self.failures += 1
+                print(f"seqloom: {error}", file=sys.stderr)
+
+    def _lines(self, path: str) -> Iterator[Item]:
+        if path == STANDARD_STREAM:
+            name = "standard input"
+            for number, line in enumerate(read_text_lines(sys.stdin.buffer, self.encoding, name), 1):
+                yield Item(f"{name}:{number}", line)
+            return
+        with explained(path), open_text(Path(path), self.encoding, newline="\n") as text:
+            for number, line in enumerate(text, 1):
+                yield Item(f"{path}:{number}", line.rstrip("\r\n"))
+
+    def _cells(self, path: str) -> Iterator[Item]:
+        for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
+            if self.column not in row.values:
+                mend = f"Name one of {', '.join(row.values)} with --column."
+                raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
+            text = row.values[self.column]
+            yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
+
+
+def _ending(path: str) -> str:
+    """Of the name beneath compression."""
+    file = split_part(path)[0]
+    return (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower()
+
+
+class Truncated:
+    """What was not read of the texts, told once."""
+
+    def __init__(self, limit: int):
+        self.limit, self.count, self.first = limit, 0, ""
+
+    def add(self, where: str) -> None:
+        self.count, self.first = self.count + 1, self.first or where
+
+    def tell(self) -> None:
+        if self.count:
+            texts = "1 text was" if self.count == 1 else f"{self.count:,} texts were"
+            warnings.warn(
+                f"{texts} longer than {self.limit} pieces, the first at {self.first}; what is beyond was not translated."
+                " A run with tokens.long_sources: split translates all of a text.",
+                stacklevel=2,
+            )
+
+
+def translate(
+    paths: Sequence[str],
+    models: Sequence[Path],
+    *,
+    beam: int | None,
+    best: int,
+    length_penalty: float | None,
+    out: Path | None,
+    output: str | None,
+    column: str | None,
+    encoding: str | None,
+) -> None:
+    """Translate and write, in the order of the input and in constant memory.
+
+    Args:
+        models: run folders; the probabilities of several are averaged.
+        beam, length_penalty: those that the run was made with where None.
+        best: how many translations of a text to write.
+
+    Raises:
+        SeqloomError: a run folder cannot be used, or some input could not be read.
+    """
+    output = output or _format_for(out)
+    if best > 1 and output != "jsonl":
+        raise ConfigError(f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl.")
+    _keep_inputs(paths, out)
+    translator = Translator(*models)
+    settings = _settings(translator.settings, beam, best, length_penalty)
+    inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
+    truncated = Truncated(translator.searcher.codec.limits[0])
+    waiting: deque[Item] = deque()
+    with opened(out) as stream:
+        write = _writer(output, stream, best)
+        for translation in _watched(translator.translate(_remember(inputs, waiting), settings), out):
+            item = waiting.popleft()
+            write(item.text, translation)
+            if translation.truncated:
+                truncated.add(item.where)
+    truncated.tell()
+    if inputs.failures:
+        raise SeqloomError(f"{inputs.failures} of the inputs could not be read.")
+
+
+def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:
+    for item in inputs:
+        waiting.append(item)
+        yield item.text
+
+
+def _watched(translations: Iterator[Translation], out: Path | None) -> Iterable[Translation]:
+    """The same, with a sign of life on a terminal that the translations do not go to."""
+    if out is None or not sys.stderr.isatty():
+        return translations
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(translations, "translating", console=Console(file=sys.stderr), transient=True)
+
+
+def _settings(usual: SearchSettings, beam: int | None, best: int, length_penalty: float | None) -> SearchSettings:
+    """How the run searches, but for what is asked for; a beam that nobody asked for widens for the best."""
+    if beam is not None and best > beam:
+        raise ConfigError(f"{best} translations do not come out of a beam of {beam}.", where="--best")
+    penalty = usual.length_penalty if length_penalty is None else length_penalty
+    if not 0 <= penalty <= MOST_PENALTY:
+        raise ConfigError(f"{penalty:g}, expected 0 to {MOST_PENALTY}.", where="--length-penalty")
+    return replace(usual, beam=beam or max(usual.beam, best), best=best, length_penalty=penalty)
+
+
+def _keep_inputs(paths: Sequence[str], out: Path | None) -> None:
+    """Refuse to write over what is read."""
+    files = [split_part(path)[0] for path in paths]
+    if out and out.exists() and any(file.exists() and file.samefile(out) for file in files):
+        raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
+
+
+def _format_for(out: Path | None) -> str:
+    ending = out.suffix.lower() if out else ""
+    if ending not in FORMATS and ending in (*TABLES, *OPENERS):
+        mend = "Let its name end in .jsonl, .csv or .txt, or give --format."
+        raise ConfigError(f"no {ending} file can be written.", where=str(out), mend=mend)
+    return FORMATS.get(ending, "text")
+
+
+def _writer(output: str, stream: TextIO, best: int) -> Callable[[str, Translation], None]:
+    """A function that writes one translation."""
+
+    def text(_: str, translation: Translation) -> None:
+        stream.write(translation.text + "\n")
+
+    def jsonl(source: str, translation: Translation) -> None:
+        record = {"source": source, **_scored(translation.text, translation.score)}
+        if best > 1:
+            record["others"] = [_scored(*other) for other in translation.others]
+        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def as_csv(source: str, translation: Translation) -> None:
+        rows.writerow((source, *_scored(translation.text, translation.score).values()))
+
+    match output:
+        case "text":
+            return text
+        case "jsonl":
+            return jsonl
+        case "csv":
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(("source", "translation", "score"))
+            return as_csv
+    raise ConfigError(f"--format {output}, expected text, jsonl or csv.", where="seqloom translate")
+
+
+def _scored(text: str, score: float) -> dict[str, object]:
+    return {"translation": text, "score": round(float(score), 4)}

@@ -1,0 +1,199 @@
+"""Pairs are read from tables and from two files, split without leaks, and looked over for mistakes."""
+
+import gzip
+import json
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data.pairs import Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
+from toolkit.errors import ConfigError, DataError
+
+
+def _write(folder, name, content):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def _read(path, **options):
+    pairs = read_pairs(PairSource(path, **options))
+    return list(zip(pairs.sources, pairs.targets, strict=True))
+
+
+def _pairs(*rows):
+    return Pairs([source for source, _ in rows], [target for _, target in rows], "pairs.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.csv", "source,target\na,b\n", {}),
+        ("a.csv", "en,x,de\na,,b\n", {"source": "en", "target": "de"}),
+        ("a.csv.gz", gzip.compress(b"source,target\na,b\n"), {}),
+        ("a.tsv", "a\tb\n", {"source": "0", "target": "1", "header": False}),
+        ("a.txt", "a\tb\tCC-BY\n", {"source": "0", "target": "1", "header": False}),
+        ("a.txt.gz", gzip.compress(b"target\tsource\nb\ta\n"), {}),
+        ("a.data", "source;target\na;b\n", {"format": "csv"}),
+        ("a.jsonl", '{"source": "a", "target": "b"}\n', {}),
+        ("a.json", '[["a", "b"]]', {"source": "0", "target": "1"}),
+    ],
+)
+def test_a_table_has_a_column_for_each_side(tmp_path, name, content, options):
+    assert _read(_write(tmp_path, name, content), **options) == [("a", "b")]
+
+
+def test_two_files_belong_together_line_by_line(tmp_path):
+    _write(tmp_path, "train.en.gz", gzip.compress("\ufeffone\r\nt\u2028wo\rtwo\n".encode()))
+    _write(tmp_path, "train.de.gz", gzip.compress(b"eins\nzwei"))
+    two = str(tmp_path / "train.{en,de}.gz")
+    assert _read(two) == [("one", "eins"), ("t\u2028wo\rtwo", "zwei")]
+    assert _read(str(tmp_path / "train.{de,en}.gz"))[0] == ("eins", "one")
+    assert read_pairs(PairSource(two)).name == two
+
+
+def test_a_file_whose_own_name_has_braces_stays_a_file(tmp_path):
+    assert _read(_write(tmp_path, "{a,b}.csv", "source,target\na,b\n")) == [("a", "b")]
+    path = _write(tmp_path, "{a,b}.json", '{"train": [{"source": "a", "target": "b"}]}')
+    assert _read(f"{path}#train") == [("a", "b")]
+
+
+@pytest.mark.parametrize("name", ["train.{en}", "train.{en,de,fr}", "{a,b}.{c,d}", "train.{en,}", "train.{", "{{a,b}}"])
+def test_braces_hold_two_parts_once(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"such as train\.\{en,de\}"):
+        _read(str(tmp_path / name))
+
+
+def test_files_of_different_lengths_are_refused(tmp_path):
+    _write(tmp_path, "a.en", "1\n2\n3\n")
+    _write(tmp_path, "a.de", "1\n2\n")
+    with pytest.raises(DataError, match=r"a\.de:2: ends after 2 lines where .*a\.en has 3"):
+        _read(str(tmp_path / "a.{en,de}"))
+
+
+def test_a_missing_or_damaged_half_is_named(tmp_path):
+    _write(tmp_path, "a.en", "1\n")
+    with pytest.raises(DataError, match=r"a\.de: there is no such file"):
+        _read(str(tmp_path / "a.{en,de}"))
+    _write(tmp_path, "b.en.gz", gzip.compress(b"1\n" * 99)[:-12])
+    _write(tmp_path, "b.de.gz", gzip.compress(b"1\n" * 99))
+    with pytest.raises(DataError, match=r"b\.en\.gz: cannot be read"):
+        _read(str(tmp_path / "b.{en,de}.gz"))
+
+
+def test_another_encoding_is_guessed_aloud_or_given(tmp_path):
+    _write(tmp_path, "a.en", "yes\n")
+    _write(tmp_path, "a.de", "größer\n".encode("latin-1"))
+    with pytest.warns(UserWarning, match=r"a\.de:1: .* read as cp1252"):
+        assert _read(str(tmp_path / "a.{en,de}")) == [("yes", "größer")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _read(str(tmp_path / "a.{en,de}"), encoding="latin-1") == [("yes", "größer")]
+
+
+def test_several_references_are_a_pair_each(tmp_path):
+    rows = [{"source": "a", "target": ["b", "c"]}, {"source": 5, "target": "d"}]
+    path = _write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert _read(path) == [("a", "b"), ("a", "c"), ("5", "d")]
+
+
+@pytest.mark.parametrize("row", [{"source": ["a"], "target": "b"}, {"source": "a", "target": [["b"]]}])
+def test_a_list_elsewhere_is_refused(tmp_path, row):
+    with pytest.raises(DataError, match=r"a\.json:row 1: found .*only a target may be a list"):
+        _read(_write(tmp_path, "a.json", json.dumps([row])))
+
+
+def test_rows_with_an_empty_side_are_left_out_with_one_warning(tmp_path):
+    rows = [["a", "b"], ["a", None], [" \u3000\x00", "b"], ["a", float("nan")], ["c", []], ["c", "d"]]
+    path = _write(tmp_path, "a.json", json.dumps(rows))
+    with pytest.warns(UserWarning, match=r"which are left out: 4, the first at .*a\.json:row 2") as told:
+        assert _read(path, source="0", target="1") == [("a", "b"), ("c", "d")]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("content", ["source,target\n", "source,target\n,\n", "source,target\na,\n"])
+def test_no_pair_at_all_is_an_error_and_no_warning(tmp_path, content):
+    path = _write(tmp_path, "a.csv", content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match="Is this the right path"):
+            _read(path)
+
+
+def test_a_missing_column_is_named_with_what_is_there(tmp_path):
+    path = _write(tmp_path, "a.csv", "sources,german\na,b\n")
+    with pytest.raises(DataError, match=r"a\.csv:2: there is no column 'source'\. Did you mean sources\?"):
+        _read(path)
+    with pytest.raises(DataError, match=r"no column 'target'\. The columns are sources, german;"):
+        _read(path, source="sources")
+
+
+def test_halves_of_characters_do_not_come_in(tmp_path):
+    path = _write(tmp_path, "a.jsonl", '{"source": "a\\ud83d", "target": "\\ud83d\\ude00"}')
+    assert _read(path) == [("a?", "😀")]
+
+
+def test_references_are_grouped_by_source_in_order():
+    grouped = _pairs(("b", "1"), ("a", "2"), ("b", "3"), ("b", "1"), ("B", "4")).references()
+    assert grouped.sources == ["b", "a", "B"]
+    assert grouped.references == [("1", "3"), ("2",), ("4",)]
+
+
+_ROWS = st.lists(
+    st.tuples(st.sampled_from(["a", "A ", "b", "c", "d", "e  f", "E f"]), st.text(max_size=2)), max_size=30
+)
+
+
+@given(_ROWS, st.floats(0.01, 0.99), st.integers(0, 9))
+def test_a_split_shares_no_source_loses_no_pair_and_leaves_some(rows, share, seed):
+    pairs = _pairs(*rows)
+    if len({" ".join(source.casefold().split()) for source, _ in rows}) < 2:
+        with pytest.raises(DataError, match="one source alone"):
+            split_pairs(pairs, share, seed)
+        return
+    left, aside = split_pairs(pairs, share, seed)
+    assert len(left) and len(aside)
+    assert shared_sources(left, aside) == shared_sources(aside, left) == 0
+    everything = [*zip(left.sources, left.targets, strict=True), *zip(aside.sources, aside.targets, strict=True)]
+    assert sorted(everything) == sorted(rows)
+    assert split_pairs(pairs, share, seed) == (left, aside)
+
+
+def test_a_split_is_as_large_as_asked_and_goes_by_the_seed():
+    pairs = _pairs(*((f"{i % 700}", f"{i}") for i in range(1000)))
+    sets = [set(split_pairs(pairs, 0.1, seed)[1].targets) for seed in range(3)]
+    assert all(len(aside) == 100 for aside in sets)
+    assert sets[0] != sets[1] != sets[2]
+
+
+def test_shared_sources_are_counted_whatever_their_case_and_blanks():
+    assert shared_sources(_pairs(("A  b", "x")), _pairs(("a b", "y"), ("a B ", "z"), ("ab", "x"))) == 2
+
+
+def test_good_pairs_raise_no_suspicion():
+    assert suspicious(_pairs(*((f"sentence {i}", f"Satz Nummer {i}") for i in range(50)))) == []
+    assert suspicious(_pairs(("a", "b"))) == []
+
+
+def test_pairs_with_the_same_text_on_both_sides_are_told_unless_that_is_the_task():
+    good = [(f"a {i}", f"b {i}") for i in range(6)]
+    (told,) = suspicious(_pairs(*good, ("Tom", "Tom"), ("x\t y", "x y ")))
+    assert told.startswith("pairs.tsv: 2 of 8 pairs have the same text on both sides")
+    assert "pair 7, 'Tom' and 'Tom'" in told
+    assert suspicious(_pairs(*good, *((f"c {i}", f"c {i}") for i in range(6)))) == []
+
+
+def test_sides_that_are_unlike_in_length_are_told_against_what_is_usual():
+    usual = [("word " * i, "longer word than that one " * i) for i in range(1, 9)]  # 5 times as long
+    assert suspicious(_pairs(*usual, ("no", "y" * 20))) == []
+    (told,) = suspicious(_pairs(*usual, ("a long sentence here " * 9, "@@")))
+    assert told.startswith("pairs.tsv: 1 of 9 pairs have one side far longer")
+    assert "pair 9, 'a long sentence here a long sentence ...' and '@@'" in told
+
+
+def test_repeated_pairs_are_told():
+    (told,) = suspicious(_pairs(("a", "b"), ("c", "d"), ("a", "b"), ("a", "e"), ("a", "b")))
+    assert told.startswith("pairs.tsv: 2 of 5 pairs repeat an earlier one")
+    assert "pair 3, 'a' and 'b'" in told

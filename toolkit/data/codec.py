@@ -1,0 +1,209 @@
+"""Texts to ids and back, for models that write: whole words, characters, or pieces of words."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from toolkit.data.wordpieces import bpe_tokenizer, join_bytes, learn_bpe, learn_unigram, unigram_tokenizer
+from toolkit.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Kind = Literal["bpe", "unigram", "words", "characters"]
+
+RESERVED = ("<pad>", "<unk>", "<s>", "</s>")
+PADDING, UNKNOWN, START, END = range(4)
+
+MOST_PIECES = 1_000_000
+_JOINER, _BLANK = "￭", "▁"
+_SIGNS_OF_OURS = str.maketrans({_JOINER: "■", _BLANK: "_"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SILENT = {RESERVED[PADDING], RESERVED[START], RESERVED[END]}
+_CHARACTERS_PER_PIECE = 64  # more than any text has; bounds the work on a text of megabytes
+
+
+def normalize(text: str) -> str:
+    """What of a text a codec keeps: NFC, and one blank for every run of blanks, line breaks and control characters.
+
+    Halves of characters become "?", and the two signs with which pieces are marked, ￭ and ▁, become ■ and _.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode()).translate(_SIGNS_OF_OURS)
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+@dataclass(frozen=True)
+class TextCodec:
+    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text.
+
+    - bpe, unigram: parts of words, written as bytes; nothing is unknown.
+    - words: words, dotted names such as table.column, and single signs, which say with ￭ where they touch a neighbour:
+      `f(x)` is f, ￭(￭, x, ￭). A word is the same piece wherever it stands, so that one of the source can be copied into
+      the target.
+    - characters: one piece each; ▁ is a blank.
+
+    Args:
+        pieces: all pieces by id; the first are RESERVED.
+        lowercase: whether capitals are lost.
+        merges: of bpe, "left right" in order.
+        scores: of unigram, the log-probability of each piece.
+
+    Raises: ValueError when these contradict each other, so that every codec there is can encode.
+    """
+
+    kind: Kind
+    lowercase: bool
+    pieces: list[str]
+    merges: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _require(self.kind in get_args(Kind), f"kind must be one of {', '.join(get_args(Kind))}")
+        _require(isinstance(self.lowercase, bool), "lowercase must be true or false")
+        for name in ("pieces", "merges", "scores"):
+            value = getattr(self, name)
+            fits = isinstance(value, list) and len(value) <= MOST_PIECES
+            _require(fits, f"{name} must be a list of at most {MOST_PIECES:,}")
+        _require(all(isinstance(each, str) for each in [*self.pieces, *self.merges]), "pieces and merges must be texts")
+        _require(tuple(self.pieces[: len(RESERVED)]) == RESERVED, f"the first pieces must be {', '.join(RESERVED)}")
+        _require(len(self.ids) == len(self.pieces), "no two pieces may be the same")
+        _require(not self.merges or self.kind == "bpe", f"{self.kind} has no merges")
+        _require(not self.scores or self.kind == "unigram", f"{self.kind} has no scores")
+        if self.kind in ("bpe", "unigram"):
+            _ = self._tokenizer  # which checks what is left
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        return {piece: i for i, piece in enumerate(self.pieces)}
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        if self.kind == "bpe":
+            return bpe_tokenizer(self.ids, self.merges)
+        return unigram_tokenizer(self.ids, self.scores, UNKNOWN)
+
+    def encode(self, texts: Sequence[str], limit: int) -> list[list[int]]:
+        """The ids of the first `limit` pieces of each text, without START and END."""
+        if self.kind in ("bpe", "unigram"):
+            spaced = list(map(_spaced, self._prepared(texts, limit)))
+            return [encoding.ids[:limit] for encoding in self._tokenizer.encode_batch_fast(spaced)]
+        return [[self.ids.get(piece, UNKNOWN) for piece in pieces] for pieces in self.split(texts, limit)]
+
+    def split(self, texts: Sequence[str], limit: int) -> list[list[str]]:
+        """The first `limit` pieces of each text, those that have no id too, as they are written."""
+        if self.kind in ("bpe", "unigram"):
+            return [[self.pieces[i] for i in ids] for ids in self.encode(texts, limit)]
+        cut = _CUTTERS[self.kind]
+        return [list(islice(cut(text), limit)) for text in self._prepared(texts, limit)]
+
+    def join(self, pieces: Sequence[str]) -> str:
+        """The text that pieces stand for, in one line. They need no ids; the reserved ones are left out but `<unk>`."""
+        spoken = [piece for piece in pieces if piece not in _SILENT]
+        match self.kind:
+            case "words":
+                marked = " ".join(spoken).replace(f" {_JOINER}", _JOINER).replace(f"{_JOINER} ", _JOINER)
+                return normalize(marked.replace(_JOINER, ""))
+            case "characters":
+                return normalize("".join(spoken).replace(_BLANK, " "))
+            case _:
+                return normalize(join_bytes(spoken))
+
+    def shown(self, piece: str) -> str:
+        """A piece as people read it, without what marks its place."""
+        return piece if piece in RESERVED else self.join([piece]) or _BLANK
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> Self:
+        """The reverse of `to_json`.
+
+        Raises:
+            DataError: anything that it cannot have given.
+        """
+        try:
+            names = list(cls.__dataclass_fields__)
+            _require(isinstance(value, dict) and sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
+            return cls(**value)
+        except (TypeError, ValueError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
+
+    def _prepared(self, texts: Sequence[str], limit: int) -> Iterator[str]:
+        return (_prepare(text, self.lowercase)[: limit * _CHARACTERS_PER_PIECE] for text in texts)
+
+
+def fit_codec(kind: Kind, texts: Sequence[str], *, size: int, lowercase: bool, min_count: int = 1) -> TextCodec:
+    """Learn at most `size` pieces, the reserved ones among them; the same texts give the same codec.
+
+    Words and characters are kept when they occur `min_count` times, the most frequent first; pieces of BPE likewise,
+    though never those seen once. Unigram goes by likelihood alone.
+
+    Raises:
+        ConfigError: `size` does not hold the pieces that there must be.
+        DataError: there is no text, or nothing occurs `min_count` times.
+    """
+    least = len(RESERVED) + (256 if kind in ("bpe", "unigram") else 0) + 1
+    if size < least:
+        raise ConfigError(f"{size} pieces are too few for {kind}.", mend=f"Make it {least} or more.")
+    prepared = [text for text in (_prepare(text, lowercase) for text in texts) if text]
+    if not prepared:
+        raise DataError(f"there is no text to learn {kind} from.", mend="See that the data is not empty.")
+    match kind:
+        case "bpe":
+            pieces, merges = learn_bpe(map(_spaced, prepared), RESERVED, size=size, min_count=min_count)
+            return TextCodec(kind, lowercase, pieces, merges=merges)
+        case "unigram":
+            pieces, scores = learn_unigram(map(_spaced, prepared), RESERVED, size=size)
+            return TextCodec(kind, lowercase, pieces, scores=scores)
+    counts = Counter(chain.from_iterable(map(_CUTTERS[kind], prepared)))
+    ranked = sorted((-count, piece) for piece, count in counts.items() if count >= min_count)
+    if not ranked:
+        raise DataError(f"no {kind} that occur {min_count} times.", mend="Add texts, or lower the minimum count.")
+    return TextCodec(kind, lowercase, [*RESERVED, *(piece for _, piece in ranked[: size - len(RESERVED)])])
+
+
+def _prepare(text: str, lowercase: bool) -> str:
+    return normalize(text.lower() if lowercase else text)
+
+
+def _spaced(text: str) -> str:
+    """With a blank before the first word, so that it is the same piece there as inside a sentence."""
+    return f" {text}" if text else ""
+
+
+def _words(text: str) -> Iterator[str]:
+    for match in _pattern(text.isascii()).finditer(text):
+        word, sign, right = match.groups()
+        left = match.start() > 0 and text[match.start() - 1] != " "
+        yield word or f"{_JOINER if left else ''}{sign}{'' if right is None else _JOINER}"
+
+
+def _characters(text: str) -> Iterator[str]:
+    return iter(text.replace(" ", _BLANK))
+
+
+@cache
+def _pattern(ascii_only: bool) -> re.Pattern[str]:
+    """A word, or a sign and whether a word follows it. Marks, and the invisible joiners, belong to their letters."""
+    word = r"\w"
+    if not ascii_only:
+        marks = "".join(chr(i) for i in range(0x300, 0x20000) if unicodedata.category(chr(i)).startswith("M"))
+        word += f"\u200c\u200d{marks}"
+    dotted = rf"(?:\.(?=[^\W\d])[{word}]+)*"  # table.column, module.name
+    return re.compile(f"([{word}]+{dotted})|([^ {word}])((?=[{word}]))?")
+
+
+def _require(condition: bool, expectation: str) -> None:
+    if not condition:
+        raise ValueError(expectation)
+
+
+_CUTTERS = {"words": _words, "characters": _characters}

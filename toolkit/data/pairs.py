@@ -1,0 +1,227 @@
+"""Pairs of a source text and its target: read, grouped, set aside, and looked over for what would spoil them."""
+
+import difflib
+import random
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from toolkit.data.codec import normalize
+from toolkit.data.files import OPENERS, explained, open_text, split_part
+from toolkit.data.rows import Row, Source, read_rows
+from toolkit.errors import ConfigError, DataError
+
+PairFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"]
+
+_BRACES = re.compile(r"([^{}]*)\{([^{},]+),([^{},]+)\}([^{}]*)")
+_UNLIKELY_RATIO = 6  # times the usual one, between the lengths of a pair's sides
+_SHORT = 20  # characters; of texts no longer than this, any ratio is likely
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Where pairs come from.
+
+    Args:
+        path: a table with a column for each side, or two files whose lines belong together, source first:
+            `train.{en,de}.gz` is train.en.gz and train.de.gz.
+        source, target: the columns; without a header they are "0", "1", ...
+        format: of a table; `auto` goes by the name, and takes .txt for tsv.
+        header: whether the first row of a csv or tsv file names the columns.
+        encoding: of the text; None reads UTF-8 and UTF-16 with a mark, and guesses aloud when a file is neither.
+    """
+
+    path: str
+    source: str = "source"
+    target: str = "target"
+    format: PairFormat = "auto"
+    header: bool = True
+    encoding: str | None = None
+
+
+class Grouped(NamedTuple):
+    """Different sources, each with all its different targets."""
+
+    sources: list[str]
+    references: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    sources: list[str]
+    targets: list[str]
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def take(self, rows: Sequence[int]) -> "Pairs":
+        return Pairs([self.sources[i] for i in rows], [self.targets[i] for i in rows], self.name)
+
+    def references(self) -> Grouped:
+        """In the order in which they first appear."""
+        groups: dict[str, dict[str, None]] = defaultdict(dict)
+        for source, target in zip(self.sources, self.targets, strict=True):
+            groups[source][target] = None
+        return Grouped(list(groups), [tuple(targets) for targets in groups.values()])
+
+
+def read_pairs(source: PairSource) -> Pairs:
+    """All pairs, but those with an empty side: of these a warning tells.
+
+    A target that is a list, as JSON has them, holds several references: a pair each.
+
+    Raises:
+        DataError: naming file and line, when a file cannot be used, its two halves have not the same number of lines,
+            a column is missing, or there is no pair.
+        ConfigError: when the path or the format cannot be what is meant.
+    """
+    sources: list[str] = []
+    targets: list[str] = []
+    empty: list[str] = []
+    for where, first, second in _line_pairs(source) if _is_two_files(source.path) else _cell_pairs(source):
+        if normalize(first) and normalize(second):
+            sources.append(first)
+            targets.append(second)
+        else:
+            empty.append(where)
+    if not sources:
+        raise DataError("found no pair with a text on both sides.", where=source.path, mend="Is this the right path?")
+    if empty:
+        told = f"{source.path}: rows with an empty side, which are left out: {len(empty):,}, the first at {empty[0]}."
+        warnings.warn(told, stacklevel=2)
+    return Pairs(sources, targets, source.path)
+
+
+def split_pairs(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
+    """The pairs that are left, and about `share` of all that are set aside; those with like sources stay together.
+
+    Raises:
+        DataError: all sources are alike, so that nothing could be left.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, text in enumerate(pairs.sources):
+        groups[_key(text)].append(i)
+    if len(groups) < 2:
+        found = "found pairs of one source alone, of which none can be set aside."
+        raise DataError(found, where=pairs.name, mend="Add pairs with other sources, or name a file to test with.")
+    shuffled = list(groups.values())
+    random.Random(seed).shuffle(shuffled)
+    wanted = min(int(len(pairs) * share + 0.5), len(pairs) - 1)
+    aside: list[int] = []
+    for rows in shuffled:
+        if len(aside) + len(rows) <= wanted:
+            aside += rows
+    smallest = min(shuffled, key=len)
+    chosen = set(aside or smallest)
+    return pairs.take([i for i in range(len(pairs)) if i not in chosen]), pairs.take(sorted(chosen))
+
+
+def shared_sources(first: Pairs, second: Pairs) -> int:
+    """How many pairs of the second have a source that stands in the first too."""
+    known = {_key(text) for text in first.sources}
+    return sum(_key(text) in known for text in second.sources)
+
+
+def suspicious(pairs: Pairs) -> list[str]:
+    """Sentences that warn of pairs which look like mistakes, each with their number and the first of them.
+
+    - both sides are the same text, but in most pairs they are not;
+    - one side is far longer than such texts' other sides are, as where two files slipped against each other;
+    - pairs that stand there before.
+    """
+    keys = [(normalize(a), normalize(b)) for a, b in zip(pairs.sources, pairs.targets, strict=True)]
+    same = [i for i, (source, target) in enumerate(keys) if source == target]
+    seen: dict[tuple[str, str], int] = {}
+    again = [i for i, key in enumerate(keys) if seen.setdefault(key, i) != i]
+    found = [
+        (same if len(same) * 2 < len(keys) else [], "have the same text on both sides; a model learns to copy there"),
+        (_misaligned(keys), "have one side far longer than the other; see that the two belong together"),
+        (again, "repeat an earlier one; what is repeated counts more"),
+    ]
+    return [_warning(pairs, rows, problem) for rows, problem in found if rows]
+
+
+def _warning(pairs: Pairs, rows: list[int], problem: str) -> str:
+    source, target = (side[rows[0]] for side in (pairs.sources, pairs.targets))
+    example = f"pair {rows[0] + 1:,}, {_short(source)} and {_short(target)}"
+    return f"{pairs.name}: {len(rows):,} of {len(pairs):,} pairs {problem}. The first: {example}."
+
+
+def _short(text: str) -> str:
+    text = normalize(text)
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def _misaligned(keys: list[tuple[str, str]]) -> list[int]:
+    lengths = np.array([[len(source), len(target)] for source, target in keys])
+    ratios = np.log(lengths[:, 1] / lengths[:, 0])
+    unlikely = np.abs(ratios - np.median(ratios)) > np.log(_UNLIKELY_RATIO)
+    return np.flatnonzero(unlikely & (lengths.max(1) > _SHORT)).tolist()
+
+
+def _key(text: str) -> str:
+    return normalize(text.casefold())
+
+
+def _is_two_files(path: str) -> bool:
+    return "{" in path and not split_part(path)[0].exists()
+
+
+def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
+    parts = _BRACES.fullmatch(source.path)
+    if not parts:
+        mend = "Write both endings in one pair of braces, such as train.{en,de}."
+        raise ConfigError("this names neither a file nor two files.", where=source.path, mend=mend)
+    start, *sides, end = parts.groups()
+    files = [f"{start}{side}{end}" for side in sides]
+    sources, targets = (_read_lines(file, source.encoding) for file in files)
+    if len(sources) != len(targets):
+        (short, ending), (long, other) = sorted(zip((len(sources), len(targets)), files, strict=True))
+        raise DataError(
+            f"ends after {short:,} lines where {other} has {long:,}; line by line the two must belong together.",
+            where=f"{ending}:{short}",
+            mend="Check that both are whole and of the same set.",
+        )
+    for number, (first, second) in enumerate(zip(sources, targets, strict=True), 1):
+        yield f"{files[0]}:{number}", first, second
+
+
+def _read_lines(file: str, encoding: str | None) -> list[str]:
+    with explained(file), open_text(Path(file), encoding, newline="\n") as text:
+        return [line.rstrip("\r\n") for line in text]
+
+
+def _cell_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
+    path = Path(source.path)
+    bare = path.with_suffix("") if path.suffix.lower() in OPENERS else path
+    kind = "tsv" if source.format == "auto" and bare.suffix.lower() == ".txt" else source.format
+    for row in read_rows(Source(source.path, kind, source.header, source.encoding)):
+        first, second = _cell(row, source.source), _cell(row, source.target)
+        for target in (second or [None]) if isinstance(second, list) else [second]:
+            yield row.where, _text(first, row, source.source), _text(target, row, source.target)
+
+
+def _cell(row: Row, column: str) -> object:
+    if column in row.values:
+        return row.values[column]
+    near = difflib.get_close_matches(column, row.values, n=1)
+    columns = f"The columns are {', '.join(row.values)}; in a table without a header they are 0, 1, ..."
+    raise DataError(
+        f"there is no column {column!r}.", where=row.where, mend=f"Did you mean {near[0]}?" if near else columns
+    )
+
+
+def _text(value: object, row: Row, column: str) -> str:
+    if isinstance(value, dict | list):
+        found = f"found {str(value)[:60]!r} in column {column!r}, expected a text"
+        raise DataError(f"{found}; only a target may be a list of them.", where=row.where)
+    if value is None or value != value:  # NaN, with which tables say that there is nothing
+        return ""
+    return str(value).encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold

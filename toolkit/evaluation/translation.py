@@ -1,0 +1,135 @@
+"""How near translations come to their references: BLEU, chrF and exact match, over all rows and by length.
+
+All take hypotheses, one a row, and for every row one or more references, which may be more for some than for others.
+All raise ValueError where there is no row, where a row has no reference, and where the two are not of one length.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+References = Sequence[Sequence[str]]
+
+
+class Bleu(NamedTuple):
+    score: float
+    """From 0 to 100."""
+    signature: str
+    """How it was computed, as sacreBLEU writes it; only scores with the same signature compare."""
+
+
+class LengthBin(NamedTuple):
+    """The scores of the rows with a length from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    rows: int
+    bleu: float
+    exact_match: float
+
+
+def bleu(hypotheses: Sequence[str], references: References, tokenize: str = "13a") -> Bleu:
+    """Corpus BLEU of cased and detokenised text by sacreBLEU, which splits it into words itself.
+
+    Args:
+        tokenize: sacreBLEU's name of how; "13a" for most languages, "zh" for Chinese, "char" where words are not
+            separated, "intl" for signs beyond ASCII, "none" for what is split by blanks already.
+
+    Reference: Papineni et al. 2002, section 2; Post 2018, arXiv:1804.08771
+    """
+    return _bleu(hypotheses, references, tokenize)
+
+
+def chrf(hypotheses: Sequence[str], references: References) -> float:
+    """chrF2 of all rows, from 0 to 100: the F-score of character n-grams up to 6, recall weighing twice as much.
+
+    Reference: Popović 2015, section 2
+    """
+    from sacrebleu.metrics import CHRF
+
+    _require_rows(hypotheses, references)
+    return CHRF().corpus_score(hypotheses, _streams(references)).score
+
+
+def sentence_chrf(hypotheses: Sequence[str], references: References) -> np.ndarray:
+    """chrF2 of every row (rows,), to find the worst of them."""
+    from sacrebleu.metrics import CHRF
+
+    _require_rows(hypotheses, references)
+    metric = CHRF()
+    pairs = zip(hypotheses, references, strict=True)
+    return np.array([metric.sentence_score(hypothesis, each).score for hypothesis, each in pairs])
+
+
+def exact_match(hypotheses: Sequence[str], references: References) -> float:
+    """The share of rows that equal one of their references, however long the blanks between the words are."""
+    _require_rows(hypotheses, references)
+    pairs = zip(hypotheses, references, strict=True)
+    return float(np.mean([hypothesis.split() in [text.split() for text in each] for hypothesis, each in pairs]))
+
+
+def length_edges(lengths: Sequence[int] | np.ndarray, bins: int = 6) -> list[int]:
+    """Edges between at most `bins` bins with about as many rows each: where each begins, and where the last has ended.
+
+    Equal lengths are never parted, so there are fewer bins where many lengths are equal.
+    """
+    if not len(lengths):
+        raise ValueError("Without a row there are no lengths to part into bins.")
+    ordered = np.sort(lengths)
+    begins = ordered[np.arange(bins) * len(ordered) // bins]
+    return [*np.unique(begins).tolist(), int(ordered[-1]) + 1]
+
+
+def scores_by_length(
+    lengths: Sequence[int] | np.ndarray, hypotheses: Sequence[str], references: References, edges: Sequence[int]
+) -> list[LengthBin]:
+    """The scores of rows from each edge to just before the next; bins without a row are left out.
+
+    Args:
+        lengths: of each row, such as the number of words in its source.
+        edges: distinct and ascending, as `length_edges` gives them; rows outside them are in no bin.
+    """
+    _require_rows(hypotheses, references)
+    if len(lengths) != len(hypotheses):
+        raise ValueError(f"There are {len(lengths):,} lengths for {len(hypotheses):,} rows; there must be one a row.")
+    places = np.digitize(lengths, edges)
+    found = []
+    for place in range(1, len(edges)):
+        rows = np.flatnonzero(places == place).tolist()
+        if not rows:
+            continue
+        some, theirs = [hypotheses[i] for i in rows], [references[i] for i in rows]
+        # A bin of texts under four words has no 4-gram; without the effective order even perfect ones would score 0.
+        score = _bleu(some, theirs, effective_order=True).score
+        found.append(LengthBin(edges[place - 1], edges[place] - 1, len(rows), score, exact_match(some, theirs)))
+    return found
+
+
+def _bleu(
+    hypotheses: Sequence[str], references: References, tokenize: str = "13a", effective_order: bool = False
+) -> Bleu:
+    from sacrebleu.metrics import BLEU
+
+    _require_rows(hypotheses, references)
+    # `force` only silences the log line about text that looks tokenised; it changes no score.
+    metric = BLEU(tokenize=tokenize, effective_order=effective_order, force=True)
+    score = metric.corpus_score(hypotheses, _streams(references)).score
+    return Bleu(min(score, 100.0), str(metric.get_signature()))  # rounding takes a perfect one beyond 100
+
+
+def _streams(references: References) -> list[list[Any]]:
+    """All first references, all second ones, ...: sacreBLEU's order; None, which its types omit, is a missing one."""
+    most = max(map(len, references))
+    return [[each[i] if i < len(each) else None for each in references] for i in range(most)]
+
+
+def _require_rows(hypotheses: Sequence[str], references: References) -> None:
+    if not len(hypotheses):
+        raise ValueError("Without a row there is nothing to score.")
+    if len(hypotheses) != len(references):
+        counts = f"{len(hypotheses):,} hypotheses and references for {len(references):,}"
+        raise ValueError(f"There are {counts} rows; there must be as many.")
+    for row, each in enumerate(references):
+        if isinstance(each, str) or not each:  # a text would count as references of one character each
+            raise ValueError(f"Row {row} has {each!r} for references; expected a list of one or more texts.")

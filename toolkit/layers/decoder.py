@@ -1,0 +1,188 @@
+"""The recurrent decoder with attention."""
+
+import keras
+from keras import ops
+
+from toolkit.layers.attention import BahdanauAttention, LuongAttention
+from toolkit.layers.loop import loop
+from toolkit.layers.sequence import Tensor
+
+CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries from step to step
+ATTENTIONS = ("none", "bahdanau", "dot", "general")
+
+
+@keras.saving.register_keras_serializable(package="seqloom")
+class RecurrentDecoder(keras.layers.Layer):
+    """Stacked recurrent layers that look at the encoder's outputs and say what the next words depend on.
+
+        u[t]   = [x[t]; a[t-1]]                     with input feeding, else x[t]
+        h[1,t] = cell_1(u[t], h[1,t-1])
+        h[l,t] = cell_l(h[l-1,t], h[l,t-1])         [h[l-1,t]; c[t]] when the bottom layer attends
+                 + h[l-1,t]                         residual, from the third layer on
+        c[t]   = attention(h[q,t], memory)          q the top or the bottom layer
+        a[t]   = tanh(W [h[L,t]; c[t]])             without attention a[t] = h[L,t]
+
+    All layers start from the encoder's final state: h[l,0] = tanh(W_l final). Without input feeding no step needs the
+    attention of the one before, so whole sequences go through the layers' fused kernels. Dropout between layers and
+    on what is fed back has one mask a sequence.
+
+    Shapes: inputs (batch, target, features), the embedded words before each step; final (batch, width), memory
+        (batch, source, width) and lengths (batch,) of the source ->
+        outputs (batch, target, units); weights (batch, target, source), None without attention
+    Reference: Luong et al. 2015, arXiv:1508.04025, eq. 5 and 3.3 (input feeding); Bahdanau et al. 2015,
+        arXiv:1409.0473; attention of the bottom layer, fed to all others, and residuals: Wu et al. 2016 (GNMT),
+        arXiv:1609.08144, 3.1-3.2; one dropout mask a sequence Gal & Ghahramani 2016, arXiv:1512.05287
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        units: int,
+        layers: int,
+        attention: str,
+        attend_from: str,
+        input_feeding: bool,
+        residual: bool,
+        normalization: str,
+        dropout: float,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value, known in (
+            ("cell", cell, tuple(CELLS)),
+            ("attention", attention, ATTENTIONS),
+            ("attend_from", attend_from, ("top", "bottom")),
+            ("normalization", normalization, ("none", "layer")),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}.")
+        self.settings = {
+            "cell": cell,
+            "units": units,
+            "layers": layers,
+            "attention": attention,
+            "attend_from": attend_from,
+            "input_feeding": input_feeding,
+            "residual": residual,
+            "normalization": normalization,
+            "dropout": dropout,
+        }
+        self.units, self.residual, self.states_per_layer = units, residual, STATES[cell]
+        self.attention_kind = attention
+        self.input_feeding = input_feeding
+        self.query_layer = 0 if attend_from == "bottom" else layers - 1
+        policy = {"dtype": self.dtype_policy}
+        names = [f"layer{i}" for i in range(layers)]
+        self.layers = [CELLS[cell](units, return_sequences=True, name=name, **policy) for name in names]
+        self.norms = [
+            keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_norm", **policy)
+            for name in names
+            if normalization == "layer"
+        ]
+        self.dropout = keras.layers.Dropout(dropout, noise_shape=(None, 1, None), name="dropout", **policy)
+        self.bridge = keras.layers.Dense(
+            layers * self.states_per_layer * units, activation="tanh", name="bridge", **policy
+        )
+        self.attention = self.combine = None
+        if attention != "none":
+            if attention == "bahdanau":
+                self.attention = BahdanauAttention(units=units, name="attention", **policy)
+            else:
+                self.attention = LuongAttention(kind=attention, name="attention", **policy)
+            self.combine = keras.layers.Dense(units, activation="tanh", name="combine", **policy)
+
+    def build(self, inputs_shape, final_shape, memory_shape, lengths_shape=None):
+        batch, target, features = inputs_shape
+        context = memory_shape[-1] if self.attention else 0
+        for i, layer in enumerate(self.layers):
+            below = self.units + (context if self.reads_context(i) else 0)
+            layer.build((batch, target, below if i else features + self.units * self.input_feeding))
+        for norm in self.norms:
+            norm.build((batch, target, self.units))
+        self.bridge.build(final_shape)
+        if self.attention:
+            self.attention.build((batch, target, self.units), memory_shape)
+            self.combine.build((batch, target, self.units + context))
+
+    def call(self, inputs: Tensor, final: Tensor, memory: Tensor, lengths: Tensor, training: bool = False):
+        states = self.initial_states(final)
+        keys = self.attention.keys(memory) if self.attention else None
+
+        def attend(queries: Tensor) -> tuple[Tensor, Tensor]:
+            return self.attention.attend(queries, keys, memory, lengths)
+
+        if not self.input_feeding:
+            return self._parallel(inputs, states, attend, training)
+        ones = ops.ones((ops.shape(inputs)[0], 1, self.units), dtype=self.compute_dtype)
+        masks = [self.dropout(ones, training=training)[:, 0] for _ in self.layers]
+
+        def step(step_inputs, states):
+            outputs, weights, states = self.step(step_inputs, states, attend, masks)
+            return (outputs, weights) if self.attention else (outputs,), states
+
+        outputs = loop(step, inputs, states)
+        return outputs if self.attention else (outputs[0], None)
+
+    def initial_states(self, final: Tensor) -> tuple[Tensor, ...]:
+        """The states before the first step, layer by layer, and zeros to be fed. Shapes: -> (batch, units) each."""
+        states = ops.split(self.bridge(final), len(self.layers) * self.states_per_layer, axis=-1)
+        return (*states, ops.zeros_like(states[0])) if self.input_feeding else tuple(states)
+
+    def step(self, inputs: Tensor, states: tuple[Tensor, ...], attend, masks: list[Tensor]):
+        """One step. Shapes: inputs (batch, features); states (batch, units) each -> outputs (batch, units); weights
+        (batch, source); states."""
+        outputs = ops.concatenate([inputs, states[-1] * masks[0]], axis=-1) if self.input_feeding else inputs
+        context, weights, after = None, None, []
+        for i, layer in enumerate(self.layers):
+            below = outputs
+            if i:
+                outputs = outputs * masks[i]
+                if self.reads_context(i):
+                    outputs = ops.concatenate([outputs, context], axis=-1)
+            first = i * self.states_per_layer
+            outputs, new = layer.cell(outputs, list(states[first : first + self.states_per_layer]))
+            after.extend(new if isinstance(new, list | tuple) else [new])
+            outputs = self._finish(i, outputs, below)
+            if self.attention and i == self.query_layer:
+                context, weights = attend(ops.expand_dims(outputs, 1))
+                context, weights = context[:, 0], weights[:, 0]
+        if self.attention:
+            outputs = self.combine(ops.concatenate([outputs, context], axis=-1))
+        return outputs, weights, (*after, outputs) if self.input_feeding else tuple(after)
+
+    def _parallel(self, inputs: Tensor, states: tuple[Tensor, ...], attend, training: bool):
+        """All steps at once, layer by layer."""
+        outputs, context, weights = inputs, None, None
+        for i, layer in enumerate(self.layers):
+            below = outputs
+            if i:
+                outputs = self.dropout(outputs, training=training)
+                if self.reads_context(i):
+                    outputs = ops.concatenate([outputs, context], axis=-1)
+            first = i * self.states_per_layer
+            outputs = layer(outputs, initial_state=list(states[first : first + self.states_per_layer]))
+            outputs = self._finish(i, outputs, below)
+            if self.attention and i == self.query_layer:
+                context, weights = attend(outputs)
+        if self.attention:
+            outputs = self.combine(ops.concatenate([outputs, context], axis=-1))
+        return outputs, weights
+
+    def reads_context(self, i: int) -> bool:
+        """Whether a layer's inputs end in the attention's context."""
+        return self.attention is not None and i > self.query_layer
+
+    def _finish(self, i: int, outputs: Tensor, below: Tensor) -> Tensor:
+        if self.residual and i >= 2:
+            outputs = outputs + below
+        return self.norms[i](outputs) if self.norms else outputs
+
+    def compute_output_shape(self, inputs_shape, final_shape, memory_shape, lengths_shape=None):
+        batch, target, _ = inputs_shape
+        weights = (batch, target, memory_shape[1]) if self.attention else None
+        return (batch, target, self.units), weights
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), **self.settings}
