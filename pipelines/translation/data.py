@@ -46,7 +46,9 @@ def read_files(config: DataConfig, paths: Paths) -> Pairs:
         read_pairs(PairSource(path, config.source, config.target, config.format, config.header, config.encoding))
         for path in ([paths] if isinstance(paths, str) else paths)
     ]
-    sources, targets = ([*chain.from_iterable(getattr(pairs, side) for pairs in found)] for side in ("sources", "targets"))
+    sources, targets = (
+        [*chain.from_iterable(getattr(pairs, side) for pairs in found)] for side in ("sources", "targets")
+    )
     return Pairs(sources, targets, ", ".join(pairs.name for pairs in found))
 
 

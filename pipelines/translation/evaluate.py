@@ -48,7 +48,7 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
         "seconds": {"train": seconds, "evaluate": evaluated - started, "baselines": time.monotonic() - evaluated},
         "signature": metrics.bleu([each.text for each in found], test.references).signature,
     }
-    page, report["verdict"] = render(report, found, others, history, test, config)
+    page, report["verdict"] = render(report, found, others, history, test, config, translator.shown)
     artifact.write_json(folder / "report.json", report)
     artifact.write_text(folder / "report.html", page)
     return report

@@ -52,9 +52,8 @@ class Translator(keras.Model):
         self.dropout = keras.layers.Dropout(model.dropout)
         self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
         self.decoder = RecurrentDecoder(**config.decoder.model_dump(), name="decoder")
-        self.output_layer = None if self.tied else keras.layers.Dense(target_size, name="output")
-        self.gate = keras.layers.Dense(1, name="gate") if self.copies else None
-        self.output_bias = None
+        self.output_layer: Any = None if self.tied else keras.layers.Dense(target_size, name="output")
+        self.gate: Any = keras.layers.Dense(1, name="gate") if self.copies else None
         self.sampling_seed = keras.random.SeedGenerator(config.seed)
 
     def build(self, input_shape=None):
@@ -232,7 +231,7 @@ def _logits(graph: export.Graph, network: Translator, states: str) -> str:
     return graph.add("Add", graph.add("MatMul", states, table), graph.constant(export.array(network.output_bias)))
 
 
-def _with_copies(graph: export.Graph, network: Translator, logits: str, states: str, weights: str) -> str:
+def _with_copies(graph: export.Graph, network: Translator, logits: str, states: str, weights: str | None) -> str:
     """Log-probabilities of the vocabulary and of the source's pieces that it lacks. Shapes: -> (rows, vocab + source).
 
     The unknown piece is never written: something of the source can be.

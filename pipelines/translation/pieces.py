@@ -62,15 +62,14 @@ class PairCodec:
         if not self.copies:
             return self.target.encode(texts, limit)
         return [
-            self._target(source, pieces) for source, pieces in zip(sources, self.target.split(texts, limit), strict=True)
+            self._target(source, pieces)
+            for source, pieces in zip(sources, self.target.split(texts, limit), strict=True)
         ]
 
     def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
         """The pieces that tokens stand for."""
         size = self.target_size
-        return [
-            self.target.pieces[token] if token < size else source.pieces[token - size] for token in tokens
-        ]
+        return [self.target.pieces[token] if token < size else source.pieces[token - size] for token in tokens]
 
     def inputs(self, sources: Sequence[Source], rows: int, time: int) -> dict[str, np.ndarray]:
         """A batch of sources. Shapes: source, copies (rows, time); lengths (rows,)."""
@@ -81,8 +80,8 @@ class PairCodec:
         return inputs
 
     def longest(self, lengths: np.ndarray) -> np.ndarray:
-        """The most pieces to write for sources of so many."""
-        return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64)
+        """The most pieces to write for sources of so many, END among them."""
+        return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64) + 1
 
     def cut(self, text: str) -> list[str]:
         """A text in parts that can be read whole, cut where sentences end, or else between words."""
@@ -100,14 +99,14 @@ class PairCodec:
         return len(self.source.split([text], self.limits[0] + 1)[0])
 
     def _copies(self, pieces: list[str]) -> list[int]:
-        known, first = self.target.ids, {}
+        known, first = self.target.ids, dict[str, int]()
         for place, piece in enumerate(pieces):
             first.setdefault(piece, place)
         return [known.get(piece, self.target_size + first[piece]) for piece in pieces]
 
     def _target(self, source: Source, pieces: list[str]) -> list[int]:
-        copied = dict(zip(source.pieces, source.copies, strict=True))
-        return [self.target.ids.get(piece, copied.get(piece, UNKNOWN)) for piece in pieces]
+        ids = {**dict(zip(source.pieces, source.copies, strict=True)), **self.target.ids}
+        return [ids.get(piece, UNKNOWN) for piece in pieces]
 
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target
@@ -128,7 +127,9 @@ class PairCodec:
         """
         try:
             (read, written), growth, copies = value["limits"], float(value["growth"]), value["copies"]
-            if not (1 <= int(read) <= MOST and 1 <= int(written) <= MOST and 0 <= growth <= MOST and copies in (True, False)):
+            if not (
+                1 <= int(read) <= MOST and 1 <= int(written) <= MOST and 0 <= growth <= MOST and copies in (True, False)
+            ):
                 raise ValueError("its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)

@@ -24,6 +24,10 @@ WINDOW = 2048  # texts read ahead and sorted by length, so that batches hold lit
 BATCH_ROWS, BATCH_PIECES = 128, 4096  # bounds of one search, which bound the memory
 
 
+Known = dict[str, np.ndarray]  # what a member carries from step to step
+CARRIED: tuple[str, ...] = ("memory", "keys", "lengths", "copies", "state")
+
+
 class Translation(NamedTuple):
     """A translated text.
 
@@ -65,17 +69,17 @@ class Ensemble:
     def __init__(self, members: Sequence[Member]):
         self.members = members
 
-    def start(self, inputs: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    def start(self, inputs: Known) -> list[Known]:
         """What each member knows of its sentences. Shapes: state (sentences, 1, n), others (sentences, ...)."""
-        states = []
+        states: list[Known] = []
         for member in self.members:
             state = member.encoder.run({name: inputs[name] for name in ("source", "lengths")})
             state["state"] = state["state"][:, None]
             known = {**inputs, **state}
-            states.append({name: known[name] for name in ("memory", "keys", "lengths", "copies", "state") if name in known})
+            states.append({name: known[name] for name in CARRIED if name in known})
         return states
 
-    def step(self, tokens: np.ndarray, state: list[dict[str, np.ndarray]], k: int) -> Candidates:
+    def step(self, tokens: np.ndarray, state: list[Known], k: int) -> Candidates:
         alone = len(self.members) == 1
         names = ["scores", "best", "next_state"] if alone else ["log_probabilities", "next_state"]
         found = []
@@ -98,9 +102,7 @@ class Ensemble:
             weights = np.mean([each["weights"] for each in found], axis=0).reshape(*tokens.shape, -1)
         return Candidates(scores.reshape(*tokens.shape, -1), best.reshape(*tokens.shape, -1), after, weights)
 
-    def select(
-        self, state: list[dict[str, np.ndarray]], sentences: np.ndarray, beams: np.ndarray
-    ) -> list[dict[str, np.ndarray]]:
+    def select(self, state: list[Known], sentences: np.ndarray, beams: np.ndarray) -> list[Known]:
         whole = len(sentences) == len(state[0]["state"])
         return [
             {
@@ -111,7 +113,7 @@ class Ensemble:
         ]
 
 
-def _best_of_mean(found: Sequence[dict[str, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+def _best_of_mean(found: Sequence[Known], k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best of the mean of probabilities. Shapes: -> scores, tokens (rows, k)."""
     logs = np.logaddexp.reduce([each["log_probabilities"] for each in found], axis=0) - np.log(len(found))
     k = min(k, logs.shape[1])
@@ -140,7 +142,7 @@ class Searcher:
         limit = self.codec.limits[0]
         sources = self.codec.read(texts, limit + 1)
         longer = [len(source.ids) > limit for source in sources]
-        sources = [Source(*(part[:limit] for part in source)) for source in sources]
+        sources = [Source(source.ids[:limit], source.pieces[:limit], source.copies[:limit]) for source in sources]
         return [
             self._translation(source, hypotheses, truncated, replace_unknown)
             for source, hypotheses, truncated in zip(sources, self.search(sources, settings), longer, strict=True)
@@ -222,6 +224,7 @@ class Translator:
         search = self.facts["search"]
         self.settings = SearchSettings(best=1, **{name: search[name] for name in SETTINGS})
         self.source_column = str(self.facts["source_column"])
+        self.shown = codec.target.shown
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty."""
@@ -245,7 +248,8 @@ def _joined(parts: list[Translation]) -> Translation:
     if len(parts) == 1:
         return parts[0]
     text = " ".join(part.text for part in parts)
-    pieces, source_pieces = ([piece for part in parts for piece in part[at]] for at in (2, 3))
+    pieces = [piece for part in parts for piece in part.pieces]
+    source_pieces = [piece for part in parts for piece in part.source_pieces]
     return Translation(text, sum(part.score for part in parts), pieces, source_pieces, None, [], False)
 
 

@@ -18,6 +18,7 @@ from toolkit.translation_plots import MOST_DRAWN, attention_map, length_curves
 
 MAPS = 4
 WORST, TYPICAL = 20, 10
+PERFECT = 99.95  # chrF that is shown as 100.0
 OFF_SCALE = ("val_perplexity", "val_chrf")  # columns of history.csv that are not drawn
 
 
@@ -130,17 +131,15 @@ def _attention_sections(found: Sequence[Translation], shown: Callable[[str], str
 
 def _sentence_tables(found: Sequence[Translation], test: Grouped, seed: int) -> list[Table]:
     scores = metrics.sentence_chrf([each.text for each in found], test.references)
-    worst = np.argsort(scores, kind="stable")[:WORST]
-    typical = np.sort(np.random.default_rng(seed).permutation(len(found))[:TYPICAL])
+    worst = [i for i in np.argsort(scores, kind="stable")[:WORST].tolist() if scores[i] < PERFECT]
+    typical = sorted(np.random.default_rng(seed).permutation(len(found))[:TYPICAL].tolist())
 
-    def table(rows: np.ndarray, caption: str) -> Table:
+    def table(rows: Sequence[int], caption: str) -> Table:
         cells = [(test.sources[i], " / ".join(test.references[i]), found[i].text, float(scores[i])) for i in rows]
         return Table(("source", "reference", "translation", "chrF"), cells, caption)
 
-    return [
-        table(worst, f"The worst {len(worst)} of {len(found):,} by chrF."),
-        table(typical, f"{len(typical)} drawn at random, to see what is typical."),
-    ]
+    drawn = table(typical, f"{len(typical)} drawn at random, to see what is typical.")
+    return [table(worst, f"The worst {len(worst)} of {len(found):,} by chrF."), drawn] if worst else [drawn]
 
 
 def _curves(history: Sequence[Mapping[str, float]]) -> Picture:

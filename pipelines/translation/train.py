@@ -130,7 +130,11 @@ def _validate(config: Config, prepared: Prepared, network: models.Translator) ->
     if config.training.monitor == "loss":
         return {**scores, "score": -nll}
     found = _scores(_searcher(prepared.codec, network), prepared.splits.validation, GREEDY, config)
-    return {**scores, **{f"val_{name}": value for name, value in found.items()}, "score": found[config.training.monitor]}
+    return {
+        **scores,
+        **{f"val_{name}": value for name, value in found.items()},
+        "score": found[config.training.monitor],
+    }
 
 
 def teacher_forced(config: Config, prepared: Prepared, network: models.Translator) -> tuple[float, float]:
@@ -155,9 +159,7 @@ def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, conf
     return score([each.text for each in found], grouped.references)
 
 
-def _write(
-    config: Config, prepared: Prepared, network: models.Translator, progress: Progress, folder: Path
-) -> None:
+def _write(config: Config, prepared: Prepared, network: models.Translator, progress: Progress, folder: Path) -> None:
     """The files that predict, once the graphs are known to compute what the network does."""
     encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(network))
     searcher = Searcher(prepared.codec, [Member.load(encoder, decoder)])
@@ -194,7 +196,9 @@ def settings_of(search: SearchConfig) -> SearchSettings:
 
 def _check_export(prepared: Prepared, network: models.Translator, searcher: Searcher) -> None:
     """Compare what will predict with what was trained: the log-probabilities of some greedy translations."""
-    rows = np.argsort([len(source.ids) for source in prepared.validation.sources])[:: max(1, len(prepared.validation.sources) // 50)]
+    rows = np.argsort([len(source.ids) for source in prepared.validation.sources])[
+        :: max(1, len(prepared.validation.sources) // 50)
+    ]
     sources = [prepared.validation.sources[row] for row in rows]
     found = [hypotheses[0] for hypotheses in searcher.search(sources, GREEDY)]
     pairs = Encoded(sources, [list(each.tokens) for each in found])
@@ -223,7 +227,10 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     return {
         "versions": versions(),
         "data": {
-            name: {"rows": len(part[0] if isinstance(part, Grouped) else part), "sha256": hashlib.sha256(repr(part).encode()).hexdigest()}
+            name: {
+                "rows": len(part[0] if isinstance(part, Grouped) else part),
+                "sha256": hashlib.sha256(repr(part).encode()).hexdigest(),
+            }
             for name, part in vars(prepared.splits).items()
         },
     }

@@ -117,7 +117,9 @@ def translate(
     """
     output = output or _format_for(out)
     if best > 1 and output != "jsonl":
-        raise ConfigError(f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl.")
+        raise ConfigError(
+            f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl."
+        )
     _keep_inputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)

@@ -150,7 +150,8 @@ def test_whatever_a_model_writes_is_one_line_of_text(codecs, kind):
 
 def test_a_word_is_the_same_piece_wherever_it_stands(codecs):
     split = codecs["words"].split
-    assert split(["f(x) >= -y.z_1"], 50) == [["f", "￭(￭", "x", "￭)", ">", "￭=", "-￭", "y", "￭.￭", "z_1"]]
+    assert split(["f(x) >= -y.z_1"], 50) == [["f", "￭(￭", "x", "￭)", ">", "￭=", "-￭", "y.z_1"]]
+    assert split(["end. x.1 3.5 .y"], 50) == [["end", "￭.", "x", "￭.￭", "1", "3", "￭.￭", "5", ".￭", "y"]]
     assert split(['say "x y"!'], 50) == [["say", '"￭', "x", "y", '￭"', "￭!"]]
     assert split(["हिन्दी, café"], 50) == [["हिन्दी", "￭,", "café"]]
 
@@ -158,8 +159,8 @@ def test_a_word_is_the_same_piece_wherever_it_stands(codecs):
 def test_words_that_the_vocabulary_lacks_are_seen_and_can_be_copied(codecs):
     codec = codecs["words"]
     assert codec.encode(["Hund Zyx"], 50)[0] == [codec.ids["Hund"], UNKNOWN]
-    (pieces,) = codec.split(["Hund Zyx.abc"], 50)
-    assert pieces == ["Hund", "Zyx", "￭.￭", "abc"]
+    (pieces,) = codec.split(["Hund Zyx/abc"], 50)
+    assert pieces == ["Hund", "Zyx", "￭/￭", "abc"]
     assert codec.join(["Ein", *pieces[1:2], "￭."]) == "Ein Zyx."
 
 

@@ -1,5 +1,7 @@
 """The recurrent decoder with attention."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -85,7 +87,8 @@ class RecurrentDecoder(keras.layers.Layer):
         self.bridge = keras.layers.Dense(
             layers * self.states_per_layer * units, activation="tanh", name="bridge", **policy
         )
-        self.attention = self.combine = None
+        self.attention: Any = None
+        self.combine: Any = None
         if attention != "none":
             if attention == "bahdanau":
                 self.attention = BahdanauAttention(units=units, name="attention", **policy)
@@ -134,7 +137,8 @@ class RecurrentDecoder(keras.layers.Layer):
         """One step. Shapes: inputs (batch, features); states (batch, units) each -> outputs (batch, units); weights
         (batch, source); states."""
         outputs = ops.concatenate([inputs, states[-1] * masks[0]], axis=-1) if self.input_feeding else inputs
-        context, weights, after = None, None, []
+        context, weights = None, None
+        after: list[Tensor] = []
         for i, layer in enumerate(self.layers):
             below = outputs
             if i:

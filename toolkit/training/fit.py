@@ -161,7 +161,9 @@ def _mean(recent: list[Arrays]) -> Arrays:
     """The mean of each array."""
     if len(recent) == 1:
         return recent[0]
-    return {name: np.mean([weights[name] for weights in recent], axis=0, dtype=recent[0][name].dtype) for name in recent[0]}
+    return {
+        name: np.mean([weights[name] for weights in recent], axis=0, dtype=recent[0][name].dtype) for name in recent[0]
+    }
 
 
 def _set_weights(model: keras.Model, arrays: Arrays) -> None:

@@ -1,0 +1,230 @@
+"""A first config, fitted to some pairs."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toolkit.data.codec import Kind, fit_codec
+from toolkit.data.files import OPENERS, split_part
+from toolkit.data.pairs import PairSource, read_pairs
+from toolkit.data.rows import Format, Source, read_rows
+from toolkit.errors import DataError
+
+ROWS = 5000  # read at most this many to get to know the data
+FEW, MANY = 5000, 50_000  # pairs
+NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
+SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
+TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
+NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
+NAME = re.compile(r"[^\W\d][\w .-]{0,30}")
+SQL = re.compile(r"\s*(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
+SIGNS = re.compile(r"[!-/:-@\[-`{-~]")  # of ASCII, beside letters and digits
+CODE_SIGNS = 0.1  # share of the characters; prose has some 0.03
+
+TEMPLATE = """\
+# seqloom check my.yaml tells what this would do; seqloom run my.yaml does it.
+pipeline: translation
+
+data:
+  train: {train}
+  validation: {share:<19}# share of the pairs, or a file of its own
+  test: {share:<25}# the same; scored once, at the end
+{columns}
+tokens:
+  kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; characters
+  vocabulary: {vocabulary:<19}# the most different pieces
+  joint: {joint:<24}# one vocabulary for both sides; for those that share their letters
+  max_source: {max_source:<19}# pieces read of a source; the longest of the first has about {longest_source}
+  max_target: {max_target:<19}# pieces written; longer training targets (about {longest_target}) are left out
+
+model:
+  embedding: {units}
+{copying}  dropout: {dropout:<22}# more for fewer pairs
+
+encoder:
+  cell: gru                      # rnn | lstm | gru
+  units: {units}
+
+decoder:
+  cell: gru
+  units: {units}
+  attention: bahdanau            # none | bahdanau | dot | general
+  dropout: {dropout}
+
+training:
+  epochs: {epochs}
+  batch_tokens: {tokens:<17}# target pieces in a batch
+  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
+"""
+
+
+class Sample(NamedTuple):
+    """The first pairs, where their columns are, and about how many pairs there are."""
+
+    sources: list[str]
+    targets: list[str]
+    columns: str
+    pairs: int
+
+
+def init(data: Path) -> str:
+    """YAML text that trains a translator on `data`, a table or two files as train.{en,de}.
+
+    Raises:
+        DataError: there are no two columns of texts.
+    """
+    two_files = "{" in data.name and not data.exists()
+    sample = _lines_sample(str(data)) if two_files else _table_sample(str(data))
+    code = _is_code(sample.targets)
+    few = sample.pairs < FEW
+    kind: Kind = "words" if code else "bpe"
+    joint = not code and _shared_letters(sample) > 0.5
+    vocabulary = 1000 if few and not code else 8000 if sample.pairs < MANY or code else 16_000
+    sources, targets = _piece_counts(sample, kind, joint, vocabulary)
+    return TEMPLATE.format(
+        train=_quoted(str(data)),
+        share=0.1 if sample.pairs < MANY else 0.02,
+        columns=sample.columns,
+        kind=kind,
+        vocabulary=vocabulary,
+        joint=str(joint).lower(),
+        max_source=_limit(sources),
+        max_target=_limit(targets),
+        longest_source=max(sources),
+        longest_target=max(targets),
+        units=128 if few else 256,
+        copying="  copy_words: true               # names and numbers of the source may be written as they are\n"
+        * code,
+        dropout=0.5 if few else 0.3,
+        epochs=60 if few else 20,
+        tokens=512 if few else 2048,
+        monitor="exact_match" if code else "bleu",
+    )
+
+
+def _lines_sample(path: str) -> Sample:
+    pairs = read_pairs(PairSource(path))
+    return Sample(pairs.sources[:ROWS], pairs.targets[:ROWS], "", len(pairs))
+
+
+def _table_sample(path: str) -> Sample:
+    """The first rows of a table; whether its first row is a header shows when it is read as data."""
+    file = split_part(path)[0]
+    ending = (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower()
+    kind: Format = "tsv" if ending == ".txt" else "auto"
+    read = (row.values for row in read_rows(Source(path, kind, header=False)))
+    rows = list(islice(read, ROWS))
+    pairs = len(rows) + sum(1 for _ in islice(read, MANY))
+    names, header = {name: name for row in rows for name in row}, True
+    if ending in (".csv", ".tsv", ".txt"):
+        header = _is_header(rows)
+        if header:
+            names = {column: str(name).strip() for column, name in rows.pop(0).items()}
+    source, target = _columns(rows, names, path)
+    both = [(row.get(source), _first(row.get(target))) for row in rows]
+    sources, targets = map(list, zip(*((str(a), str(b)) for a, b in both if a and b), strict=True))
+    columns = f"  source: {_quoted(names[source])}\n  target: {_quoted(names[target])}\n"
+    if not header:
+        columns = "  header: false                  # the first row is data\n" + columns
+    return Sample(sources, targets, columns, pairs)
+
+
+def _is_header(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the first row names the columns: usual names, or any that are no values in the rows below."""
+    cells = {column: str(cell).strip() for column, cell in rows[0].items()}
+    if any(_is_known(cell) for cell in cells.values()):
+        return True
+    fresh = all(cell not in {row.get(column) for row in rows[1:]} for column, cell in cells.items())
+    return fresh and all(map(NAME.fullmatch, cells.values())) and len(set(cells.values())) == len(cells)
+
+
+def _is_known(name: str) -> bool:
+    return name.lower() in (*SOURCE_NAMES, *TARGET_NAMES) or _is_language(name)
+
+
+def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -> tuple[str, str]:
+    """The columns of both sides: by usual names, by languages, else the longest texts, or the first without names."""
+    lengths = {column: _mean_length(rows, column) for column in names}
+    texts = [column for column in names if lengths[column]]
+    if len(texts) < 2:
+        found = ", ".join(names[column] for column in texts) or "none"
+        raise DataError(f"columns of texts: {found}; expected two, a source and a target.", where=path)
+    named = {names[column].lower(): column for column in texts}
+    source = next((named[name] for name in SOURCE_NAMES if name in named), None)
+    target = next((named[name] for name in TARGET_NAMES if name in named and named[name] != source), None)
+    languages = [column for column in texts if _is_language(names[column])]
+    if (source is None or target is None) and len(languages) > 1:
+        return languages[0], languages[1]
+    numbered = all(name.isdecimal() for name in names.values())
+    others = texts if numbered else sorted(texts, key=lambda column: -lengths[column])
+    others = [column for column in others if column not in (source, target)]
+    if source is None and target is None:
+        first, second = sorted(others[:2], key=texts.index)
+        return first, second
+    return source or others[0], target or others[0]
+
+
+def _mean_length(rows: Sequence[dict[str, Any]], column: str) -> float:
+    """Of the texts of a column in characters; 0 where most cells are none."""
+    cells = [_first(row.get(column)) for row in rows]
+    texts = [cell for cell in cells if isinstance(cell, str) and any(sign.isalpha() for sign in cell)]
+    return sum(map(len, texts)) / len(texts) if len(texts) * 2 > len(cells) else 0.0
+
+
+def _first(cell: Any) -> Any:
+    """A cell, or the first of several references."""
+    return next(iter(cell), None) if isinstance(cell, list) else cell
+
+
+def _is_language(name: str) -> bool:
+    """Whether part of a column's name is a language, such as english_text or text-en."""
+    return any(part in _languages() for part in re.split(r"[\W_]+", name.lower()))
+
+
+@cache
+def _languages() -> frozenset[str]:
+    from babel import Locale
+
+    found = Locale("en").languages.items()
+    return frozenset({code for code, _ in found if len(code) == 2} | {name.lower() for _, name in found}) - {
+        *NOT_LANGUAGES
+    }
+
+
+def _is_code(targets: Sequence[str]) -> bool:
+    """Whether most targets look like SQL, or many of their characters are signs."""
+    text = "".join(targets)
+    return 2 * sum(map(bool, map(SQL.match, targets))) > len(targets) or len(SIGNS.findall(text)) > CODE_SIGNS * len(
+        text
+    )
+
+
+def _shared_letters(sample: Sample) -> float:
+    """How much of the letters on one side are also on the other, by frequency."""
+    first, second = (Counter(filter(str.isalpha, "".join(texts).lower())) for texts in sample[:2])
+    return sum(min(first[sign] / first.total(), second[sign] / second.total()) for sign in first if second)
+
+
+def _piece_counts(sample: Sample, kind: Kind, joint: bool, size: int) -> Iterator[list[int]]:
+    """How many pieces each source and each target has."""
+    sides: tuple[list[str], list[str]] = sample[:2]
+    for texts in sides:
+        codec = fit_codec(kind, [*sides[0], *sides[1]] if joint else texts, size=size, lowercase=False)
+        yield [len(pieces) for pieces in codec.split(texts, 10_000)]
+
+
+def _limit(counts: Sequence[int]) -> int:
+    """Room for all but the longest hundredth, and a little more."""
+    return int(min(max(16, np.percentile(counts, 99) * 1.2), 1000))
+
+
+def _quoted(text: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", text) and text.lower() not in NOT_PLAIN
+    return text if plain else json.dumps(text, ensure_ascii=False)
