@@ -53,8 +53,8 @@ def length_curves(curves: Mapping[str, Sequence[LengthBin]], metric: Literal["bl
     looks = cycle(zip(COLOURS, DASHES, strict=True))
     for number, ((name, bins), (colour, dashes)) in enumerate(zip(curves.items(), looks, strict=False)):
         scores = [getattr(each, metric) for each in bins]
-        look = {"color": colour, "linestyle": dashes, "linewidth": 1.2 if number else 2}
-        axes.plot(scores, marker="o", markersize=4, zorder=3 - number / 10, label=one_line(name, 40), **look)
+        look = {"color": colour, "linestyle": dashes, "linewidth": 1.2 if number else 2, "clip_on": False}
+        axes.plot(scores, marker="o", markersize=4, zorder=3 - number / 10, label=one_line(name, 50), **look)
     bins = next(iter(curves.values()))
     axes.set_xticks(range(len(bins)), [f"{_range(each)}\n{each.rows:,} rows" for each in bins])
     unit = " (share of rows)" if metric == "exact_match" else ""

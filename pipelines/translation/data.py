@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 
 from pipelines.translation.config import DataConfig, Paths
 from toolkit.data.pairs import Grouped, Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
@@ -46,9 +45,8 @@ def read_files(config: DataConfig, paths: Paths) -> Pairs:
         read_pairs(PairSource(path, config.source, config.target, config.format, config.header, config.encoding))
         for path in ([paths] if isinstance(paths, str) else paths)
     ]
-    sources, targets = (
-        [*chain.from_iterable(getattr(pairs, side) for pairs in found)] for side in ("sources", "targets")
-    )
+    sources = [text for pairs in found for text in pairs.sources]
+    targets = [text for pairs in found for text in pairs.targets]
     return Pairs(sources, targets, ", ".join(pairs.name for pairs in found))
 
 

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.translation.config import Config, DataConfig
 from pipelines.translation.data import Splits, read_files
-from pipelines.translation.predict import NAME, Translation, Translator
+from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.config import parse, validate
-from toolkit.data.pairs import Grouped
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 from toolkit.evaluation.sql import Database, execution_accuracy
@@ -33,7 +30,7 @@ def score(texts: Sequence[str], references: Sequence[Sequence[str]], database: s
 
 
 def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
-    """Score a sealed run on its test sources, through the path that users run, and write report.json and report.html."""
+    """Score a sealed run on its test sources, through the path that users run, and write its report."""
     from pipelines.translation.report import render
 
     started = time.monotonic()

@@ -241,6 +241,7 @@ def _with_copies(graph: export.Graph, network: Translator, logits: str, states: 
     logits = graph.add("Add", logits, graph.constant(forbidden))
     gate = graph.add("Sigmoid", export.dense(graph, network.gate, states))
     written = graph.add("Mul", graph.add("Softmax", logits, axis=-1), gate)
+    assert weights  # the config lets only a decoder with attention copy
     room = graph.add("Mul", weights, graph.constant(0.0))
     everything = graph.add("Concat", written, room, axis=-1)
     copied = graph.add("Mul", weights, graph.add("Sub", graph.constant(1.0), gate))

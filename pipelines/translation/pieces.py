@@ -61,10 +61,8 @@ class PairCodec:
         """Ids of targets, those that can only be copied beyond the vocabulary."""
         if not self.copies:
             return self.target.encode(texts, limit)
-        return [
-            self._target(source, pieces)
-            for source, pieces in zip(sources, self.target.split(texts, limit), strict=True)
-        ]
+        split = self.target.split(texts, limit)
+        return [self._target(source, pieces) for source, pieces in zip(sources, split, strict=True)]
 
     def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
         """The pieces that tokens stand for."""
@@ -126,14 +124,12 @@ class PairCodec:
             DataError: anything that it cannot have given.
         """
         try:
-            (read, written), growth, copies = value["limits"], float(value["growth"]), value["copies"]
-            if not (
-                1 <= int(read) <= MOST and 1 <= int(written) <= MOST and 0 <= growth <= MOST and copies in (True, False)
-            ):
+            limits, growth, copies = tuple(map(int, value["limits"])), float(value["growth"]), bool(value["copies"])
+            if len(limits) != 2 or not all(1 <= limit <= MOST for limit in limits) or not 0 <= growth <= MOST:
                 raise ValueError("its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
         except (TypeError, ValueError, KeyError) as error:
             mend = "Copy the run folder again, or train again."
             raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
-        return cls(source, target, copies, (int(read), int(written)), growth)
+        return cls(source, target, copies, limits, growth)

@@ -113,18 +113,19 @@ def _same_split(one: Config, other: Config) -> bool:
 
 
 def _attention_sections(found: Sequence[Translation], shown: Callable[[str], str]) -> list[Section]:
-    """Where the decoder looked, in sentences from the shortest to the longest."""
-    rows = {len(each.source_pieces): each for each in found if each.weights is not None and each.pieces}
+    """Where the decoder looked, in sentences from the shortest, of two pieces or more, to the longest."""
+    attended = [each for each in found if each.weights is not None and each.pieces]
+    rows = {len(each.source_pieces): each for each in attended if len(each.source_pieces) > 1}
     if not rows:
         return []
     lengths = sorted(rows)
-    chosen = [lengths[place] for place in np.unique(np.linspace(0, len(lengths) - 1, MAPS).round().astype(int))]
     drawings = []
-    for length in chosen:
-        source, target = ([*map(shown, side)] for side in (rows[length].source_pieces, rows[length].pieces))
+    for place in np.unique(np.linspace(0, len(lengths) - 1, MAPS).round().astype(int)):
+        row = rows[lengths[place]]
+        source, target = ([shown(piece) for piece in side] for side in (row.source_pieces, row.pieces))
         cut = f"The first {MOST_DRAWN} pieces of a side." if max(len(source), len(target)) > MOST_DRAWN else ""
-        figure = attention_map(source, target, rows[length].weights)
-        drawings.append(picture(figure, f"Attention in a source of {length} pieces", cut))
+        figure = attention_map(source, target, row.weights)
+        drawings.append(picture(figure, f"Attention in a source of {len(source)} pieces", cut))
     told = "For each piece that was written, a row, how much it drew on each piece of the source. A row adds up to 1."
     return [Section("What it looked at", [Paragraph(told), *drawings])]
 

@@ -161,9 +161,8 @@ def _mean(recent: list[Arrays]) -> Arrays:
     """The mean of each array."""
     if len(recent) == 1:
         return recent[0]
-    return {
-        name: np.mean([weights[name] for weights in recent], axis=0, dtype=recent[0][name].dtype) for name in recent[0]
-    }
+    groups = {name: [weights[name] for weights in recent] for name in recent[0]}
+    return {name: np.mean(arrays, axis=0).astype(arrays[0].dtype) for name, arrays in groups.items()}
 
 
 def _set_weights(model: keras.Model, arrays: Arrays) -> None:
