@@ -76,7 +76,7 @@ def init(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A CSV, TSV, JSONL or Parquet file; to classify, a folder a label too; to translate, train.{en,de} too."
+            help="A CSV, TSV, JSONL or Parquet file; or to classify, a folder a label; to translate, 'train.{en,de}'."
         ),
     ],
 ) -> None:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from toolkit.data.batches import epoch_order
-from toolkit.layers import RecurrentEncoder
+from toolkit.layers import RecurrentDecoder, RecurrentEncoder
 from toolkit.stanzas import RowTraining
 from toolkit.training.fit import Task
 
@@ -27,6 +27,22 @@ def make_encoder(**changes: Any) -> RecurrentEncoder:
         variational=False,
     )
     return RecurrentEncoder(**{**settings, **changes})
+
+
+def make_decoder(**changes: Any) -> RecurrentDecoder:
+    """A small decoder; its settings are those of one LSTM layer with general attention but for `changes`."""
+    settings = dict(
+        cell="lstm",
+        units=3,
+        layers=1,
+        attention="general",
+        attend_from="top",
+        input_feeding=True,
+        residual=False,
+        normalization="none",
+        dropout=0.0,
+    )
+    return RecurrentDecoder(**{**settings, **changes})
 
 
 def randomize(layer: keras.layers.Layer, *, seed: int = 0, scale: float = 0.5) -> None:

@@ -6,6 +6,7 @@ Weights are (kernel, recurrent kernel, bias) in Keras' layout: kernels (features
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
 Score = Callable[[np.ndarray, np.ndarray], float]
 Attended = tuple[np.ndarray, np.ndarray]
+States = tuple[np.ndarray, ...]
 
 
 @dataclass
@@ -24,54 +26,74 @@ class Layer:
     norm: tuple[np.ndarray, np.ndarray] | None = None
 
 
+@dataclass
+class Decoder:
+    """A recurrent decoder: its layers, the bridge from the encoder's final state, and (kernel, bias) after attention."""
+
+    layers: list[Layer]
+    bridge: tuple[np.ndarray, np.ndarray]
+    score: Score | None = None
+    combine: tuple[np.ndarray, np.ndarray] | None = None
+
+
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def rnn(weights: Weights, inputs: np.ndarray) -> np.ndarray:
-    """h[t] = tanh(W x[t] + U h[t-1] + b)  (Elman 1990). Shapes: inputs (time, features) -> (time, units)."""
+def rnn_step(weights: Weights, x: np.ndarray, states: States) -> States:
+    """h[t] = tanh(W x[t] + U h[t-1] + b)  (Elman 1990). Shapes: x (features,); states (units,) each."""
     kernel, recurrent, bias = weights
-    h, states = np.zeros(recurrent.shape[0]), []
-    for x in inputs:
-        h = np.tanh(x @ kernel + h @ recurrent + bias)
-        states.append(h)
-    return np.stack(states)
+    (h,) = states
+    return (np.tanh(x @ kernel + h @ recurrent + bias),)
 
 
-def lstm(weights: Weights, inputs: np.ndarray) -> np.ndarray:
+def lstm_step(weights: Weights, x: np.ndarray, states: States) -> States:
     """i, f, o = sigmoid(W x[t] + U h[t-1] + b); c[t] = f c[t-1] + i tanh(...); h[t] = o tanh(c[t]).
 
     Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000. Keras' gates stand in the order i, f, c, o.
-    Shapes: inputs (time, features) -> (time, units)
+    Shapes: x (features,); states h and c (units,)
     """
     kernel, recurrent, bias = weights
-    h = c = np.zeros(recurrent.shape[0])
-    states = []
-    for x in inputs:
-        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o) * np.tanh(c)
-        states.append(h)
-    return np.stack(states)
+    h, c = states
+    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
 
 
-def gru(weights: Weights, inputs: np.ndarray, state: np.ndarray | None = None) -> np.ndarray:
+def gru_step(weights: Weights, x: np.ndarray, states: States) -> States:
     """z, r = sigmoid(W x[t] + b + U h[t-1] + d); g = tanh(W x[t] + b + r (U h[t-1] + d)); h[t] = z h[t-1] + (1 - z) g.
 
     Cho et al. 2014 as cuDNN computes it, with the reset gate after the matrix product and a bias on both products.
-    Shapes: inputs (time, features); state (units,), zeros where it is None -> (time, units)
+    Shapes: x (features,); states (units,) each
     """
     kernel, recurrent, (bias, recurrent_bias) = weights
-    h, states = np.zeros(recurrent.shape[0]) if state is None else state, []
+    (h,) = states
+    z_in, r_in, g_in = np.split(x @ kernel + bias, 3)
+    z_back, r_back, g_back = np.split(h @ recurrent + recurrent_bias, 3)
+    z, r = sigmoid(z_in + z_back), sigmoid(r_in + r_back)
+    return (z * h + (1 - z) * np.tanh(g_in + r * g_back),)
+
+
+STEPS: dict[str, Callable[[Weights, np.ndarray, States], States]] = {
+    "rnn": rnn_step,
+    "lstm": lstm_step,
+    "gru": gru_step,
+}
+STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries
+
+
+def run(cell: str, weights: Weights, inputs: np.ndarray, state: np.ndarray | None = None) -> np.ndarray:
+    """All steps of a cell. Shapes: inputs (time, features); state h (units,), zeros where it is None -> (time, units)."""
+    states: States = (np.zeros(weights[1].shape[0]),) * STATES[cell]
+    states = states if state is None else (state, *states[1:])
+    outputs = []
     for x in inputs:
-        z_in, r_in, g_in = np.split(x @ kernel + bias, 3)
-        z_back, r_back, g_back = np.split(h @ recurrent + recurrent_bias, 3)
-        z, r = sigmoid(z_in + z_back), sigmoid(r_in + r_back)
-        h = z * h + (1 - z) * np.tanh(g_in + r * g_back)
-        states.append(h)
-    return np.stack(states)
+        states = STEPS[cell](weights, x, states)
+        outputs.append(states[0])
+    return np.stack(outputs)
 
 
+rnn, lstm, gru = partial(run, "rnn"), partial(run, "lstm"), partial(run, "gru")
 CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
 
 
@@ -99,7 +121,7 @@ def encode(
             y = run(layer.forward, x)
             if layer.backward:
                 y = np.concatenate([y, run(layer.backward, x[::-1])[::-1]], axis=-1)
-            if residual and i:
+            if residual and i and y.shape == x.shape:
                 y = y + x
             x = layer_norm(y, *layer.norm) if layer.norm else y
         outputs[row, :length] = x
@@ -188,6 +210,41 @@ def attention_decode(
     return np.tanh(np.concatenate([states, context], axis=-1) @ kernel + bias)
 
 
+def decode(
+    decoder: Decoder, inputs: Sequence[np.ndarray], *, cell: str, input_feeding: bool, residual: bool, bottom: bool
+) -> Attended:
+    """A recurrent decoder with attention, one row and one step at a time (Luong et al. 2015, eq. 5 and 3.3).
+
+    Where the bottom layer asks, all layers above it read [the layer below; context] (Wu et al. 2016, 3.2).
+    Shapes: inputs are words (batch, target, features), final (batch, width), memory (batch, source, width), lengths
+        (batch,) -> outputs (batch, target, units); weights (batch, target, source), zeros without attention
+    """
+    words, final, memory, lengths = inputs
+    units, per_layer = decoder.layers[0].forward[1].shape[0], STATES[cell]
+    outputs = np.zeros((*words.shape[:2], units))
+    weights = np.zeros((*words.shape[:2], memory.shape[1]))
+    kernel, bias = decoder.bridge
+    for row, length in enumerate(lengths):
+        parts = np.split(np.tanh(final[row] @ kernel + bias), len(decoder.layers) * per_layer)
+        states = [tuple(parts[i : i + per_layer]) for i in range(0, len(parts), per_layer)]
+        a, context = np.zeros(units), np.zeros(0)
+        for t, word in enumerate(words[row]):
+            h = np.concatenate([word, a]) if input_feeding else word
+            for i, layer in enumerate(decoder.layers):
+                below = h
+                states[i] = STEPS[cell](layer.forward, np.concatenate([h, context]) if i and bottom else h, states[i])
+                h = states[i][0] + below if residual and i >= 2 else states[i][0]
+                h = layer_norm(h, *layer.norm) if layer.norm else h
+                if decoder.score and i == (0 if bottom else len(decoder.layers) - 1):
+                    found, looked = attend(decoder.score, h[None, None], memory[row : row + 1], [length])
+                    context, weights[row, t] = found[0, 0], looked[0, 0]
+            a = h
+            if decoder.combine:
+                a = np.tanh(np.concatenate([h, context]) @ decoder.combine[0] + decoder.combine[1])
+            outputs[row, t] = a
+    return outputs, weights
+
+
 def quantiles(raw: np.ndarray, median: int) -> np.ndarray:
     """One raw number a level -> quantiles: away from the median each adds, or takes away, log(1 + exp(raw))."""
     found = np.array(raw, np.float64)
@@ -207,3 +264,21 @@ def layers_of(encoder: Any) -> list[Layer]:
     parts = ("forward", "backward", "norm")
     found = [[inner.get(f"layer{i}_{part}") for part in parts] for i in range(encoder.settings["layers"])]
     return [Layer(*(tuple(weights) if weights else None for weights in layer)) for layer in found]
+
+
+def decoder_of(decoder: Any) -> Decoder:
+    """The weights of a built `RecurrentDecoder`, as the reference wants them, by the names of its inner layers."""
+    inner: dict[str, list[np.ndarray]] = {}
+    for weight, value in zip(decoder.weights, decoder.get_weights(), strict=True):
+        name = next(part for part in weight.path.split("/") if re.match(r"layer\d|bridge|attention|combine", part))
+        inner.setdefault(name, []).append(value.astype(np.float64))
+    names = [f"layer{i}" for i in range(decoder.settings["layers"])]
+    norms = [tuple(inner[f"{name}_norm"]) if f"{name}_norm" in inner else None for name in names]
+    layers = [Layer(tuple(inner[name]), norm=norm) for name, norm in zip(names, norms, strict=True)]
+    bridge, attention = tuple(inner["bridge"]), inner.get("attention", [])
+    match decoder.settings["attention"]:
+        case "none":
+            return Decoder(layers, bridge)
+        case "bahdanau":
+            return Decoder(layers, bridge, bahdanau(*attention), tuple(inner["combine"]))
+    return Decoder(layers, bridge, luong(*attention), tuple(inner["combine"]))

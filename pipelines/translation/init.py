@@ -1,11 +1,12 @@
 """A first config, fitted to some pairs."""
 
 import json
+import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +18,15 @@ from toolkit.data.pairs import PairSource, read_pairs
 from toolkit.data.rows import Format, Source, read_rows
 from toolkit.errors import DataError
 
-ROWS = 5000  # read at most this many to get to know the data
+ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
 FEW, MANY = 5000, 50_000  # pairs
 NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
 SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
 TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
 NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
-NAME = re.compile(r"[^\W\d][\w .-]{0,30}")
+NAME = re.compile(r"[^\W\d][\w.-]*")
 SQL = re.compile(r"\s*(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
-SIGNS = re.compile(r"[!-/:-@\[-`{-~]")  # of ASCII, beside letters and digits
+SIGNS = re.compile(r"[!-/:-@\[-^`{-~]")  # of ASCII, beside letters, digits and the underscore
 CODE_SIGNS = 0.1  # share of the characters; prose has some 0.03
 
 TEMPLATE = """\
@@ -40,9 +41,9 @@ data:
 tokens:
   kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; characters
   vocabulary: {vocabulary:<19}# the most different pieces
-  joint: {joint:<24}# one vocabulary for both sides; for those that share their letters
-  max_source: {max_source:<19}# pieces read of a source; the longest of the first has about {longest_source}
-  max_target: {max_target:<19}# pieces written; longer training targets (about {longest_target}) are left out
+  joint: {joint:<24}# one vocabulary for both sides; false where they have different letters
+  max_source: {max_source:<19}# pieces read of a source; the longest of those looked at has {longest_source}
+  max_target: {max_target:<19}# pieces written; longer training targets (up to {longest_target}) are left out
 
 model:
   embedding: {units}
@@ -66,7 +67,7 @@ training:
 
 
 class Sample(NamedTuple):
-    """The first pairs, where their columns are, and about how many pairs there are."""
+    """Some of the pairs, where their columns are, and how many pairs there are."""
 
     sources: list[str]
     targets: list[str]
@@ -80,7 +81,7 @@ def init(data: Path) -> str:
     Raises:
         DataError: there are no two columns of texts.
     """
-    two_files = "{" in data.name and not data.exists()
+    two_files = "{" in str(data) and not data.exists()
     sample = _lines_sample(str(data)) if two_files else _table_sample(str(data))
     code = _is_code(sample.targets)
     few = sample.pairs < FEW
@@ -111,22 +112,21 @@ def init(data: Path) -> str:
 
 def _lines_sample(path: str) -> Sample:
     pairs = read_pairs(PairSource(path))
-    return Sample(pairs.sources[:ROWS], pairs.targets[:ROWS], "", len(pairs))
+    some = pairs.take(random.Random(1).sample(range(len(pairs)), min(ROWS, len(pairs))))
+    return Sample(some.sources, some.targets, "", len(pairs))
 
 
 def _table_sample(path: str) -> Sample:
-    """The first rows of a table; whether its first row is a header shows when it is read as data."""
+    """Some rows of a table; whether its first row is a header shows when it is read as data."""
     file = split_part(path)[0]
     ending = (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower()
     kind: Format = "tsv" if ending == ".txt" else "auto"
     read = (row.values for row in read_rows(Source(path, kind, header=False)))
-    rows = list(islice(read, ROWS))
-    pairs = len(rows) + sum(1 for _ in islice(read, MANY))
-    names, header = {name: name for row in rows for name in row}, True
-    if ending in (".csv", ".tsv", ".txt"):
-        header = _is_header(rows)
-        if header:
-            names = {column: str(name).strip() for column, name in rows.pop(0).items()}
+    head = list(islice(read, 2))
+    names, header = {name: name for name in head[0]}, ending not in (".csv", ".tsv", ".txt")
+    if not header and _is_header(head):
+        names, header = {column: str(name).strip() for column, name in head.pop(0).items()}, True
+    rows, pairs = _drawn(chain(head, islice(read, MOST)))
     source, target = _columns(rows, names, path)
     both = [(row.get(source), _first(row.get(target))) for row in rows]
     sources, targets = map(list, zip(*((str(a), str(b)) for a, b in both if a and b), strict=True))
@@ -136,13 +136,23 @@ def _table_sample(path: str) -> Sample:
     return Sample(sources, targets, columns, pairs)
 
 
-def _is_header(rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether the first row names the columns: usual names, or any that are no values in the rows below."""
-    cells = {column: str(cell).strip() for column, cell in rows[0].items()}
-    if any(_is_known(cell) for cell in cells.values()):
+def _drawn(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """At most ROWS of the rows, each as likely as any other, and how many there are."""
+    kept, count, random_ = [], 0, random.Random(1)
+    for count, row in enumerate(rows, 1):
+        if count <= ROWS:
+            kept.append(row)
+        elif (place := random_.randrange(count)) < ROWS:
+            kept[place] = row
+    return kept, count
+
+
+def _is_header(head: Sequence[dict[str, Any]]) -> bool:
+    """Whether the first of two rows has names: usual ones, or words where the second has more than words."""
+    first, *second = ([str(cell).strip() for cell in row.values()] for row in head)
+    if sum(map(_is_known, first)) > 1:
         return True
-    fresh = all(cell not in {row.get(column) for row in rows[1:]} for column, cell in cells.items())
-    return fresh and all(map(NAME.fullmatch, cells.values())) and len(set(cells.values())) == len(cells)
+    return all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)
 
 
 def _is_known(name: str) -> bool:
@@ -184,8 +194,9 @@ def _first(cell: Any) -> Any:
 
 
 def _is_language(name: str) -> bool:
-    """Whether part of a column's name is a language, such as english_text or text-en."""
-    return any(part in _languages() for part in re.split(r"[\W_]+", name.lower()))
+    """Whether part of a column's name is a language, such as English text or text_en; "it is" is none."""
+    parts = re.split(r"[\W_]+", name.lower())
+    return any(part in _languages() and (len(part) > 2 or " " not in name) for part in parts)
 
 
 @cache
@@ -221,8 +232,8 @@ def _piece_counts(sample: Sample, kind: Kind, joint: bool, size: int) -> Iterato
 
 
 def _limit(counts: Sequence[int]) -> int:
-    """Room for all but the longest hundredth, and a little more."""
-    return int(min(max(16, np.percentile(counts, 99) * 1.2), 1000))
+    """Room for all but the longest hundredth, and more, for texts to come."""
+    return int(min(max(32, np.percentile(counts, 99) * 1.5), 1000))
 
 
 def _quoted(text: str) -> str:

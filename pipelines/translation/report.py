@@ -91,11 +91,11 @@ def _length_blocks(
 def _other_runs(test: Grouped, config: Config) -> tuple[dict[str, list[str]], list[str]]:
     """What the runs of `config.compare` write for the test sources, and what speaks against comparing them."""
     texts, notes = {}, []
-    for folder in config.compare:
+    for number, folder in enumerate(config.compare, start=1):
         run = Artifact(folder, NAME).read_bytes("config.yaml").decode()
         other = validate(parse(run, str(Path(folder) / "config.yaml")), Config)
         name = f"{Path(folder).resolve().name} ({_attention(other)})"
-        name = f"{folder} ({_attention(other)})" if name in texts else name
+        name = f"{number}: {name}" if name in texts else name
         texts[name] = [each.text for each in Translator(folder).translate(test.sources)]
         if not _same_split(config, other):
             notes.append(f"{name} has other data or another seed: it may have seen some of these pairs in training.")
@@ -114,17 +114,17 @@ def _same_split(one: Config, other: Config) -> bool:
 
 def _attention_sections(found: Sequence[Translation], shown: Callable[[str], str]) -> list[Section]:
     """Where the decoder looked, in sentences from the shortest, of two pieces or more, to the longest."""
-    attended = [each for each in found if each.weights is not None and each.pieces]
-    rows = {len(each.source_pieces): each for each in attended if len(each.source_pieces) > 1}
+    written = [each for each in found if each.pieces and len(each.source_pieces) > 1]
+    rows = {len(each.source_pieces): (each, each.weights) for each in written if each.weights is not None}
     if not rows:
         return []
     lengths = sorted(rows)
     drawings = []
     for place in np.unique(np.linspace(0, len(lengths) - 1, MAPS).round().astype(int)):
-        row = rows[lengths[place]]
+        row, weights = rows[lengths[place]]
         source, target = ([shown(piece) for piece in side] for side in (row.source_pieces, row.pieces))
         cut = f"The first {MOST_DRAWN} pieces of a side." if max(len(source), len(target)) > MOST_DRAWN else ""
-        figure = attention_map(source, target, row.weights)
+        figure = attention_map(source, target, weights)
         drawings.append(picture(figure, f"Attention in a source of {len(source)} pieces", cut))
     told = "For each piece that was written, a row, how much it drew on each piece of the source. A row adds up to 1."
     return [Section("What it looked at", [Paragraph(told), *drawings])]

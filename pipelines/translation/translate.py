@@ -87,7 +87,7 @@ class Truncated:
         if self.count:
             texts = "1 text was" if self.count == 1 else f"{self.count:,} texts were"
             warnings.warn(
-                f"{texts} longer than {self.limit} pieces, the first at {self.first}; what is beyond was not translated."
+                f"{texts} longer than {self.limit} pieces, the first at {self.first}; their ends were not read."
                 " A run with tokens.long_sources: split translates all of a text.",
                 stacklevel=2,
             )

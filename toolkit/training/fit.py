@@ -74,6 +74,7 @@ def fit(
         progress, groups = stored
         best = groups["best"]
         recent = [groups[name] for name in sorted(groups) if name.startswith("recent")]
+    programs: dict[Any, Any] = {}
     _compile(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
     if stored:
         restore_variables(model, groups["state"])
@@ -82,7 +83,8 @@ def fit(
             started = time.monotonic()
             if task.tuned_later and progress.epoch == task.frozen_epochs:
                 _compile(model, task, config, progress.epoch)
-            loss = _epoch(model, task, config, progress, watch)
+                programs.clear()
+            loss = _epoch(model, task, config, progress, watch, programs)
             last = _weights(model)
             recent = [*recent, last][-task.average :]
             kept = _mean(recent)
@@ -125,7 +127,9 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     model.optimizer.build(model.trainable_variables)
 
 
-def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch) -> float:
+def _epoch(
+    model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch, programs: dict[Any, Any]
+) -> float:
     """One pass over the training data; returns the mean loss."""
     losses, started, total = [], time.monotonic(), config.epochs * task.steps
     for step, (inputs, targets, weights) in enumerate(task.batches(progress.epoch)):
@@ -136,6 +140,8 @@ def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Pro
         model.optimizer.learning_rate = learning_rate(
             done, peak=config.learning_rate, schedule=config.schedule, warmup=config.warmup, total=total
         )
+        if task.compiled:
+            _use_program(model, inputs, programs)
         loss = float(model.train_on_batch(inputs, targets, sample_weight=weights))
         losses.append(loss)
         if not np.isfinite(loss):
@@ -145,6 +151,17 @@ def _epoch(model: keras.Model, task: Task, config: TrainingConfig, progress: Pro
             )
         watch(progress, step + 1)
     return float(np.mean(losses))
+
+
+def _use_program(model: keras.Model, inputs: dict[str, np.ndarray], programs: dict[Any, Any]) -> None:
+    """Give each batch shape a program of its own.
+
+    Keras has one for all, in which TensorFlow forgets the sizes that differ; XLA must know them.
+    """
+    shapes = tuple(sorted((name, array.shape) for name, array in inputs.items()))
+    model.train_function = programs.get(shapes)
+    model.make_train_function()
+    programs[shapes] = model.train_function
 
 
 def _finished(progress: Progress, config: TrainingConfig) -> bool:

@@ -1,0 +1,160 @@
+"""What a config would do, told before training."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+
+import numpy as np
+
+from pipelines.translation import model as networks
+from pipelines.translation.config import Config
+from pipelines.translation.data import Splits, read_files
+from pipelines.translation.pieces import PairCodec
+from pipelines.translation.predict import NAME
+from pipelines.translation.prepare import Prepared, prepare
+from pipelines.translation.train import COMPILED_STEP, STEP
+from toolkit.artifact import Artifact
+from toolkit.data.codec import UNKNOWN
+from toolkit.data.pair_batches import Shape, padding_share, plan_batches
+from toolkit.data.pairs import Grouped, Pairs, shared_sources, suspicious
+from toolkit.data.vectors import load_vectors
+from toolkit.errors import SeqloomError
+from toolkit.evaluation.sql import Database
+
+STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
+FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer
+FLOATS_PER_SCORE = 4  # the same, for each target piece and piece of the vocabulary
+
+
+def check(config: Config) -> dict[str, str]:
+    """Facts by name, in reading order.
+
+    Raises:
+        SeqloomError: with a line for each file, database or run that cannot be used.
+    """
+    _check_files(config)
+    prepared = prepare(config)
+    splits, codec = prepared.splits, prepared.codec
+    network = networks.build(config, source_size=len(codec.source.pieces), target_size=codec.target_size)
+    parameters = network.count_params()
+    return {
+        "pairs": f"train {len(splits.train):,}  validation {_pairs(splits.validation)}  test {_pairs(splits.test)}",
+        **_oddities(config, splits),
+        **_lengths(config, prepared),
+        "vocabulary": _vocabulary(config, codec),
+        "unknown pieces": _unknown(prepared),
+        "copying": _copying(prepared) if config.model.copy_words else "off",
+        "parameters": f"{parameters:,}",
+        **_steps(config, prepared, parameters),
+    }
+
+
+def _check_files(config: Config) -> None:
+    """Open all that is named, so that all that is broken is told at once."""
+    data = config.data
+    tries: list[Callable[[], object]] = [
+        partial(read_files, data, paths)
+        for paths in (data.train, data.validation, data.test)
+        if paths is not None and not isinstance(paths, float)
+    ]
+    tries += [partial(load_vectors, source) for source in (config.vectors.source, config.vectors.target) if source]
+    tries += [partial(Artifact, folder, NAME) for folder in config.compare]
+    if data.database:
+        tries.append(partial(Database, data.database))
+    problems = []
+    with warnings.catch_warnings(action="ignore"):  # what is only odd is told when they are read again
+        for attempt in tries:
+            try:
+                attempt()
+            except SeqloomError as error:
+                problems.append(error)
+    if problems:
+        worst = max(problems, key=lambda error: error.exit_code)
+        raise type(worst)("\n".join(dict.fromkeys(map(str, problems))))
+
+
+def _pairs(grouped: Grouped) -> str:
+    """How many, and how many sources have several references."""
+    several = sum(len(references) > 1 for references in grouped.references)
+    pairs = sum(map(len, grouped.references))
+    return f"{pairs:,}" + (f" ({several:,} of {len(grouped.sources):,} sources have several)" if several else "")
+
+
+def _oddities(config: Config, splits: Splits) -> dict[str, str]:
+    validation, test = (
+        shared_sources(splits.train, Pairs(grouped.sources, grouped.sources, ""))
+        for grouped in (splits.validation, splits.test)
+    )
+    facts = {
+        "shared sources": f"{validation} of validation and {test} of test stand in train too",
+        "suspicious pairs": "there are; the notes name them" if suspicious(splits.train) else "none",
+    }
+    if config.data.database:
+        with Database(config.data.database) as database:
+            failing = database.failing(splits.test.references)
+        facts["failing queries"] = (
+            f"{failing:,} of {len(splits.test.references):,} test sources have no query that works"
+        )
+    return facts
+
+
+def _lengths(config: Config, prepared: Prepared) -> dict[str, str]:
+    limit = config.tokens.max_source
+    sources, targets = prepared.train.lengths
+    split = prepared.codec.source.split(prepared.splits.train.sources, limit + 1)
+    longer = sum(len(pieces) > limit for pieces in split) / len(split)
+    return {
+        "pieces a source": f"median {int(np.median(sources))}, longest {sources.max()}",
+        "pieces a target": f"median {int(np.median(targets - 1))}, longest {targets.max() - 1}",
+        "truncated": f"{longer:.1%} of the training sources are longer than tokens.max_source",
+        "left out": f"{prepared.left_out:,} training pairs, whose targets are longer than tokens.max_target",
+    }
+
+
+def _vocabulary(config: Config, codec: PairCodec) -> str:
+    if config.tokens.joint:
+        return f"{codec.target_size:,} pieces for both sides"
+    return f"{len(codec.source.pieces):,} pieces to read, {codec.target_size:,} to write"
+
+
+def _unknown(prepared: Prepared) -> str:
+    sources = _share_unknown(source.ids for source in prepared.validation.sources)
+    return f"{sources:.2%} of the validation sources, {_share_unknown(prepared.validation.targets):.2%} of the targets"
+
+
+def _share_unknown(rows: Iterator[Sequence[int]] | Sequence[Sequence[int]]) -> float:
+    return float(np.mean(np.fromiter(chain.from_iterable(rows), int) == UNKNOWN))
+
+
+def _copying(prepared: Prepared) -> str:
+    """How much of what is to be written only stands in the source."""
+    size, targets = prepared.codec.target_size, prepared.validation.targets
+    needed = sum(any(token >= size for token in target) for target in targets) / len(targets)
+    return f"{needed:.1%} of the validation targets have pieces that can only be copied"
+
+
+def _steps(config: Config, prepared: Prepared, parameters: int) -> dict[str, str]:
+    training, lengths = config.training, prepared.train.lengths
+    multiple = COMPILED_STEP if training.compile else STEP
+    plan = plan_batches(*lengths, tokens=training.batch_tokens, multiple=multiple, seed=config.seed, epoch=0)
+    shapes = [shape for _, shape in plan]
+    most = max(_activations(config, prepared.codec.target_size, shape) for shape in shapes)
+    return {
+        "memory": f"about {4e-6 * (STATES_PER_WEIGHT * parameters + most):,.0f} MB to train",
+        "steps an epoch": f"{len(plan):,} of about {training.batch_tokens:,} target pieces,"
+        f" {len(plan) * training.epochs:,} in all at most",
+        "batch shapes": f"{len(set(shapes)):,}",
+        "padding": f"{padding_share(plan, *lengths):.1%} of the computed steps",
+    }
+
+
+def _activations(config: Config, vocabulary: int, shape: Shape) -> int:
+    """Numbers that a batch keeps for its gradient, roughly."""
+    encoder, decoder = config.encoder, config.decoder
+    directions = 2 if encoder.bidirectional else 1
+    read = shape.source * encoder.units * encoder.layers * directions * FLOATS_PER_STEP
+    written = shape.target * decoder.units * decoder.layers * FLOATS_PER_STEP
+    scored = shape.target * vocabulary * FLOATS_PER_SCORE
+    attended = shape.target * shape.source * (decoder.units if decoder.attention == "bahdanau" else 4)
+    return shape.rows * (read + written + scored + attended)
