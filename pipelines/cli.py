@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import sys
 import warnings
@@ -375,6 +376,7 @@ def _use_keras() -> None:
     try:
         import keras  # noqa: F401
     finally:
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would tell of every program that is compiled
         os.dup2(standard_error, 2)
         os.close(standard_error)
 

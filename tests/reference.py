@@ -28,7 +28,7 @@ class Layer:
 
 @dataclass
 class Decoder:
-    """A recurrent decoder: its layers, the bridge from the encoder's final state, and (kernel, bias) after attention."""
+    """A recurrent decoder: its layers, the bridge from the encoder's final state, and what follows attention."""
 
     layers: list[Layer]
     bridge: tuple[np.ndarray, np.ndarray]
@@ -82,10 +82,10 @@ STEPS: dict[str, Callable[[Weights, np.ndarray, States], States]] = {
 STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries
 
 
-def run(cell: str, weights: Weights, inputs: np.ndarray, state: np.ndarray | None = None) -> np.ndarray:
-    """All steps of a cell. Shapes: inputs (time, features); state h (units,), zeros where it is None -> (time, units)."""
+def run(cell: str, weights: Weights, inputs: np.ndarray, h: np.ndarray | None = None) -> np.ndarray:
+    """All steps of a cell from h, zeros where it is None. Shapes: inputs (time, features); h (units,) -> (time, units)."""
     states: States = (np.zeros(weights[1].shape[0]),) * STATES[cell]
-    states = states if state is None else (state, *states[1:])
+    states = states if h is None else (h, *states[1:])
     outputs = []
     for x in inputs:
         states = STEPS[cell](weights, x, states)

@@ -130,6 +130,8 @@ class ModelConfig(Stanza):
     """Share vectors: of the target's pieces with the output layer, or with the source's pieces too."""
     copy_words: bool = False
     """Let the decoder copy pieces of the source, known or not (pointer-generator)."""
+    value_columns: bool = False
+    """Read words of the source that are values in data.database as the columns that hold them; needs copy_words."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of features dropped from embedded pieces and before the output layer."""
     word_dropout: float = Field(0.0, ge=0, lt=1)
@@ -204,6 +206,8 @@ class Config(Stanza):
         ):
             if wanted and not attends:
                 raise ValueError(f"{needs} needs attention. Set decoder.attention.")
+        if self.model.value_columns and not (self.model.copy_words and self.data.database):
+            raise ValueError("model.value_columns needs data.database, and model.copy_words to write the values.")
         if self.decoder.attention == "dot" and self.decoder.units != self.memory_width:
             raise ValueError(
                 f"decoder.attention: dot needs decoder.units ({self.decoder.units}) to be the width of the encoder"

@@ -26,8 +26,8 @@ TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", 
 NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
 NAME = re.compile(r"[^\W\d][\w.-]*")
 SQL = re.compile(r"\s*(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
-SIGNS = re.compile(r"[!-/:-@\[-^`{-~]")  # of ASCII, beside letters, digits and the underscore
-CODE_SIGNS = 0.1  # share of the characters; prose has some 0.03
+SIGNS = re.compile(r"[][(){}<>=+*/\\|&^$#@%]")  # that prose has few of
+CODE_SIGNS = 0.03  # share of the characters
 
 TEMPLATE = """\
 # seqloom check my.yaml tells what this would do; seqloom run my.yaml does it.
@@ -64,6 +64,7 @@ training:
   batch_tokens: {tokens:<17}# target pieces in a batch
   monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
+COPYING = "  copy_words: true               # names and numbers of the source may be written as they are\n"
 
 
 class Sample(NamedTuple):
@@ -101,8 +102,7 @@ def init(data: Path) -> str:
         longest_source=max(sources),
         longest_target=max(targets),
         units=128 if few else 256,
-        copying="  copy_words: true               # names and numbers of the source may be written as they are\n"
-        * code,
+        copying=COPYING if code else "",
         dropout=0.5 if few else 0.3,
         epochs=60 if few else 20,
         tokens=512 if few else 2048,
@@ -150,9 +150,10 @@ def _drawn(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
 def _is_header(head: Sequence[dict[str, Any]]) -> bool:
     """Whether the first of two rows has names: usual ones, or words where the second has more than words."""
     first, *second = ([str(cell).strip() for cell in row.values()] for row in head)
-    if sum(map(_is_known, first)) > 1:
-        return True
-    return all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)
+    if len(set(first)) < len(first):
+        return False
+    names = all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)
+    return names or sum(map(_is_known, first)) > 1
 
 
 def _is_known(name: str) -> bool:

@@ -31,14 +31,15 @@ class Translator(keras.Model):
 
     Shapes: inputs: source (batch, source), lengths (batch,), before and after (batch, target): the pieces before each
         step and those to be written; copies (batch, source): the target ids of the source's pieces, which go on past
-        the vocabulary for those that it lacks -> (batch, target, 3): the loss of each step, its negative
-        log-likelihood in nats, and whether the most probable piece is the right one (0.0 while training)
+        the vocabulary for those that it lacks; columns (batch, source, columns): 1 where a database holds the piece ->
+        (batch, target, 3): the loss of each step, its negative log-likelihood in nats, and whether the most probable
+        piece is the right one (0.0 while training)
     Reference: Sutskever et al. 2014, arXiv:1409.3215; Luong et al. 2015, arXiv:1508.04025; copying See et al. 2017,
         arXiv:1704.04368, eq. 8-9; label smoothing Szegedy et al. 2016, arXiv:1512.00567, sec. 7; tied vectors Press &
         Wolf 2017, arXiv:1608.05859; scheduled sampling in two parallel passes Duckworth et al. 2019, arXiv:1906.04331
     """
 
-    def __init__(self, config: Config, *, source_size: int, target_size: int, **kwargs):
+    def __init__(self, config: Config, *, source_size: int, target_size: int, columns: int = 0, **kwargs):
         super().__init__(**kwargs)
         model, training = config.model, config.training
         self.label_smoothing, self.sampling = training.label_smoothing, training.scheduled_sampling
@@ -48,6 +49,9 @@ class Translator(keras.Model):
         self.source_embedding = self.target_embedding
         if model.tie != "all":
             self.source_embedding = keras.layers.Embedding(source_size, model.embedding, small, name="source_embedding")
+        self.columns: Any = None
+        if columns:
+            self.columns = keras.layers.Dense(model.embedding, use_bias=False, kernel_initializer=small, name="columns")
         self.word_dropout = WordDropout(rate=model.word_dropout, unknown_id=UNKNOWN)
         self.dropout = keras.layers.Dropout(model.dropout)
         self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
@@ -82,6 +86,8 @@ class Translator(keras.Model):
     def encode(self, inputs, training: bool = False) -> tuple[Tensor, Tensor]:
         """Shapes: -> memory (batch, source, width); final (batch, width)."""
         source = self.source_embedding(self.word_dropout(inputs["source"], training=training))
+        if self.columns is not None:
+            source = source + self.columns(inputs["columns"])
         return self.encoder(self.dropout(source, training=training), inputs["lengths"], training=training)
 
     def decode(self, before: Tensor, final: Tensor, memory: Tensor, lengths: Tensor, training: bool = False):
@@ -137,12 +143,13 @@ class Translator(keras.Model):
         return ops.where(own, guesses, before)
 
 
-def build(config: Config, *, source_size: int, target_size: int) -> Translator:
+def build(config: Config, *, source_size: int, target_size: int, columns: int = 0) -> Translator:
     """A network with random weights."""
-    network = Translator(config, source_size=source_size, target_size=target_size)
+    network = Translator(config, source_size=source_size, target_size=target_size, columns=columns)
     pieces = np.full((1, 2), START, np.int32)
     names = ("source", "before", "after", "copies")
-    network({**dict.fromkeys(names, pieces), "lengths": np.array([2], np.int32)})
+    no_columns = np.zeros((1, 2, columns), np.float32)
+    network({**dict.fromkeys(names, pieces), "columns": no_columns, "lengths": np.array([2], np.int32)})
     return network
 
 
@@ -167,6 +174,11 @@ def _encoder(network: Translator) -> onnx.ModelProto:
     graph, decoder = export.Graph(), network.decoder
     tokens = graph.add("Transpose", "source", perm=[1, 0])
     words = graph.add("Gather", graph.constant(export.array(network.source_embedding.embeddings)), tokens)
+    inputs: dict[str, Any] = {"source": ["sentences", "source"], "lengths": ["sentences"]}
+    if network.columns is not None:
+        columns = export.dense(graph, network.columns, graph.add("Transpose", "columns", perm=[1, 0, 2]))
+        words = graph.add("Add", words, columns)
+        inputs["columns"] = ["sentences", "source", network.columns.kernel.shape[0]]
     outputs, final = export.encoder(graph, network.encoder, words, "lengths")
     state = export.dense(graph, decoder.bridge, final)
     units = len(decoder.layers) * decoder.states_per_layer * decoder.units
@@ -183,7 +195,7 @@ def _encoder(network: Translator) -> onnx.ModelProto:
         width = network.encoder.width
         shapes["memory"] = ["sentences", "source", width]
         shapes["keys"] = ["sentences", "source", _key_size(network)]
-    return graph.model({"source": ["sentences", "source"], "lengths": ["sentences"]}, shapes)
+    return graph.model(inputs, shapes, floats=("columns",))
 
 
 def _decoder(network: Translator) -> onnx.ModelProto:

@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.data.codec import UNKNOWN, TextCodec
 from toolkit.data.pair_batches import pad_rows
+from toolkit.data.values import ColumnValues
 from toolkit.errors import DataError
 
 SLACK = 10  # pieces that any target may have
@@ -22,11 +23,17 @@ class Source(NamedTuple):
         ids: of its pieces.
         pieces: as they are written.
         copies: where pieces may be copied, ids in the target's vocabulary, or beyond it, by their first place here.
+        columns: where values of a database are known, the columns of each piece.
     """
 
     ids: list[int]
     pieces: list[str]
     copies: list[int]
+    columns: list[list[int]]
+
+    def cut(self, limit: int) -> "Source":
+        """The first `limit` pieces."""
+        return Source(*(part[:limit] for part in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class PairCodec:
         copies: whether pieces of a source may be copied.
         limits: the most pieces of a source and of a target.
         growth: pieces of a target for each of the source, at most, beyond SLACK.
+        values: of the database that the targets query. A piece that is one is read as its columns alone, so that what
+            is learned of one value holds for all.
     """
 
     source: TextCodec
@@ -44,6 +53,7 @@ class PairCodec:
     copies: bool
     limits: tuple[int, int]
     growth: float
+    values: ColumnValues | None = None
 
     @property
     def target_size(self) -> int:
@@ -51,11 +61,7 @@ class PairCodec:
 
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
-        known, found = self.source.ids, self.source.split(texts, limit or self.limits[0])
-        return [
-            Source([known.get(piece, UNKNOWN) for piece in pieces], pieces, self._copies(pieces) if self.copies else [])
-            for pieces in found
-        ]
+        return [self._source(pieces) for pieces in self.source.split(texts, limit or self.limits[0])]
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
         """Ids of targets, those that can only be copied beyond the vocabulary."""
@@ -70,11 +76,16 @@ class PairCodec:
         return [self.target.pieces[token] if token < size else source.pieces[token - size] for token in tokens]
 
     def inputs(self, sources: Sequence[Source], rows: int, time: int) -> dict[str, np.ndarray]:
-        """A batch of sources. Shapes: source, copies (rows, time); lengths (rows,)."""
+        """A batch of sources. Shapes: source, copies (rows, time); lengths (rows,); columns (rows, time, columns)."""
         ids, lengths = pad_rows([source.ids for source in sources], rows, time)
         inputs = {"source": ids, "lengths": lengths}
         if self.copies:
             inputs["copies"], _ = pad_rows([source.copies for source in sources], rows, time)
+        if self.values:
+            inputs["columns"] = np.zeros((rows, time, len(self.values.columns)), np.float32)
+            for row, source in enumerate(sources):
+                for place, columns in enumerate(source.columns):
+                    inputs["columns"][row, place, columns] = 1
         return inputs
 
     def longest(self, lengths: np.ndarray) -> np.ndarray:
@@ -96,6 +107,13 @@ class PairCodec:
     def _size(self, text: str) -> int:
         return len(self.source.split([text], self.limits[0] + 1)[0])
 
+    def _source(self, pieces: list[str]) -> Source:
+        ids = [self.source.ids.get(piece, UNKNOWN) for piece in pieces]
+        columns: list[list[int]] = self.values.find(pieces) if self.values else []
+        if self.values:
+            ids = [UNKNOWN if found else known for known, found in zip(ids, columns, strict=True)]
+        return Source(ids, pieces, self._copies(pieces) if self.copies else [], columns)
+
     def _copies(self, pieces: list[str]) -> list[int]:
         known, first = self.target.ids, dict[str, int]()
         for place, piece in enumerate(pieces):
@@ -114,6 +132,7 @@ class PairCodec:
             "copies": self.copies,
             "limits": list(self.limits),
             "growth": self.growth,
+            "values": self.values and self.values.to_json(),
         }
 
     @classmethod
@@ -129,7 +148,8 @@ class PairCodec:
                 raise ValueError("its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
-        except (TypeError, ValueError, KeyError) as error:
+            values = value["values"] and ColumnValues.from_json(value["values"])
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
             mend = "Copy the run folder again, or train again."
             raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
-        return cls(source, target, copies, limits, growth)
+        return cls(source, target, copies, limits, growth, values)

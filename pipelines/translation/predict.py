@@ -73,7 +73,7 @@ class Ensemble:
         """What each member knows of its sentences. Shapes: state (sentences, 1, n), others (sentences, ...)."""
         states: list[Known] = []
         for member in self.members:
-            state = member.encoder.run({name: inputs[name] for name in ("source", "lengths")})
+            state = member.encoder.run({name: inputs[name] for name in member.encoder.inputs})
             state["state"] = state["state"][:, None]
             known = {**inputs, **state}
             states.append({name: known[name] for name in CARRIED if name in known})
@@ -142,7 +142,7 @@ class Searcher:
         limit = self.codec.limits[0]
         sources = self.codec.read(texts, limit + 1)
         longer = [len(source.ids) > limit for source in sources]
-        sources = [Source(source.ids[:limit], source.pieces[:limit], source.copies[:limit]) for source in sources]
+        sources = [source.cut(limit) for source in sources]
         return [
             self._translation(source, hypotheses, truncated, replace_unknown)
             for source, hypotheses, truncated in zip(sources, self.search(sources, settings), longer, strict=True)

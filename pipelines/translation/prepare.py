@@ -1,7 +1,7 @@
 """What is learned from the data before a network is: the pieces of both sides."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from pipelines.translation.data import Splits, read_splits
 from pipelines.translation.pieces import SLACK, PairCodec, Source
 from toolkit.data.codec import TextCodec, fit_codec
 from toolkit.data.pairs import Grouped, Pairs
+from toolkit.data.values import read_values
 from toolkit.errors import DataError
 
 
@@ -47,7 +48,8 @@ def prepare(config: Config) -> Prepared:
     splits = read_splits(config.data, config.seed)
     tokens = config.tokens
     source, target = _fit_codecs(config, splits.train)
-    codec = PairCodec(source, target, config.model.copy_words, (tokens.max_source, tokens.max_target), 0.0)
+    values = read_values(str(config.data.database)) if config.model.value_columns else None
+    codec = PairCodec(source, target, config.model.copy_words, (tokens.max_source, tokens.max_target), 0.0, values)
     encoded = encode(codec, splits.train, tokens.max_target + 1)
     fitting = [i for i, target in enumerate(encoded.targets) if len(target) <= tokens.max_target]
     left_out = len(encoded.targets) - len(fitting)
@@ -60,7 +62,7 @@ def prepare(config: Config) -> Prepared:
     if left_out:
         warnings.warn(f"{left_out} training pairs were left out: targets longer than tokens.max_target.", stacklevel=2)
     train = Encoded([encoded.sources[i] for i in fitting], [encoded.targets[i] for i in fitting])
-    codec = PairCodec(source, target, codec.copies, codec.limits, _growth(train))
+    codec = replace(codec, growth=_growth(train))
     return Prepared(splits, codec, train, encode(codec, _pairs(splits.validation), tokens.max_target), left_out)
 
 

@@ -60,7 +60,12 @@ def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Trans
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
     codec = prepared.codec
-    network = models.build(config, source_size=len(codec.source.pieces), target_size=codec.target_size)
+    network = models.build(
+        config,
+        source_size=len(codec.source.pieces),
+        target_size=codec.target_size,
+        columns=len(codec.values.columns) if codec.values else 0,
+    )
     keras.config.set_dtype_policy("float32")
     _set_vectors(config, codec, network)
     task = _task(config, prepared, network)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from examples import CELLS, make_encoder
+from examples import CELLS, make_decoder, make_encoder
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,
@@ -24,7 +24,7 @@ from toolkit.layers import (
 )
 
 ROWS, UNITS, SIZE, HORIZON = 11, 4, 4, 3
-NETWORKS = (*CELLS, "segmented", "decoders")
+NETWORKS = (*CELLS, "segmented", "decoders", "fed", "parallel")
 
 
 def build(name: str) -> keras.Model:
@@ -32,7 +32,13 @@ def build(name: str) -> keras.Model:
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     lengths = keras.Input((), dtype="int32", name="lengths")
     words = WordEmbedding(rows=ROWS, tuned=6, units=UNITS)(tokens)
-    outputs = _decoders(words, lengths) if name == "decoders" else _poolings(name, words, lengths)
+    match name:
+        case "decoders":
+            outputs = _decoders(words, lengths)
+        case "fed" | "parallel":
+            outputs = _recurrent_decoder(name, words, lengths)
+        case _:
+            outputs = _poolings(name, words, lengths)
     return keras.Model([tokens, lengths], outputs)
 
 
@@ -56,6 +62,14 @@ def _decoders(words, lengths) -> list:
     contexts = ops.concatenate([attention(queries, states, lengths)[0] for attention in attentions], axis=-1)
     decoded = AttentionDecoder(units=3)(queries, final, states, lengths)
     return [contexts, QuantileHead(steps=2, levels=5, median=2)(decoded)]
+
+
+def _recurrent_decoder(name: str, words, lengths) -> list:
+    """What a decoder writes, and where it looks: a loop over time, or all steps at once."""
+    states, final = make_encoder(cell="gru", bidirectional="first", layers=2)(words, lengths)
+    shape = dict(cell="gru", layers=3, attend_from="bottom", residual=True, normalization="layer")
+    kind = dict(attention="bahdanau") if name == "fed" else dict(input_feeding=False, **shape)
+    return list(make_decoder(**kind)(words[:, :HORIZON], final, states, lengths))
 
 
 def loss_of(outputs):

@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from examples import make_encoder, randomize, sequences
+from examples import make_decoder, make_encoder, randomize, sequences
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,
+    DilatedEncoder,
     LuongAttention,
     ParallelDecoder,
     QuantileHead,
@@ -22,6 +23,8 @@ from toolkit.layers import (
 
 FEATURES, UNITS = 4, 3
 DEEP = dict(layers=2, bidirectional=True, residual=True, normalization="layer", dropout=0.2, variational=True)
+PARALLEL = dict(cell="gru", layers=3, attend_from="bottom", input_feeding=False, residual=True, normalization="layer")
+DILATED = dict(cell="gru", units=UNITS, layers=3, normalization="layer", dropout=0.2, variational=False)
 LAYERS = {
     "encoder-lstm": lambda **policy: make_encoder(**DEEP, **policy),
     "encoder-gru": lambda **policy: make_encoder(**{**DEEP, "cell": "gru", "variational": False}, **policy),
@@ -36,6 +39,9 @@ LAYERS = {
     "attention-additive": lambda **policy: BahdanauAttention(units=5, **policy),
     "parallel_decoder": lambda **policy: ParallelDecoder(units=UNITS, **policy),
     "attention_decoder": lambda **policy: AttentionDecoder(units=UNITS, **policy),
+    "recurrent_decoder-fed": lambda **policy: make_decoder(attention="bahdanau", layers=2, dropout=0.2, **policy),
+    "recurrent_decoder-parallel": lambda **policy: make_decoder(**PARALLEL, **policy),
+    "dilated": lambda **policy: DilatedEncoder(**DILATED, **policy),
     "quantiles": lambda **policy: QuantileHead(steps=2, levels=5, median=2, **policy),
 }
 LENGTHS = [8, 2, 0, 5]
@@ -58,9 +64,9 @@ def _arguments(name, time=8):
             return [queries, inputs, lengths]
         case "parallel_decoder":
             return [queries, state]
-        case "attention_decoder":
+        case "attention_decoder" | "recurrent_decoder-fed" | "recurrent_decoder-parallel":
             return [queries, state, inputs, lengths]
-        case "quantiles":
+        case "quantiles" | "dilated":
             return [queries]
     return [inputs, lengths]
 
@@ -79,9 +85,9 @@ def _symbols(name):
             return [queries, inputs, lengths]
         case "parallel_decoder":
             return [queries, state]
-        case "attention_decoder":
+        case "attention_decoder" | "recurrent_decoder-fed" | "recurrent_decoder-parallel":
             return [queries, state, inputs, lengths]
-        case "quantiles":
+        case "quantiles" | "dilated":
             return [queries]
     return [inputs, lengths]
 

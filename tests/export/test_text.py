@@ -106,6 +106,17 @@ def test_the_graph_equals_the_network_and_holds_fused_cells_without_loops(cell, 
     assert not operators & {"Loop", "Scan", "If", *OPERATORS.values()} - {OPERATORS[cell]}
 
 
+@pytest.mark.parametrize("shape", [SHALLOW[0], *DEEP], ids=lambda shape: "-".join(map(str, shape.values())))
+def test_a_graph_in_which_the_first_layer_alone_reads_from_both_ends_equals_the_network(shape):
+    network = Network(kinds=["last", "attention"], cell="gru", bidirectional="first", **shape)
+    model = _assert_graph_equals_network(network, _texts([9, 0, 1, 16], 16))
+    directions = [
+        a.s for node in model.graph.node if node.op_type == "GRU" for a in node.attribute if a.name == "direction"
+    ]
+    above = [b"forward"] * (shape["layers"] - 1)
+    assert directions == [b"bidirectional", *above] * 2  # the encoder, and the same in segments
+
+
 @pytest.mark.parametrize("kind", POOLINGS)
 def test_each_pooling_by_itself_equals_the_network_for_batches_of_any_shape(kind):
     _assert_graph_equals_network(Network(kinds=[kind]), _texts([16, 3, 9, 1], 16), _texts([3], SIZE))

@@ -118,18 +118,13 @@ def test_step_after_step_equals_whole_sequences(cell, feeding, attend_from, atte
 
 
 @every_feeding
-def test_what_is_fed_back_matters_only_where_it_is_fed(feeding):
-    """Attention weights in which nothing of the answer goes into the next question."""
-    decoder = _built(input_feeding=feeding)
-    inputs = _inputs([5, 4])
-    first = _decode(decoder, inputs)[0][:, 1]
-    kernel = decoder.combine.kernel
-    kernel.assign(kernel + 1.0)
-    states_alone = _decode(decoder, inputs)[1][:, 1]
-    kernel.assign(kernel - 2.0)
-    changed = np.abs(states_alone - _decode(decoder, inputs)[1][:, 1]).max() > 1e-6
-    assert changed == feeding
-    assert first.shape == (2, UNITS)
+def test_an_answer_changes_the_next_question_only_where_it_is_fed_back(feeding):
+    decoder, inputs = _built(input_feeding=feeding), _inputs([5, 4])
+    before = ops.convert_to_numpy(_decode(decoder, inputs)[1])
+    decoder.combine.kernel.assign(decoder.combine.kernel + 1.0)  # which nothing but the answer depends on
+    after = ops.convert_to_numpy(_decode(decoder, inputs)[1])
+    np.testing.assert_array_equal(before[:, 0], after[:, 0])
+    assert (np.abs(before[:, 1:] - after[:, 1:]).max() > 1e-4) == feeding
 
 
 # Padding
@@ -139,7 +134,9 @@ def test_what_is_fed_back_matters_only_where_it_is_fed(feeding):
 def deep(request):
     """A deep decoder, traced once for all shapes."""
     feeding, attention = request.param
-    changes = dict(layers=3, residual=True, normalization="layer", attend_from="bottom" if attention != "none" else "top")
+    changes = dict(
+        layers=3, residual=True, normalization="layer", attend_from="bottom" if attention != "none" else "top"
+    )
     decoder = _built(cell="gru", attention=attention, input_feeding=feeding, **changes)
     shapes = [(None, None, FEATURES), (None, WIDTH), (None, None, WIDTH)]
     specs = [*map(tf.TensorSpec, shapes), tf.TensorSpec((None,), tf.int32)]
@@ -229,9 +226,8 @@ def test_a_single_parallel_layer_has_nothing_to_drop():
 def test_dropout_has_one_mask_for_all_steps_of_a_row(feeding):
     """The first layer gives the same at every step, the second lets it through: what is seen is the dropout between."""
     units = 8
-    decoder = RecurrentDecoder(**{
-        **make_decoder(cell="rnn", layers=2, attention="none", dropout=0.5, input_feeding=feeding).settings, "units": units
-    })  # fmt: skip
+    settings = make_decoder(cell="rnn", layers=2, attention="none", dropout=0.5, input_feeding=feeding).settings
+    decoder = RecurrentDecoder(**{**settings, "units": units})
     decoder.build((None, None, FEATURES), (None, WIDTH), (None, None, WIDTH), (None,))
     width = FEATURES + units * feeding
     through, nothing = np.eye(units), np.zeros((units, units))
@@ -283,17 +279,3 @@ def test_promised_shapes_are_the_shapes_that_come(attention):
     outputs, weights = _decode(decoder, inputs)
     promised = decoder.compute_output_shape(*(array.shape for array in inputs))
     assert promised == (tuple(outputs.shape), None if weights is None else tuple(weights.shape))
-
-
-def test_a_traced_training_step_compiles_with_xla():
-    decoder = _built(layers=2, attention="bahdanau", attend_from="bottom", dropout=0.1)
-    inputs = [tf.constant(array) for array in _inputs()]
-
-    @tf.function(jit_compile=True)
-    def gradients():
-        with tf.GradientTape() as tape:
-            loss = ops.sum(decoder(*inputs, training=True)[0] ** 2)
-        return tape.gradient(loss, [weight.value for weight in decoder.trainable_weights])
-
-    found = gradients()
-    assert all(np.isfinite(gradient).all() and gradient.numpy().any() for gradient in found)

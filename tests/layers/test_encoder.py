@@ -57,6 +57,37 @@ def test_residual_and_normalization_each_equal_the_paper_s_equations(residual, n
     _assert_equals_reference(_built(cell="gru", layers=2, residual=residual, normalization=normalization))
 
 
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_first_layer_from_both_ends_equals_the_paper_s_equations(cell, residual):
+    shape = dict(bidirectional="first", layers=4, residual=residual, normalization="layer")
+    _assert_equals_reference(_built(cell=cell, **shape))
+    _assert_equals_reference(_built(cell=cell, **{**shape, "layers": 1}))
+
+
+@pytest.mark.parametrize(
+    ("bidirectional", "layers", "widths", "residuals"),
+    [
+        (False, 3, [3, 3, 3], [False, True, True]),
+        (True, 3, [6, 6, 6], [False, True, True]),
+        ("first", 4, [6, 3, 3, 3], [False, False, True, True]),
+        ("first", 2, [6, 3], [False, False]),
+        ("first", 1, [6], [False]),
+    ],
+)
+def test_residual_is_where_a_layer_is_as_wide_as_the_one_below(bidirectional, layers, widths, residuals):
+    encoder = _built(bidirectional=bidirectional, layers=layers, residual=True)
+    assert (encoder.widths, encoder.width, encoder.residuals) == (widths, widths[-1], residuals)
+    outputs, final = _encode(encoder, *sequences(LENGTHS, time=7))
+    assert (outputs.shape[-1], final.shape[-1]) == (widths[-1], widths[-1])
+
+
+def test_the_final_state_above_a_first_layer_from_both_ends_is_that_of_the_last_real_step():
+    inputs, lengths = sequences([5, 1, 7, 3], time=7)
+    outputs, final = _encode(_built(bidirectional="first", layers=3, residual=True), inputs, lengths)
+    np.testing.assert_array_equal(final, outputs[np.arange(4), lengths - 1])
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_equals_masked_keras_layers_on_the_same_weights(cell, bidirectional):
@@ -80,10 +111,12 @@ def _masked(encoder, inputs, *, return_sequences):
     return ops.convert_to_numpy(network(inputs))
 
 
-@pytest.fixture(scope="module", params=CELLS)
+@pytest.fixture(scope="module", params=[*CELLS, "first"])
 def deep(request):
     """A deep encoder: (inputs, lengths) -> outputs, final, traced once for all shapes; and its gradients."""
-    encoder = _built(cell=request.param, layers=2, bidirectional=True, residual=True, normalization="layer")
+    shape = dict(layers=2, bidirectional=True, residual=True, normalization="layer")
+    changes = dict(layers=3, bidirectional="first") if request.param == "first" else dict(cell=request.param)
+    encoder = _built(**{**shape, **changes})
     shapes = [tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None,), tf.int32)]
     return tf.function(lambda *inputs: encoder(*inputs), shapes), partial(_gradients, encoder)
 
@@ -189,7 +222,7 @@ def test_dropout_is_off_in_prediction():
     np.testing.assert_allclose(_encode(encoder, inputs, lengths)[0], np.tanh(np.tanh(1.0)), atol=1e-6)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True, "first"])
 def test_promised_shapes_are_the_shapes_that_come(bidirectional):
     encoder = make_encoder(bidirectional=bidirectional, layers=2)
     inputs, lengths = sequences(LENGTHS, time=7)
@@ -198,7 +231,9 @@ def test_promised_shapes_are_the_shapes_that_come(bidirectional):
     assert final.shape == (5, encoder.width)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("cell", "lstn"), ("normalization", "batch")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("cell", "lstn"), ("normalization", "batch"), ("bidirectional", "last")]
+)
 def test_an_unknown_setting_is_refused_with_the_choices(setting, value):
-    with pytest.raises(ValueError, match=f"{setting} is '{value}', expected .*(gru|layer)"):
+    with pytest.raises(ValueError, match=f"{setting} is '{value}', expected .*(gru|layer|first)"):
         make_encoder(**{setting: value})

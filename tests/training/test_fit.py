@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -225,10 +226,102 @@ def test_a_score_that_is_not_finite_is_no_traceback_and_never_the_best(tmp_path,
     assert progress.best_epoch == 0
 
 
+# Averages of epochs
+
+
+def _watched(folder, **changes):
+    """The network, its progress, its weights after each epoch, and those that each evaluation saw."""
+    network, after, seen = tiny_network(), [], []
+
+    def make_task(network):
+        evaluate = tiny_task(network).evaluate
+        return tiny_task(network, evaluate=lambda: (seen.append(network.get_weights()), evaluate())[1], **changes)
+
+    def watch(progress, step):
+        if not step:
+            after.append(network.get_weights())
+
+    _, progress = _fit(folder, make_task=make_task, network=network, watch=watch)
+    return network, progress, after, seen
+
+
+def _assert_equal(weights, other, **tolerance):
+    for one, another in zip(weights, other, strict=True):
+        np.testing.assert_allclose(one, another, **{"rtol": 0, "atol": 0, **tolerance})
+
+
+def test_an_average_is_of_the_weights_after_the_last_epochs(tmp_path):
+    network, progress, after, seen = _watched(tmp_path, average=3)
+    for epoch, averaged in enumerate(seen):
+        recent = after[max(0, epoch - 2) : epoch + 1]
+        _assert_equal(averaged, [np.mean(arrays, axis=0) for arrays in zip(*recent, strict=True)], atol=1e-6)
+    _assert_equal(network.get_weights(), seen[progress.best_epoch])
+    assert np.abs(network.get_weights()[0] - after[progress.best_epoch][0]).max() > 1e-4
+
+
+def test_training_goes_on_from_the_last_weights_and_not_from_their_average(tmp_path):
+    _, _, averaged, _ = _watched(tmp_path / "averaged", average=3)
+    _, _, plain, _ = _watched(tmp_path / "plain")
+    for one, other in zip(averaged, plain, strict=True):
+        _assert_equal(one, other)
+
+
+def test_an_average_of_one_epoch_is_that_epoch(tmp_path):
+    _, _, after, seen = _watched(tmp_path)
+    for one, other in zip(after, seen, strict=True):
+        _assert_equal(one, other)
+
+
+# Compiled steps
+
+
+def _named(network, sizes=(16,), **changes):
+    """The tiny task with inputs by name, as compiled steps want them, in batches of these sizes in turn."""
+    inputs, targets = tiny_data()
+
+    def batches(epoch):
+        first, step = 0, 0
+        while first < ROWS:
+            rows = slice(first, first + sizes[step % len(sizes)])
+            first, step = rows.stop, step + 1
+            yield {"inputs": inputs[rows]}, targets[rows], np.ones(len(targets[rows]), np.float32)
+
+    return tiny_task(network, batches=batches, steps=len(list(batches(0))), **changes)
+
+
+def test_a_compiled_step_learns_the_same_for_every_shape_of_batch(tmp_path):
+    networks = []
+    for compiled in (True, False):
+        network = tiny_network(dropout=0.0)
+        make_task = partial(_named, sizes=(16, 8, 24), compiled=compiled)
+        _, progress = _fit(tmp_path / str(compiled), network=network, make_task=make_task, epochs=2)
+        assert network.jit_compile == compiled
+        assert progress.history[-1]["loss"] < progress.history[0]["loss"]
+        networks.append(network)
+    _assert_equal(networks[0].get_weights(), networks[1].get_weights(), atol=1e-4)
+
+
+def test_a_compiled_training_that_was_stopped_ends_as_if_it_had_not(tmp_path):
+    def watch(progress, step):
+        if (progress.epoch, step) == (1, 1):
+            raise KeyboardInterrupt
+
+    settings = dict(make_task=partial(_named, sizes=(16, 8), compiled=True), epochs=3)
+    whole = _fit(tmp_path / "whole", **settings)
+    _fit(tmp_path / "stopped", watch=watch, **settings)
+    _assert_same_run(whole, _fit(tmp_path / "stopped", **settings))
+
+
 # Going on
 
 
-@pytest.fixture(scope="module", params=[tiny_task, frozen_then_tuned], ids=["plain", "frozen_then_tuned"])
+def _averaged(network):
+    return tiny_task(network, average=3)
+
+
+@pytest.fixture(
+    scope="module", params=[tiny_task, frozen_then_tuned, _averaged], ids=["plain", "frozen_then_tuned", "averaged"]
+)
 def unbroken(request, tmp_path_factory):
     """A whole run with dropout and a falling rate, with the checkpoints as they were after each epoch."""
     folder = tmp_path_factory.mktemp("unbroken")

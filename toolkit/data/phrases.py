@@ -13,6 +13,7 @@ Reference: Unicode Technical Standard 35 (locale data, read by `babel`); number 
 
 import datetime
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,6 +36,7 @@ _UNITS = (
     *("digital-megabyte", "digital-gigabyte", "power-watt", "power-kilowatt", "frequency-hertz"),
     *("duration-hour", "duration-minute", "duration-second"),
 )
+_CODE_BEFORE_DIGIT = re.compile(r"(\b[A-Z]{3})(?=\d)")
 _SPANS = tuple(datetime.timedelta(days=days) for days in (365, 30, 7, 1))  # years and months as babel counts them
 _SHORT_SPANS = tuple(datetime.timedelta(seconds=seconds) for seconds in (3600, 60, 1))
 _FIRST_DAY, _LAST_DAY = datetime.date(1900, 1, 1).toordinal(), datetime.date(2100, 12, 31).toordinal()
@@ -173,7 +175,8 @@ def _write_period(period: tuple[datetime.date, datetime.date], *, locale: Locale
 
 
 def _write_money(money: tuple[Decimal, str], *, locale: Locale, **style: Any) -> str:
-    return numbers.format_currency(*money, locale=locale, **style)
+    """With a blank between a code and a digit, as CLDR has it (`currencySpacing`) and babel does not: CHF 5.20."""
+    return _CODE_BEFORE_DIGIT.sub(r"\1 ", numbers.format_currency(*money, locale=locale, **style))
 
 
 def _write_measure(measure: tuple[Decimal, str], *, locale: Locale, length: Any) -> str:

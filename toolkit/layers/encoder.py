@@ -49,6 +49,8 @@ class RecurrentEncoder(keras.layers.Layer):
             raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}.")
         if normalization not in ("none", "layer"):
             raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
+        if bidirectional not in (True, False, "first"):
+            raise ValueError(f"bidirectional is {bidirectional!r}, expected True, False or first.")
         self.settings = {
             "cell": cell,
             "units": units,

@@ -41,7 +41,7 @@ def tiny_config(tiny_pairs: Path) -> Config:
             "model": {"embedding": 32, "dropout": 0.0},
             "encoder": {"cell": "gru", "units": 32},
             "decoder": {"cell": "gru", "units": 32, "dropout": 0.0},
-            "training": {"epochs": 8, "batch_tokens": 128, "learning_rate": 0.01, "label_smoothing": 0.0},
+            "training": {"epochs": 8, "batch_tokens": 64, "learning_rate": 0.01, "label_smoothing": 0.0},
         }
     )
 

@@ -1,0 +1,107 @@
+"""Words of a text that are values in a database, with the columns that hold them."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from toolkit.errors import DataError
+
+LONGEST = 8  # words of a value; what is longer is a text of its own and named by nobody
+MOST_VALUES, MOST_COLUMNS = 200_000, 500
+_LONGEST_CELL = 100  # characters
+
+
+@dataclass(frozen=True)
+class ColumnValues:
+    """Which columns hold a value, whatever its case.
+
+    Args:
+        columns: their names, such as city_name; columns of several tables that share a name are one.
+        values: from the words of a value, with a blank between two, to the columns (numbers in `columns`).
+    """
+
+    columns: list[str]
+    values: dict[str, list[int]]
+
+    @cached_property
+    def longest(self) -> int:
+        """The most words of a value."""
+        return max((value.count(" ") + 1 for value in self.values), default=0)
+
+    def find(self, words: Sequence[str]) -> list[list[int]]:
+        """For each word the columns of the longest value that it is part of, the first of those that overlap."""
+        lower, found, place = [word.lower() for word in words], [list[int]() for _ in words], 0
+        while place < len(lower):
+            for end in range(min(place + self.longest, len(lower)), place, -1):
+                if columns := self.values.get(" ".join(lower[place:end])):
+                    found[place:end] = [columns] * (end - place)
+                    place = end - 1
+                    break
+            place += 1
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        return {"columns": self.columns, "values": self.values}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """The reverse of `to_json`; ValueError, TypeError or KeyError for what it cannot have given."""
+        columns, values = list(map(str, value["columns"])), dict(value["values"])
+        if len(columns) > MOST_COLUMNS or len(values) > MOST_VALUES:
+            raise ValueError("it has more values than any database that can be read")
+        if not all(0 <= column < len(columns) for found in values.values() for column in found):
+            raise ValueError("a value stands in a column that is not there")
+        return cls(columns, values)
+
+
+def read_values(path: str | Path) -> ColumnValues:
+    """The texts in an SQLite file, numbers left out.
+
+    Raises:
+        DataError: it is no database that can be read, or it holds more than MOST_VALUES texts.
+    """
+    where = str(path)
+    if not Path(path).is_file():
+        raise DataError("there is no such file; expected an SQLite database.", where=where, mend="Check the path.")
+    found: dict[str, set[str]] = defaultdict(set)
+    try:
+        connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            for name, cell in _cells(connection):
+                found[" ".join(cell.lower().split())].add(name)
+                if len(found) > MOST_VALUES:
+                    raise DataError(f"it holds more than {MOST_VALUES:,} texts.", where=where)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise DataError(f"cannot be read as an SQLite database ({error}).", where=where) from None
+    columns = sorted({name for names in found.values() for name in names})[:MOST_COLUMNS]
+    numbers = {name: number for number, name in enumerate(columns)}
+    values = {value: sorted(numbers[name] for name in names if name in numbers) for value, names in found.items()}
+    return ColumnValues(columns, {value: places for value, places in sorted(values.items()) if places})
+
+
+def _cells(connection: sqlite3.Connection) -> Any:
+    """Column names and texts of all tables."""
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    for table in tables:
+        quoted = table.replace('"', '""')
+        for _, column, *_ in connection.execute(f'PRAGMA table_info("{quoted}")').fetchall():
+            cells = connection.execute(f'SELECT DISTINCT "{column.replace(chr(34), chr(34) * 2)}" FROM "{quoted}"')
+            for (cell,) in cells:
+                if isinstance(cell, str) and _is_name(cell):
+                    yield column.lower(), cell
+
+
+def _is_name(cell: str) -> bool:
+    if not 0 < len(cell) <= _LONGEST_CELL or len(cell.split()) > LONGEST:
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
