@@ -218,10 +218,11 @@ def backtest(
 ) -> None:
     """Forecast from past cutoffs and compare with what came, beside everything simple."""
     from pipelines.forecasting import backtest as command
-    from pipelines.forecasting.output import format_of, keep_input, write
+    from pipelines.forecasting.output import format_of, write
+    from toolkit.artifact import keep_inputs
 
     format_of(out)
-    keep_input(str(data), out)
+    keep_inputs([str(data)], out)
     if model:
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
     else:

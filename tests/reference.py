@@ -83,7 +83,7 @@ STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries
 
 
 def run(cell: str, weights: Weights, inputs: np.ndarray, h: np.ndarray | None = None) -> np.ndarray:
-    """All steps of a cell from h, zeros where it is None. Shapes: inputs (time, features); h (units,) -> (time, units)."""
+    """All steps from h, zeros where it is None. Shapes: inputs (time, features); h (units,) -> (time, units)."""
     states: States = (np.zeros(weights[1].shape[0]),) * STATES[cell]
     states = states if h is None else (h, *states[1:])
     outputs = []

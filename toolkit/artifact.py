@@ -7,13 +7,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from toolkit.errors import ArtifactError, SeqloomError
+from toolkit.errors import ArtifactError, ConfigError, SeqloomError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -56,6 +56,12 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
+
+
+def keep_inputs(paths: Iterable[str | Path], out: Path | None) -> None:
+    """Raise a ConfigError when writing `out` would write over one of the files that are read."""
+    if out is not None and out.exists() and any(Path(path).exists() and out.samefile(path) for path in paths):
+        raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
 
 
 @contextlib.contextmanager

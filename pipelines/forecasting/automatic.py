@@ -9,11 +9,11 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.forecast import from_ends
 from pipelines.forecasting.init import suggest
 from pipelines.forecasting.inspect import Look, inspect
-from pipelines.forecasting.output import columns_of, format_of, keep_input, write
+from pipelines.forecasting.output import columns_of, format_of, write
 from pipelines.forecasting.page import render
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
-from toolkit.artifact import write_text
+from toolkit.artifact import keep_inputs, write_text
 from toolkit.config import apply_override, parse, validate
 from toolkit.errors import ConfigError
 
@@ -34,7 +34,7 @@ def forecast_anew(
     Everything stays in the run folder: config, model, report and the forecasts themselves.
     """
     format_of(out)
-    keep_input(path, out)
+    keep_inputs([path], out)
     look = inspect(Path(path))
     for name, fact in look.facts.items():
         print(f"{name:<18}{fact}", file=sys.stderr)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.forecasting.output import Forecasts, columns_of, format_of, keep_input, write
+from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
-from toolkit.artifact import opened, write_text
+from toolkit.artifact import keep_inputs, opened, write_text
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
 from toolkit.errors import DataError, SeqloomError
@@ -35,8 +35,8 @@ def forecast_with(
     """
     format_of(out)
     for read in filter(None, (path, future)):
-        keep_input(read, out)
-        keep_input(read, page)
+        keep_inputs([read], out)
+        keep_inputs([read], page)
     forecaster = Forecaster.load(model)
     columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     steps = _steps(horizon, forecaster)
@@ -56,7 +56,7 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     """Write the future rows of each series, with empty columns for what must be known ahead, to be filled in."""
     import csv
 
-    keep_input(path, out)
+    keep_inputs([path], out)
     forecaster = Forecaster.load(model)
     names = list(dict.fromkeys(name.partition("=")[0] for name in forecaster.plan.known))
     if not names:

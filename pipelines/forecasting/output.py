@@ -40,12 +40,6 @@ def format_of(out: Path | None) -> str:
     return FORMATS[out.suffix.lower()]
 
 
-def keep_input(path: str, out: Path | None) -> None:
-    """Refuse to write over what is read."""
-    if out is not None and out.exists() and Path(path).exists() and out.samefile(path):
-        raise ConfigError("this is the input too, and would be lost.", where=str(out), mend="Choose another --out.")
-
-
 def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int]) -> None:
     """Write one row a series and step: unique_id, ds, seqloom, seqloom-lo-80, seqloom-hi-80.
 

@@ -160,7 +160,7 @@ class SearchConfig(Stanza):
 
     beam: int = Field(5, ge=1, le=100)
     """Hypotheses that go on together; 1 is greedy."""
-    length_penalty: float | Literal["auto"] = 1.0
+    length_penalty: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = 1.0
     """Alpha of Wu et al. 2016: 0 prefers short translations, 1 about the best mean; auto: chosen on validation."""
     coverage_penalty: float = Field(0.0, ge=0, le=10)
     """Beta of the same: asks for every source position to be looked at."""
@@ -193,7 +193,7 @@ class Config(Stanza):
     """How weights are fitted."""
     search: SearchConfig = SearchConfig()
     """How translations are looked for."""
-    compare: list[str] = Field(default_factory=list)
+    compare: list[str] = Field(default_factory=list, max_length=6)
     """Folders of other runs to draw beside this one in the report, such as one without attention."""
 
     @model_validator(mode="after")

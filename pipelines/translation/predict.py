@@ -195,7 +195,7 @@ def _batches(order: np.ndarray, lengths: np.ndarray, beam: int) -> Iterator[np.n
     start, pieces = 0, max(BATCH_PIECES * 5 // max(beam, 5), 1)
     while start < len(order) and lengths[start]:
         stop = start + max(1, min(BATCH_ROWS, pieces // int(lengths[start])))
-        stop -= int((lengths[start:stop] == 0).sum())
+        stop = start + int(np.count_nonzero(lengths[start:stop]))
         yield order[start:stop]
         start = stop
 
@@ -250,7 +250,9 @@ def _joined(parts: list[Translation]) -> Translation:
     text = " ".join(part.text for part in parts)
     pieces = [piece for part in parts for piece in part.pieces]
     source_pieces = [piece for part in parts for piece in part.source_pieces]
-    return Translation(text, sum(part.score for part in parts), pieces, source_pieces, None, [], False)
+    return Translation(
+        text, sum(part.score for part in parts), pieces, source_pieces, None, [], any(part.truncated for part in parts)
+    )
 
 
 def _read_run(folder: Path) -> tuple[PairCodec, dict[str, Any], Member]:

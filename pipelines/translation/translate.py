@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from pipelines.translation.predict import Translation, Translator
-from toolkit.artifact import opened
+from toolkit.artifact import keep_inputs, opened
 from toolkit.data.files import OPENERS, explained, open_text, read_text_lines, split_part
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -120,7 +120,7 @@ def translate(
         raise ConfigError(
             f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl."
         )
-    _keep_inputs(paths, out)
+    keep_inputs([split_part(path)[0] for path in paths], out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
     inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
@@ -162,13 +162,6 @@ def _settings(usual: SearchSettings, beam: int | None, best: int, length_penalty
     if not 0 <= penalty <= MOST_PENALTY:
         raise ConfigError(f"{penalty:g}, expected 0 to {MOST_PENALTY}.", where="--length-penalty")
     return replace(usual, beam=beam or max(usual.beam, best), best=best, length_penalty=penalty)
-
-
-def _keep_inputs(paths: Sequence[str], out: Path | None) -> None:
-    """Refuse to write over what is read."""
-    files = [split_part(path)[0] for path in paths]
-    if out and out.exists() and any(file.exists() and file.samefile(out) for file in files):
-        raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
 
 
 def _format_for(out: Path | None) -> str:

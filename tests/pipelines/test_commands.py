@@ -202,7 +202,7 @@ def test_neighbours_are_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch) -
         (["run", "c.yaml", "--otu", "x"], "No such option: --otu"),
         (["run", "nowhere.yaml"], "nowhere.yaml: this config cannot be read: No such file"),
         (["run", "."], "this config cannot be read: Is a directory"),
-        (["init", "translate", "d.csv"], "expected classify"),
+        (["init", "summarize", "d.csv"], "expected classify"),
         (["schema", "forecast"], "expected text_classification"),
     ],
 )

@@ -275,26 +275,31 @@ def test_an_average_of_one_epoch_is_that_epoch(tmp_path):
 # Compiled steps
 
 
-def _named(network, sizes=(16,), **changes):
-    """The tiny task with inputs by name, as compiled steps want them, in batches of these sizes in turn."""
+def _named_network():
+    """The tiny network with its inputs by name, as compiled steps want them."""
+    network = tiny_network(dropout=0.0)
+    return keras.Model({"inputs": network.input}, network.output)
+
+
+def _named_task(network, *, sizes, **changes):
+    """The tiny task in batches of these sizes."""
     inputs, targets = tiny_data()
+    parts = np.split(np.arange(ROWS), np.cumsum(sizes)[:-1])
 
     def batches(epoch):
-        first, step = 0, 0
-        while first < ROWS:
-            rows = slice(first, first + sizes[step % len(sizes)])
-            first, step = rows.stop, step + 1
-            yield {"inputs": inputs[rows]}, targets[rows], np.ones(len(targets[rows]), np.float32)
+        return (({"inputs": inputs[rows]}, targets[rows], np.ones(len(rows), np.float32)) for rows in parts)
 
-    return tiny_task(network, batches=batches, steps=len(list(batches(0))), **changes)
+    def evaluate():
+        return {"score": -float(np.mean((np.asarray(network({"inputs": inputs})) - targets) ** 2))}
+
+    return tiny_task(network, batches=batches, steps=len(sizes), evaluate=evaluate, **changes)
 
 
-def test_a_compiled_step_learns_the_same_for_every_shape_of_batch(tmp_path):
+def test_compiled_steps_learn_the_same_from_batches_of_several_shapes(tmp_path):
     networks = []
     for compiled in (True, False):
-        network = tiny_network(dropout=0.0)
-        make_task = partial(_named, sizes=(16, 8, 24), compiled=compiled)
-        _, progress = _fit(tmp_path / str(compiled), network=network, make_task=make_task, epochs=2)
+        make_task = partial(_named_task, sizes=(16, 32, 16), compiled=compiled)
+        network, progress = _fit(tmp_path / str(compiled), network=_named_network(), make_task=make_task, epochs=2)
         assert network.jit_compile == compiled
         assert progress.history[-1]["loss"] < progress.history[0]["loss"]
         networks.append(network)
@@ -306,10 +311,13 @@ def test_a_compiled_training_that_was_stopped_ends_as_if_it_had_not(tmp_path):
         if (progress.epoch, step) == (1, 1):
             raise KeyboardInterrupt
 
-    settings = dict(make_task=partial(_named, sizes=(16, 8), compiled=True), epochs=3)
-    whole = _fit(tmp_path / "whole", **settings)
-    _fit(tmp_path / "stopped", watch=watch, **settings)
-    _assert_same_run(whole, _fit(tmp_path / "stopped", **settings))
+    def run(folder, **changes):
+        make_task = partial(_named_task, sizes=(32, 32), compiled=True)
+        return _fit(tmp_path / folder, network=_named_network(), make_task=make_task, epochs=2, **changes)
+
+    whole = run("whole")
+    run("stopped", watch=watch)
+    _assert_same_run(whole, run("stopped"))
 
 
 # Going on
