@@ -135,7 +135,7 @@ class ModelConfig(Stanza):
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of features dropped from embedded pieces and before the output layer."""
     word_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of source pieces replaced by the unknown piece while training."""
+    """Share of pieces, read or written before, that are replaced by the unknown piece while training."""
 
 
 class TranslationTraining(TrainingConfig):

@@ -93,6 +93,7 @@ class Translator(keras.Model):
     def decode(self, before: Tensor, final: Tensor, memory: Tensor, lengths: Tensor, training: bool = False):
         """Shapes: before (batch, target) -> states (batch, target, units); weights (batch, target, source)."""
         known = ops.where(before < self.target_size, before, UNKNOWN)
+        known = self.word_dropout(known, training=training)
         words = self.dropout(self.target_embedding(known), training=training)
         return self.decoder(words, final, memory, lengths, training=training)
 
@@ -248,11 +249,10 @@ def _with_copies(graph: export.Graph, network: Translator, logits: str, states: 
 
     The unknown piece is never written: something of the source can be.
     """
-    forbidden = np.zeros(network.target_size, np.float32)
-    forbidden[UNKNOWN] = IMPOSSIBLE
-    logits = graph.add("Add", logits, graph.constant(forbidden))
     gate = graph.add("Sigmoid", export.dense(graph, network.gate, states))
     written = graph.add("Mul", graph.add("Softmax", logits, axis=-1), gate)
+    possible = graph.constant(np.arange(network.target_size) != UNKNOWN, np.float32)
+    written = graph.add("Mul", written, possible)
     assert weights  # the config lets only a decoder with attention copy
     room = graph.add("Mul", weights, graph.constant(0.0))
     everything = graph.add("Concat", written, room, axis=-1)
