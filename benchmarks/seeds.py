@@ -20,6 +20,7 @@ SHOWN = {
         1,
         "TF-IDF + logistic regression",
     ),
+    "translation": (("bleu", "chrf", "exact_match", "execution_accuracy"), 1, 3, "nearest training sentence"),
     "forecasting": (("mse", "mae", "mase", "owa", "coverage_80"), 1, 3, "seasonal_naive"),
 }
 

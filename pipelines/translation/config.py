@@ -132,6 +132,8 @@ class ModelConfig(Stanza):
     """Let the decoder copy pieces of the source, known or not (pointer-generator)."""
     value_columns: bool = False
     """Read words of the source that are values in data.database as the columns that hold them; needs copy_words."""
+    members: int = Field(1, ge=1, le=16)
+    """Networks trained from different seeds whose probabilities are averaged; more are better, slower and larger."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of features dropped from embedded pieces and before the output layer."""
     word_dropout: float = Field(0.0, ge=0, lt=1)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -220,7 +220,7 @@ class Translator:
                     where=str(folder),
                     mend="Train the runs of an ensemble on the same data, with seeds of their own.",
                 )
-        self.searcher = Searcher(codec, [member for _, _, member in runs])
+        self.searcher = Searcher(codec, [member for _, _, members in runs for member in members])
         search = self.facts["search"]
         self.settings = SearchSettings(best=1, **{name: search[name] for name in SETTINGS})
         self.source_column = str(self.facts["source_column"])
@@ -255,13 +255,21 @@ def _joined(parts: list[Translation]) -> Translation:
     )
 
 
-def _read_run(folder: Path) -> tuple[PairCodec, dict[str, Any], Member]:
+def _read_run(folder: Path) -> tuple[PairCodec, dict[str, Any], list[Member]]:
     artifact = Artifact(folder, NAME)
     facts = artifact.read_json(FACTS)
     codec = PairCodec.from_json(artifact.read_json(PIECES), str(folder / PIECES))
-    member = Member.load(artifact.read_bytes("encoder.onnx"), artifact.read_bytes("decoder.onnx"))
-    _check_graphs(member, codec, str(folder))
-    return codec, facts, member
+    names = list(takewhile(lambda each: each[0] in artifact.manifest["files"], map(graph_names, count(1))))
+    members = [Member.load(*map(artifact.read_bytes, each)) for each in names or [graph_names(1)]]
+    for member in members:
+        _check_graphs(member, codec, str(folder))
+    return codec, facts, members
+
+
+def graph_names(member: int) -> tuple[str, str]:
+    """The files of a member's encoder and decoder, counted from 1."""
+    number = "" if member == 1 else member
+    return f"encoder{number}.onnx", f"decoder{number}.onnx"
 
 
 def _check_graphs(member: Member, codec: PairCodec, where: str) -> None:

@@ -15,7 +15,7 @@ from pipelines.translation import model as models
 from pipelines.translation.config import Config, SearchConfig
 from pipelines.translation.evaluate import evaluate_run, score
 from pipelines.translation.pieces import PairCodec
-from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher
+from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher, graph_names
 from pipelines.translation.prepare import Encoded, Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -26,7 +26,7 @@ from toolkit.data.vectors import build_matrix, load_vectors
 from toolkit.errors import ConfigError, SeqloomError
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints, Progress
-from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.fit import Batch, StoppedError, Task, fit
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
 
@@ -45,17 +45,35 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config)
-        network, progress = _fit(config, prepared, checkpoints)
+        members = _fit_all(config, prepared, checkpoints)
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, prepared, network, progress, folder)
+        _write(config, prepared, members, folder)
         artifact.seal(folder, NAME, _facts(prepared))
-        report = evaluate_run(folder, prepared.splits, config, progress.history, progress.seconds)
+        seconds = sum(progress.seconds for _, progress in members)
+        report = evaluate_run(folder, prepared.splits, config, members[0][1].history, seconds)
         artifact.seal(folder, NAME, _facts(prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
 
 
+def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.Translator, Progress]]:
+    """All members; after Ctrl-C those that there are."""
+    members: list[tuple[models.Translator, Progress]] = []
+    for member in range(config.model.members):
+        try:
+            seeded = config.model_copy(update={"seed": config.seed + member})
+            members.append(_fit(seeded, prepared, folder / f"member{member}"))
+        except StoppedError:
+            if not members:
+                raise
+            break
+        if not members[-1][1].finished:
+            break
+    return members
+
+
 def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Translator, Progress]:
+    """Train one network."""
     set_seed(config.seed, compiled=config.training.compile)
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
@@ -134,7 +152,9 @@ def _validate(config: Config, prepared: Prepared, network: models.Translator) ->
     scores = {"val_loss": nll, "val_perplexity": float(np.exp(min(nll, 50.0))), "val_token_accuracy": right}
     if config.training.monitor == "loss":
         return {**scores, "score": -nll}
-    found = _scores(_searcher(prepared.codec, network), prepared.splits.validation, GREEDY, config)
+    found = _scores(
+        Searcher(prepared.codec, [Member.load(*_graphs(network))]), prepared.splits.validation, GREEDY, config
+    )
     translated = {f"val_{name}": value for name, value in found.items()}
     return {**scores, **translated, "score": found[config.training.monitor]}
 
@@ -151,9 +171,9 @@ def teacher_forced(config: Config, prepared: Prepared, network: models.Translato
     return total / count, hits / count
 
 
-def _searcher(codec: PairCodec, network: models.Translator) -> Searcher:
-    encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(network))
-    return Searcher(codec, [Member.load(encoder, decoder)])
+def _graphs(network: models.Translator) -> tuple[bytes, bytes]:
+    encoder, decoder = models.to_onnx(network)
+    return encoder.SerializeToString(), decoder.SerializeToString()
 
 
 def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> dict[str, float]:
@@ -161,21 +181,25 @@ def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, conf
     return score([each.text for each in found], grouped.references)
 
 
-def _write(config: Config, prepared: Prepared, network: models.Translator, progress: Progress, folder: Path) -> None:
-    """The files that predict, once the graphs are known to compute what the network does."""
-    encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(network))
-    searcher = Searcher(prepared.codec, [Member.load(encoder, decoder)])
+def _write(config: Config, prepared: Prepared, members: list[tuple[models.Translator, Progress]], folder: Path) -> None:
+    """The files that predict, once the graphs are known to compute what the networks do."""
+    networks = [network for network, _ in members]
+    graphs = [_graphs(network) for network in networks]
+    loaded = [Member.load(*each) for each in graphs]
     if config.training.mixed_precision == "none":
-        _check_export(prepared, network, searcher)
-    search = _fit_search(config, searcher, prepared.splits.validation)
+        for network, member in zip(networks, loaded, strict=True):
+            _check_export(prepared, network, Searcher(prepared.codec, [member]))
+    search = _fit_search(config, Searcher(prepared.codec, loaded), prepared.splits.validation)
     facts = {"search": search, "long_sources": config.tokens.long_sources, "source_column": config.data.source}
     artifact.write_text(folder / "config.yaml", configs.dump(config))
-    artifact.write_bytes(folder / "encoder.onnx", encoder)
-    artifact.write_bytes(folder / "decoder.onnx", decoder)
-    artifact.write_weights(folder / "weights.safetensors", named_weights([network]))
+    for number, each in enumerate(graphs, 1):
+        for name, graph in zip(graph_names(number), each, strict=True):
+            artifact.write_bytes(folder / name, graph)
+    artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
     artifact.write_json(folder / PIECES, prepared.codec.to_json())
     artifact.write_json(folder / FACTS, facts)
-    artifact.write_text(folder / "history.csv", history_csv(progress.history))
+    history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
+    artifact.write_text(folder / "history.csv", history_csv(history))
 
 
 def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict[str, Any]:
