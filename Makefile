@@ -19,8 +19,10 @@ demo: setup
 	$(BIN)/seqloom run configs/forecasting.yaml --out $(DEMO)-co2
 	$(BIN)/seqloom forecast configs/samples/co2.csv --model $(DEMO)-co2 --out $(DEMO)-co2/forecast.csv
 	head -n 4 $(DEMO)-co2/forecast.csv
+	$(BIN)/seqloom run configs/translation.yaml --out $(DEMO)-spanish
+	$(BIN)/seqloom translate configs/samples/phrases.txt --model $(DEMO)-spanish
 	@echo
-	@echo "The reports with pictures: $(DEMO)/report.html $(DEMO)-co2/report.html"
+	@echo "The reports with pictures: $(DEMO)/report.html $(DEMO)-co2/report.html $(DEMO)-spanish/report.html"
 
 test: setup
 	$(BIN)/pytest -q

@@ -209,13 +209,12 @@ def _decoder(network: Translator) -> onnx.ModelProto:
     logits = _logits(graph, network, states)
     if network.copies:
         log_probabilities = _with_copies(graph, network, logits, states, weights)
-        best, tokens = graph.add("TopK", log_probabilities, _size(graph, log_probabilities), axis=-1, outputs=2)
     else:
-        normalizer = graph.add("ReduceLogSumExp", logits, export.axes(graph, 1), keepdims=1)
-        best, tokens = graph.add("TopK", logits, _size(graph, logits), axis=-1, outputs=2)
-        best = graph.add("Sub", best, normalizer)
-        log_probabilities = graph.add("Sub", logits, normalizer)
-    named = {"scores": best, "best": tokens, "next_state": after, "log_probabilities": log_probabilities}
+        log_probabilities = graph.add("LogSoftmax", logits, axis=-1)
+    graph.name(log_probabilities, "log_probabilities")
+    size = _size(graph, "log_probabilities")
+    best, tokens = graph.add("TopK", "log_probabilities", size, axis=-1, outputs=2)
+    named = {"scores": best, "best": tokens, "next_state": after}
     n = len(decoder.layers) * decoder.states_per_layer + decoder.input_feeding
     inputs: dict[str, Any] = {"tokens": ["rows"], "state": ["rows", n * decoder.units], "k": [1]}
     pieces = "pieces" if network.copies else network.target_size

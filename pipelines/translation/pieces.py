@@ -121,8 +121,8 @@ class PairCodec:
         return [known.get(piece, self.target_size + first[piece]) for piece in pieces]
 
     def _target(self, source: Source, pieces: list[str]) -> list[int]:
-        ids = {**dict(zip(source.pieces, source.copies, strict=True)), **self.target.ids}
-        return [ids.get(piece, UNKNOWN) for piece in pieces]
+        known, copied = self.target.ids, dict(zip(source.pieces, source.copies, strict=True))
+        return [known.get(piece, copied.get(piece, UNKNOWN)) for piece in pieces]
 
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target
@@ -144,7 +144,7 @@ class PairCodec:
         """
         try:
             limits, growth, copies = tuple(map(int, value["limits"])), float(value["growth"]), bool(value["copies"])
-            if len(limits) != 2 or not all(1 <= limit <= MOST for limit in limits) or not 0 <= growth <= MOST:
+            if len(limits) != 2 or not all(1 <= limit <= MOST for limit in limits) or not 0 <= growth <= 2 * MOST:
                 raise ValueError("its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)

@@ -19,7 +19,7 @@ from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, 
 
 NAME = "translation"
 PIECES, FACTS = "pieces.json", "translation.json"
-SETTINGS = ("beam", "length_penalty", "coverage_penalty", "block_ngrams")  # of a search, as the run's facts have them
+SETTINGS = {"beam": 100, "length_penalty": 10, "coverage_penalty": 10, "block_ngrams": 20}  # of a search; at most
 WINDOW = 2048  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_ROWS, BATCH_PIECES = 128, 4096  # bounds of one search, which bound the memory
 
@@ -45,6 +45,35 @@ class Translation(NamedTuple):
     weights: np.ndarray | None
     others: list[tuple[str, float]]
     truncated: bool
+
+
+class Facts(NamedTuple):
+    """How a run translates unless told otherwise; `split`: long sources are translated in parts."""
+
+    settings: SearchSettings
+    replace_unknown: bool
+    split: bool
+    source_column: str
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> "Facts":
+        """What training wrote.
+
+        Raises:
+            ArtifactError: anything that it cannot have written.
+        """
+        try:
+            search = value["search"]
+            numbers = {name: search[name] for name in SETTINGS}
+            if not all(0 <= numbers[name] <= most for name, most in SETTINGS.items()):
+                raise ValueError("its search is beyond reason")
+            whole = {name: int(numbers[name]) for name in ("beam", "block_ngrams")}
+            settings = SearchSettings(best=1, **{**numbers, **whole})
+            split = {"truncate": False, "split": True}[value["long_sources"]]
+            return cls(settings, bool(search["replace_unknown"]), split, str(value["source_column"]))
+        except (TypeError, ValueError, KeyError) as error:
+            mend = "Copy the run folder again, or train again."
+            raise ArtifactError(f"these settings are damaged: {error}.", where=where, mend=mend) from error
 
 
 GREEDY = SearchSettings(beam=1, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
@@ -97,9 +126,8 @@ class Ensemble:
             {**known, "state": each["next_state"].reshape(*tokens.shape, -1)}
             for known, each in zip(state, found, strict=True)
         ]
-        weights = None
-        if "weights" in found[0]:
-            weights = np.mean([each["weights"] for each in found], axis=0).reshape(*tokens.shape, -1)
+        looked = [each["weights"] for each in found if "weights" in each]  # a run without attention has none
+        weights = np.mean(looked, axis=0).reshape(*tokens.shape, -1) if looked else None
         return Candidates(scores.reshape(*tokens.shape, -1), best.reshape(*tokens.shape, -1), after, weights)
 
     def select(self, state: list[Known], sentences: np.ndarray, beams: np.ndarray) -> list[Known]:
@@ -213,6 +241,7 @@ class Translator:
     def __init__(self, *folders: str | Path):
         runs = [_read_run(Path(folder)) for folder in folders]
         codec, self.facts, _ = runs[0]
+        self.settings, self.source_column = self.facts.settings, self.facts.source_column
         for folder, (other, _, _) in zip(folders, runs, strict=True):
             if other != codec:
                 raise ArtifactError(
@@ -221,9 +250,6 @@ class Translator:
                     mend="Train the runs of an ensemble on the same data, with seeds of their own.",
                 )
         self.searcher = Searcher(codec, [member for _, _, members in runs for member in members])
-        search = self.facts["search"]
-        self.settings = SearchSettings(best=1, **{name: search[name] for name in SETTINGS})
-        self.source_column = str(self.facts["source_column"])
         self.shown = codec.target.shown
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
@@ -234,9 +260,8 @@ class Translator:
             yield from self._window(window, settings)
 
     def _window(self, texts: list[str], settings: SearchSettings) -> list[Translation]:
-        replace = bool(self.facts["search"]["replace_unknown"])
-        translate = partial(self.searcher.translate, settings=settings, replace_unknown=replace)
-        if self.facts["long_sources"] == "truncate":
+        translate = partial(self.searcher.translate, settings=settings, replace_unknown=self.facts.replace_unknown)
+        if not self.facts.split:
             return translate(texts)
         parts = [self.searcher.codec.cut(text) for text in texts]
         found = iter(translate([part for each in parts for part in each]))
@@ -255,14 +280,16 @@ def _joined(parts: list[Translation]) -> Translation:
     )
 
 
-def _read_run(folder: Path) -> tuple[PairCodec, dict[str, Any], list[Member]]:
+def _read_run(folder: Path) -> tuple[PairCodec, Facts, list[Member]]:
     artifact = Artifact(folder, NAME)
-    facts = artifact.read_json(FACTS)
+    facts = Facts.from_json(artifact.read_json(FACTS), str(folder / FACTS))
     codec = PairCodec.from_json(artifact.read_json(PIECES), str(folder / PIECES))
     names = list(takewhile(lambda each: each[0] in artifact.manifest["files"], map(graph_names, count(1))))
     members = [Member.load(*map(artifact.read_bytes, each)) for each in names or [graph_names(1)]]
     for member in members:
         _check_graphs(member, codec, str(folder))
+    if facts.settings.coverage_penalty and not any("weights" in member.decoder.outputs for member in members):
+        raise ArtifactError("its search has a coverage penalty, which needs attention.", where=str(folder / FACTS))
     return codec, facts, members
 
 
@@ -273,12 +300,16 @@ def graph_names(member: int) -> tuple[str, str]:
 
 
 def _check_graphs(member: Member, codec: PairCodec, where: str) -> None:
-    """Refuse parts of different runs, before they answer nonsense."""
-    written = (member.decoder.outputs.get("log_probabilities") or [None])[-1]
-    copies = "copies" in member.decoder.inputs
-    if copies != codec.copies or (written != codec.target_size and not copies):
+    """Take one step, lest parts of different runs answer nonsense."""
+    source, expected = Source([len(codec.source.pieces) - 1], [""], [codec.target_size], [[]]), codec.target_size
+    mend = "Its files are of different runs. Copy the whole run folder again, or train again."
+    ensemble = Ensemble([member])
+    try:
+        state = ensemble.start(codec.inputs([source], 1, 1))
+        found = ensemble.step(np.array([[START]]), state, expected + 2).tokens.shape[-1]
+    except KeyError as error:
+        raise ArtifactError(f"its graphs read {error}, which it does not have.", where=where, mend=mend) from error
+    if found - codec.copies != expected:
         raise ArtifactError(
-            f"decoder.onnx writes {written} pieces, expected {codec.target_size}.",
-            where=where,
-            mend="Its files are of different runs. Copy the whole run folder again, or train again.",
+            f"decoder.onnx writes {found - codec.copies} pieces, expected {expected}.", where=where, mend=mend
         )

@@ -99,7 +99,7 @@ def test_a_piece_is_right_when_no_other_is_more_probable(variant):
     inputs = random_inputs(network)
     everything, _ = probabilities(network, inputs)
     ranked = np.argsort(-everything, axis=-1)
-    if network.copies:
+    if variant == "copying":
         best = ranked[..., 0]
         assert (best >= network.target_size).any() and (best < network.target_size).any()
     for place, expected in ((0, 1.0), (1, 0.0)):

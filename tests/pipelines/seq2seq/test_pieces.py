@@ -1,0 +1,148 @@
+"""Texts become what the network reads, and what it writes becomes texts; what can be copied keeps its letters."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from translators import make_codec
+
+from pipelines.translation.pieces import MOST, SLACK, PairCodec
+from toolkit.data.codec import UNKNOWN, fit_codec, normalize
+from toolkit.errors import DataError
+
+COPYING = make_codec(target=("eins", "zwei", "paris"), copies=True)
+SIZE = COPYING.target_size
+some_words = st.lists(st.sampled_from(["one", "two", "paris", "eins", "Zoë", "x9", "the"]), min_size=1, max_size=8)
+
+
+def test_pieces_of_the_source_point_into_the_target_s_vocabulary_or_beyond_it():
+    (source,) = COPYING.read(["one paris Zoë two Zoë"])
+    assert source.pieces == ["one", "paris", "Zoë", "two", "Zoë"]
+    assert source.ids == [4, UNKNOWN, UNKNOWN, 5, UNKNOWN]
+    assert source.copies == [SIZE, COPYING.target.ids["paris"], SIZE + 2, SIZE + 3, SIZE + 2]
+
+
+def test_targets_are_of_the_vocabulary_then_of_the_source_then_unknown():
+    sources = COPYING.read(["one Zoë"])
+    (target,) = COPYING.targets(sources, ["eins Zoë Oslo paris one"], 8)
+    assert target == [4, SIZE + 1, UNKNOWN, 6, SIZE]
+    assert make_codec(target=("eins",)).targets(sources, ["eins Zoë"], 8) == [[4, UNKNOWN]]
+
+
+@given(words=some_words)
+def test_what_a_source_holds_is_written_as_it_stands_there(words):
+    text = " ".join(words)
+    (source,) = COPYING.read([text])
+    (target,) = COPYING.targets([source], [text], 8)
+    assert UNKNOWN not in target
+    assert COPYING.write(source, target) == words
+    assert COPYING.write(source, source.copies) == words
+
+
+def test_a_cut_source_has_the_copies_of_its_beginning():
+    (whole,), (cut,) = COPYING.read(["Zoë one Zoë x9"]), COPYING.read(["Zoë one Zoë x9"], 2)
+    assert whole.cut(2) == cut
+
+
+def test_inputs_are_padded_and_keep_the_order():
+    inputs = COPYING.inputs(COPYING.read(["one two", "", "two Zoë"]), 4, 3)
+    np.testing.assert_array_equal(inputs["lengths"], [2, 0, 2, 0])
+    np.testing.assert_array_equal(inputs["source"], [[4, 5, 0], [0, 0, 0], [5, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(inputs["copies"], [[SIZE, SIZE + 1, 0], [0, 0, 0], [SIZE, SIZE + 1, 0], [0, 0, 0]])
+    assert set(make_codec().inputs(make_codec().read(["one"]), 1, 1)) == {"source", "lengths"}
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\x00\x07", "\u2028"])
+def test_a_blank_text_has_no_pieces(text):
+    assert COPYING.read([text])[0].ids == []
+    assert COPYING.cut(text) == [text]
+
+
+def test_the_longest_target_grows_with_the_source_up_to_the_limit():
+    codec = dataclasses.replace(make_codec(), limits=(50, 30), growth=1.5)
+    np.testing.assert_array_equal(codec.longest(np.array([0, 1, 4, 1000])), [SLACK + 1, SLACK + 3, SLACK + 7, 31])
+
+
+# Long texts
+
+
+@pytest.mark.parametrize("kind", ["words", "characters", "bpe"])
+def test_the_parts_of_a_long_text_can_be_read_whole_and_are_all_of_it(kind):
+    text = "The first sentence. A second one! Is this, a rather long one, the third? " * 3 + "no end"
+    side = fit_codec(kind, [text] * 2, size=400, lowercase=False)
+    codec = PairCodec(side, side, False, (25, 25), 1.0)
+    parts = codec.cut(text)
+    assert len(parts) > 2
+    assert max(len(source.ids) for source in codec.read(parts, 1000)) <= 25
+    assert " ".join(parts) == normalize(text)
+
+
+def test_sentences_stay_together_where_they_fit():
+    codec = dataclasses.replace(make_codec(), limits=(6, 6))
+    assert codec.cut("One two. Three four. Five six.") == ["One two. Three four.", "Five six."]
+    assert codec.cut("a b c d e f g h i") == ["a b c d e f", "g h i"]
+
+
+def test_a_line_of_ten_thousand_words_is_cut_into_parts_that_hold_all_of_it():
+    words = [f"w{i}" for i in range(10_000)]
+    parts = make_codec().cut(" ".join(words))
+    assert len(parts) == 10_000 / 8
+    assert " ".join(parts).split() == words
+
+
+def test_a_word_longer_than_the_limit_is_a_part_of_its_own():
+    side = fit_codec("characters", ["abc"], size=20, lowercase=False)
+    assert PairCodec(side, side, False, (4, 4), 1.0).cut("ab abcabcabc b") == ["ab", "abcabcabc", "b"]
+
+
+# On disk
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_pieces_come_back_from_json(copies):
+    codec = dataclasses.replace(make_codec(target=("eins",), copies=copies), growth=1.25)
+    assert PairCodec.from_json(json.loads(json.dumps(codec.to_json())), "pieces.json") == codec
+
+
+def test_one_vocabulary_for_both_sides_is_written_once_and_stays_one():
+    side = fit_codec("bpe", ["one two"] * 2, size=300, lowercase=False)
+    codec = PairCodec(side, side, False, (MOST, MOST), 2.0 * MOST)
+    value = codec.to_json()
+    assert value["target"] is None
+    again = PairCodec.from_json(json.loads(json.dumps(value)), "pieces.json")
+    assert again == codec and again.source is again.target
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limits": [8]},
+        {"limits": [0, 8]},
+        {"limits": [8, 10**12]},
+        {"limits": None},
+        {"growth": -1},
+        {"growth": float("nan")},
+        {"growth": 10**9},
+        {"growth": "fast"},
+        {"source": None},
+        {"source": {}},
+        {"source": []},
+        {"target": {"kind": "words"}},
+        {"values": [1]},
+        {"values": {"columns": ["a"]}},
+        {"values": {"columns": ["a"], "values": {"x": [3]}}},
+    ],
+    ids=str,
+)
+def test_damaged_pieces_are_refused_with_their_place(change):
+    with pytest.raises(DataError, match=r"run/pieces.json: these pieces are damaged: .*Copy the run folder again"):
+        PairCodec.from_json({**make_codec().to_json(), **change}, "run/pieces.json")
+
+
+@pytest.mark.parametrize("value", [None, [], "pieces", 3, {}])
+def test_what_is_no_pair_of_codecs_is_refused(value):
+    with pytest.raises(DataError, match="these pieces are damaged"):
+        PairCodec.from_json(value, "pieces.json")

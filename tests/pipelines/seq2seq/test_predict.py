@@ -1,0 +1,363 @@
+"""Translations are those of the networks' probabilities, whatever the texts, their order and their neighbours."""
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from translators import WORDS, make_codec, make_config, make_network, make_searcher, member_of, probabilities
+
+from examples import randomize
+from pipelines.translation import model as models
+from pipelines.translation import predict
+from pipelines.translation.predict import GREEDY, Ensemble, Translator
+from toolkit import artifact
+from toolkit.data.codec import END, START, UNKNOWN
+from toolkit.errors import ArtifactError, SeqloomError
+from toolkit.search import SearchSettings
+
+GERMAN = ("eins", "zwei", "drei")
+BEAM = SearchSettings(beam=4, length_penalty=1.0, coverage_penalty=0.0, block_ngrams=0, best=1)
+HOSTILE = [
+    "",
+    " \t ",
+    "\x00\x1b\x07",
+    "🙂🙂 🚀",
+    "nothing known here",
+    "one\ttwo\r\nthree",
+    "１２ ９",
+    "￭ ▁ <s> </s>",
+    "א ب",
+]
+
+
+def _network(codec: Any, *, seed: int = 0, **stanzas: Any) -> Any:
+    config = make_config(**{"model": {"copy_words": codec.copies}, **stanzas})
+    return make_network(config, source=len(codec.source.pieces), target=codec.target_size, seed=seed)
+
+
+def _stepwise(codec: Any, networks: list[Any], text: str) -> tuple[list[int], float]:
+    """The greedy translation by the mean of the equations' probabilities, and its log-probability."""
+    sources = codec.read([text])
+    tokens, total = [START], 0.0
+    for _ in range(codec.longest(np.array([len(sources[0].ids)]))[0]):
+        inputs = codec.inputs(sources, 1, len(sources[0].ids))
+        inputs["before"] = np.array([tokens], np.int32)
+        found = np.mean([probabilities(network, inputs)[0][0, -1] for network in networks], axis=0)
+        if codec.copies:
+            found[UNKNOWN] = 0
+        tokens.append(int(found.argmax()))
+        total += float(np.log(found.max()))
+        if tokens[-1] == END:
+            return tokens[1:-1], total
+    return tokens[1:], total
+
+
+CODECS = {False: make_codec(target=GERMAN), True: make_codec(target=GERMAN, copies=True)}
+
+
+@pytest.fixture(scope="module", params=CODECS, ids=["plain", "copying"])
+def random_networks(request: pytest.FixtureRequest) -> tuple[Any, list[Any]]:
+    """Two networks of random weights that share their pieces, and the pieces."""
+    codec = CODECS[request.param]
+    return codec, [_network(codec, seed=1), _network(codec, seed=2, decoder={"cell": "lstm", "attention": "general"})]
+
+
+TEXTS = ["one", "two three one", "six five four three two one", "Zoë one Oslo"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_greedy_translations_are_the_best_of_the_mean_of_probabilities(random_networks, count):
+    codec, networks = random_networks
+    searcher = make_searcher(codec, *networks[:count])
+    for text, (hypothesis,) in zip(TEXTS, searcher.search(codec.read(TEXTS), GREEDY), strict=True):
+        tokens, total = _stepwise(codec, networks[:count], text)
+        assert list(hypothesis.tokens) == tokens
+        assert hypothesis.log_probability == pytest.approx(total, abs=1e-4)
+
+
+def test_an_ensemble_of_a_network_with_itself_is_that_network(random_networks):
+    codec, (network, _) = random_networks
+    alone, twice = (make_searcher(codec, *[network] * count).translate(TEXTS, BEAM) for count in (1, 2))
+    for one, other in zip(alone, twice, strict=True):
+        assert other.text == one.text
+        assert other.score == pytest.approx(one.score, abs=1e-4)
+        np.testing.assert_allclose(other.weights, one.weights, atol=1e-5)
+
+
+def test_networks_with_and_without_attention_are_an_ensemble():
+    codec = CODECS[False]
+    networks = [_network(codec, decoder={"attention": kind}, seed=i) for i, kind in enumerate(("none", "bahdanau"))]
+    for order in (networks, networks[::-1]):
+        searcher = make_searcher(codec, *order)
+        for text, (hypothesis,) in zip(TEXTS, searcher.search(codec.read(TEXTS), GREEDY), strict=True):
+            assert list(hypothesis.tokens) == _stepwise(codec, order, text)[0]
+            assert hypothesis.weights is not None  # of those that look
+
+
+def test_the_best_of_a_mean_are_in_order_and_as_many_as_there_are():
+    codec = CODECS[True]
+    networks = [_network(codec, seed=seed) for seed in (1, 2)]
+    ensemble = Ensemble([member_of(network) for network in networks])
+    inputs = codec.inputs(codec.read(["one Zoë"]), 1, 2)
+    candidates = ensemble.step(np.array([[START]]), ensemble.start(inputs), 1000)
+    inputs["before"] = np.array([[START]], np.int32)
+    expected = np.mean([probabilities(network, inputs)[0][0, 0] for network in networks], axis=0)
+    expected[UNKNOWN] = 0
+    assert sorted(candidates.tokens[0, 0]) == list(range(len(expected)))
+    np.testing.assert_allclose(np.exp(candidates.scores[0, 0]), expected[candidates.tokens[0, 0]], atol=1e-6)
+    assert (np.diff(candidates.scores[0, 0]) <= 0).all()
+
+
+def test_several_translations_are_different_and_come_best_first(random_networks):
+    codec, networks = random_networks
+    settings = SearchSettings(beam=5, length_penalty=1.0, coverage_penalty=0.0, block_ngrams=0, best=5)
+    (hypotheses,) = make_searcher(codec, networks[0]).search(codec.read(TEXTS[1:2]), settings)
+    assert len({hypothesis.tokens for hypothesis in hypotheses}) == len(hypotheses) == 5
+    (found,) = make_searcher(codec, networks[0]).translate(TEXTS[1:2], settings)
+    assert len(found.others) == 4
+    finished = [hypothesis.score for hypothesis in hypotheses if hypothesis.finished]
+    assert finished == sorted(finished, reverse=True)
+    assert found.score == hypotheses[0].score
+
+
+@pytest.mark.parametrize("attention", ["bahdanau", "none"])
+def test_an_unknown_word_becomes_the_source_word_that_was_looked_at_most(attention):
+    codec = CODECS[False]
+    network = _network(codec, decoder={"attention": attention})
+    network.output_layer.bias.assign(np.where(np.arange(codec.target_size) == UNKNOWN, 9.0, 0.0))
+    searcher = make_searcher(codec, network)
+    (plain,) = searcher.translate(["Zoë two"], GREEDY, replace_unknown=False)
+    assert "<unk>" in plain.pieces
+    (found,) = searcher.translate(["Zoë two"], GREEDY)
+    if attention == "none":
+        assert found.pieces == plain.pieces
+        return
+    looked = np.array(["Zoë", "two"])[found.weights.argmax(axis=1)]
+    expected = [word if piece == "<unk>" else piece for piece, word in zip(plain.pieces, looked, strict=True)]
+    assert found.pieces == expected
+    assert found.text == " ".join(expected)
+
+
+@given(texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=6))
+def test_neighbours_and_batches_change_no_translation(random_networks, texts):
+    codec, _ = random_networks
+    searcher = _searcher(codec.copies)
+    together = searcher.translate(texts, BEAM)
+    assert len(together) == len(texts)
+    for text, found in zip(texts, together, strict=True):
+        (alone,) = searcher.translate([text], BEAM)
+        assert alone.text == found.text
+        assert alone.score == pytest.approx(found.score, abs=1e-4)
+
+
+@cache
+def _searcher(copies: bool) -> Any:
+    return make_searcher(CODECS[copies], _network(CODECS[copies], seed=1))
+
+
+def test_the_bounds_of_a_batch_change_no_translation_and_no_order(random_networks, monkeypatch):
+    codec, networks = random_networks
+    searcher = make_searcher(codec, networks[0])
+    texts = [" ".join(WORDS[: i % 7]) for i in range(20)]
+    expected = [found.text for found in searcher.translate(texts, BEAM)]
+    monkeypatch.setattr(predict, "BATCH_ROWS", 3)
+    monkeypatch.setattr(predict, "BATCH_PIECES", 8)
+    assert [found.text for found in searcher.translate(texts, BEAM)] == expected
+    assert expected[::7] == [""] * 3
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BEAM], ids=["greedy", "beam"])
+def test_hostile_texts_are_translated_each_by_itself(random_networks, settings):
+    codec, networks = random_networks
+    found = make_searcher(codec, networks[0]).translate(HOSTILE, settings)
+    for text, translation in zip(HOSTILE, found, strict=True):
+        assert not translation.text.strip("\x00") or len(codec.read([text])[0].ids)
+        assert "\n" not in translation.text
+    assert [translation.pieces for translation in found[:3]] == [[], [], []]
+    assert make_searcher(codec, networks[0]).translate([], settings) == []
+
+
+def test_a_text_beyond_the_limit_is_cut_and_flagged(random_networks):
+    codec, networks = random_networks
+    searcher = make_searcher(codec, networks[0])
+    texts = ["one two three four five six one two" + more for more in ("", " three", " three" * 9992)]
+    found = searcher.translate(texts, GREEDY)
+    assert [translation.truncated for translation in found] == [False, True, True]
+    assert len({translation.text for translation in found}) == 1
+
+
+# Run folders
+
+
+@pytest.fixture
+def copied(tiny_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_run, tmp_path / "copied"))
+
+
+def reseal(folder: Path) -> None:
+    """A manifest that fits whatever the files are now."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    facts = {name: value for name, value in manifest.items() if name not in ("schema_version", "pipeline", "files")}
+    artifact.seal(folder, manifest["pipeline"], facts)
+
+
+def _write_graphs(folder: Path, network: Any) -> None:
+    for name, graph in zip(("encoder.onnx", "decoder.onnx"), models.to_onnx(network), strict=True):
+        (folder / name).write_bytes(graph.SerializeToString())
+    reseal(folder)
+
+
+def _random_like(tiny_config: Any, folder: Path, **changes: Any) -> Any:
+    """A network of random weights for the pieces of a run."""
+    pieces = json.loads((folder / "pieces.json").read_text())
+    sizes = {"source_size": len(pieces["source"]["pieces"]), "target_size": len(pieces["target"]["pieces"])}
+    network = models.build(tiny_config, **{**sizes, **changes})
+    randomize(network)
+    return network
+
+
+def _texts(translator: Translator, texts: list[str]) -> list[str]:
+    return [found.text for found in translator.translate(texts)]
+
+
+def test_several_folders_are_an_ensemble(tiny_run, tiny_config, copied):
+    network = _random_like(tiny_config, copied)
+    _write_graphs(copied, network)
+    both, once, twice = Translator(tiny_run, copied), Translator(tiny_run), Translator(tiny_run, tiny_run)
+    texts = ["one two", "six", "three one five"]
+    assert _texts(twice, texts) == _texts(once, texts)
+    expected = make_searcher(once.searcher.codec)
+    expected.ensemble.members = [*once.searcher.ensemble.members, member_of(network)]
+    for found, wanted in zip(both.translate(texts), expected.translate(texts, both.settings), strict=True):
+        assert (found.text, found.score) == (wanted.text, pytest.approx(wanted.score))
+
+
+def test_folders_of_other_pieces_are_no_ensemble(tiny_run, copied):
+    pieces = json.loads((copied / "pieces.json").read_text())
+    pieces["target"]["pieces"][-1] = "neun"
+    (copied / "pieces.json").write_text(json.dumps(pieces))
+    reseal(copied)
+    with pytest.raises(ArtifactError, match=r"its pieces are not those of .*cannot be averaged.*same data"):
+        Translator(tiny_run, copied)
+
+
+def test_long_lines_are_translated_in_parts_in_their_place(copied):
+    facts = json.loads((copied / "translation.json").read_text())
+    (copied / "translation.json").write_text(json.dumps({**facts, "long_sources": "split"}))
+    reseal(copied)
+    translator = Translator(copied)
+    line = "one two. " * 5000
+    first, long, last = translator.translate(["one two", line, "six"])
+    assert (first.text, last.text) == ("zwei eins", "sechs")
+    assert not long.truncated
+    assert len(long.source_pieces) == 15_000
+    assert long.text.count("zwei") >= 2000
+
+
+@pytest.mark.parametrize(("side", "change"), [("source", 1), ("target", 1), ("target", -1)])
+def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(side, change, copied):
+    pieces = json.loads((copied / "pieces.json").read_text())
+    words = pieces[side]["pieces"]
+    pieces[side]["pieces"] = [*words, "neun"] if change > 0 else words[:change]
+    (copied / "pieces.json").write_text(json.dumps(pieces))
+    reseal(copied)
+    with pytest.raises(ArtifactError, match=r"writes .* pieces, expected|this graph cannot be run"):
+        Translator(copied)
+
+
+@pytest.mark.parametrize(
+    ("part", "stanzas"),
+    [
+        ("encoder.onnx", {"decoder": {"attention": "none"}}),
+        ("decoder.onnx", {"model": {"copy_words": True}}),
+        ("encoder.onnx", {"decoder": {"layers": 2}}),
+        ("decoder.onnx", {"decoder": {"layers": 2}}),
+        ("decoder.onnx", {"encoder": {"units": 3}}),
+    ],
+    ids=["attention", "copying", "layers", "more_layers", "units"],
+)
+def test_graphs_of_different_runs_are_refused(part, stanzas, tiny_config, copied):
+    values = tiny_config.model_dump()
+    config = type(tiny_config).model_validate(
+        {**values, **{name: {**values[name], **new} for name, new in stanzas.items()}}
+    )
+    other = dict(zip(("encoder.onnx", "decoder.onnx"), models.to_onnx(_random_like(config, copied)), strict=True))
+    (copied / part).write_bytes(other[part].SerializeToString())
+    reseal(copied)
+    with pytest.raises(ArtifactError, match=r"Its files are of different runs|this graph cannot be run"):
+        Translator(copied)
+
+
+@pytest.mark.parametrize("part", ["encoder.onnx", "decoder.onnx", "pieces.json", "translation.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"[]", lambda data: b"{", lambda _: b"\xff"],
+)
+def test_a_damaged_part_is_one_sentence(part, damage, copied):
+    path = copied / part
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ArtifactError, match="damaged"):
+        Translator(copied)
+    reseal(copied)
+    with pytest.raises(SeqloomError) as caught:
+        Translator(copied)
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"search": None},
+        {"search": {}},
+        {"search": {"beam": 0}},
+        {"search": {"beam": 10**9}},
+        {"search": {"beam": "wide"}},
+        {"search": {"beam": None}},
+        {"search": {"length_penalty": -1}},
+        {"search": {"length_penalty": float("nan")}},
+        {"search": {"length_penalty": "auto"}},
+        {"search": {"coverage_penalty": 10**6}},
+        {"search": {"block_ngrams": [2]}},
+        {"long_sources": "forget"},
+        {"long_sources": ["split"]},
+    ],
+    ids=str,
+)
+def test_hostile_settings_are_refused(change, copied):
+    facts = json.loads((copied / "translation.json").read_text())
+    if isinstance(change.get("search"), dict) and change["search"]:
+        change = {"search": {**facts["search"], **change["search"]}}
+    (copied / "translation.json").write_text(json.dumps({**facts, **change}))
+    reseal(copied)
+    with pytest.raises(
+        ArtifactError, match=r"translation.json: these settings are damaged: .*Copy the run folder again"
+    ):
+        Translator(copied)
+
+
+@pytest.mark.parametrize("name", ["search", "long_sources", "source_column"])
+def test_missing_settings_are_refused(name, copied):
+    facts = json.loads((copied / "translation.json").read_text())
+    del facts[name]
+    (copied / "translation.json").write_text(json.dumps(facts))
+    reseal(copied)
+    with pytest.raises(ArtifactError, match="these settings are damaged"):
+        Translator(copied)
+
+
+def test_a_coverage_penalty_of_a_run_without_attention_is_refused(tiny_config, copied):
+    values = tiny_config.model_dump()
+    config = type(tiny_config).model_validate({**values, "decoder": {**values["decoder"], "attention": "none"}})
+    _write_graphs(copied, _random_like(config, copied))
+    facts = json.loads((copied / "translation.json").read_text())
+    facts["search"]["coverage_penalty"] = 0.5
+    (copied / "translation.json").write_text(json.dumps(facts))
+    reseal(copied)
+    with pytest.raises(ArtifactError, match="coverage penalty, which needs attention"):
+        Translator(copied)

@@ -1,0 +1,277 @@
+"""Trainings that stop and go on, that copy, that are averaged, and configs that contradict themselves."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from translators import WORDS, make_config
+
+from pipelines.translation import report as pages
+from pipelines.translation import train as training
+from pipelines.translation.config import Config
+from pipelines.translation.predict import GREEDY, Translator
+from pipelines.translation.prepare import prepare
+from pipelines.translation.train import train
+from toolkit.artifact import read_weights
+from toolkit.errors import ConfigError, DataError, SeqloomError
+from toolkit.training.watch import Watch
+
+RESULTS = ("weights.safetensors", "encoder.onnx", "decoder.onnx", "pieces.json", "translation.json", "history.csv")
+
+
+@pytest.fixture(autouse=True)
+def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the pictures."""
+    monkeypatch.setattr(pages, "render", lambda *_, **__: ("<html></html>", "verdict"))
+
+
+def changed(config: Config, **stanzas: Any) -> Config:
+    values = config.model_dump()
+    return Config.model_validate({**values, **{name: {**values[name], **new} for name, new in stanzas.items()}})
+
+
+def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("source", "target"), *pairs])
+    return path
+
+
+# Going on
+
+
+@pytest.fixture
+def crash_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Break off after so many steps and epochs of training."""
+
+    def patch(number: int) -> None:
+        tell, calls = Watch.__call__, []
+
+        def count(self: Watch, progress: Any, step: int) -> None:
+            tell(self, progress, step)
+            calls.append(step)
+            if len(calls) == number:
+                monkeypatch.setattr(Watch, "__call__", tell)
+                raise RuntimeError("crash")
+
+        monkeypatch.setattr(Watch, "__call__", count)
+
+    return patch
+
+
+def test_a_run_that_was_broken_off_ends_with_bitwise_the_same_network(tiny_run, tiny_config, tmp_path, crash_at):
+    """In the middle of the third epoch."""
+    steps = training._task(tiny_config, prepare(tiny_config), None).steps
+    crash_at(2 * (steps + 1) + steps // 2)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(tiny_config, tmp_path / "run", resume=False)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    report = train(tiny_config, tmp_path / "run", resume=True)
+    for name in RESULTS:
+        assert (tmp_path / "run" / name).read_bytes() == (tiny_run / name).read_bytes(), name
+    assert report["test"] == json.loads((tiny_run / "report.json").read_text())["test"]
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_another_config_cannot_go_on_with_a_run_but_another_search_can(tiny_config, tmp_path, crash_at):
+    one_epoch = changed(tiny_config, training={"epochs": 1, "monitor": "loss"})
+    steps = training._task(one_epoch, prepare(one_epoch), None).steps
+    crash_at(steps + 1)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(one_epoch, tmp_path / "run", resume=False)
+    with pytest.raises(SeqloomError, match="another config or other data"):
+        train(changed(one_epoch, decoder={"units": 9}), tmp_path / "run", resume=True)
+    train(changed(one_epoch, search={"beam": 2, "length_penalty": "auto"}), tmp_path / "run", resume=True)
+    settings = Translator(tmp_path / "run").settings
+    assert settings.beam == 2
+    assert settings.length_penalty in training.LENGTH_PENALTIES
+
+
+def test_a_finished_run_is_left_alone(tiny_run, tiny_config):
+    for resume in (True, False):
+        with pytest.raises(SeqloomError, match="this folder holds a finished run"):
+            train(tiny_config, tiny_run, resume=resume)
+
+
+# Copying
+
+
+def names(random: np.random.Generator, count: int) -> list[str]:
+    return ["".join(random.choice(list("abdegiklmnoprstu"), 6)) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def copier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two averaged networks, trained to swap two words of which each stands in one pair alone, around a known one."""
+    folder, random = tmp_path_factory.mktemp("copier"), np.random.default_rng(0)
+    pairs = []
+    for left, right in zip(names(random, 400), names(random, 400), strict=True):
+        word = random.choice(WORDS)
+        pairs.append((f"{left} {word} {right}", f"{right} {word} {left}"))
+    config = make_config(
+        data={"train": str(write_pairs(folder / "pairs.csv", pairs))},
+        tokens={"min_count": 3, "joint": True},
+        model={"copy_words": True, "embedding": 32, "tie": "all", "members": 2},
+        encoder={"units": 24},
+        decoder={"units": 32},
+        training={"epochs": 8, "batch_tokens": 96, "learning_rate": 0.02, "monitor": "loss", "average": 2},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "render", lambda *_, **__: ("<html></html>", "verdict"))
+        train(config, folder / "run", resume=False)
+    return folder / "run"
+
+
+def test_words_never_seen_in_training_are_copied(copier):
+    translator = Translator(copier)
+    unseen = ["Zoë three Jürgen", "Q7 six Łódź", "北京 one 🙂"]
+    found = [translation.text for translation in translator.translate(unseen)]
+    assert found == ["Jürgen three Zoë", "Łódź six Q7", "🙂 one 北京"]
+    assert json.loads((copier / "report.json").read_text())["test"]["exact_match"] > 0.9
+    rows = list(csv.DictReader((copier / "history.csv").open()))
+    assert {row["member"] for row in rows} == {"1", "2"}
+    assert float(rows[7]["val_token_accuracy"]) > 0.9
+
+
+def test_the_networks_of_a_run_are_averaged(copier):
+    together = Translator(copier)
+    assert len(together.searcher.ensemble.members) == 2
+    alone = [Translator(copier), Translator(copier)]
+    for member, translator in enumerate(alone):
+        translator.searcher.ensemble.members = together.searcher.ensemble.members[member : member + 1]
+    source = together.searcher.codec.read(["Zoë three Jürgen"])
+    logs = [each.searcher.search(source, GREEDY)[0][0] for each in (together, *alone)]
+    assert logs[0].tokens == logs[1].tokens == logs[2].tokens
+    assert logs[1].log_probability != logs[2].log_probability
+    assert min(logs[1:]).log_probability - 1e-6 < logs[0].log_probability < 0
+    weights = read_weights(copier / "weights.safetensors")
+    assert {name.split("/")[0] for name in weights} == {"member0", "member1"}
+
+
+def test_a_run_of_several_networks_is_damaged_without_one_of_them(copier, tmp_path):
+    shutil.copytree(copier, tmp_path / "run")
+    (tmp_path / "run" / "decoder2.onnx").unlink()
+    with pytest.raises(SeqloomError, match="decoder2.onnx"):
+        Translator(tmp_path / "run")
+
+
+# Other ways to train
+
+
+def test_a_deep_network_with_sampling_compiled_steps_and_word_vectors_is_trained(tiny_config, tmp_path):
+    """GNMT in small, from word vectors."""
+    vectors = tmp_path / "vectors.txt"
+    random = np.random.default_rng(0)
+    vectors.write_text("".join(f"{word} {' '.join(f'{x:.3f}' for x in random.normal(size=32))}\n" for word in WORDS))
+    config = changed(
+        tiny_config,
+        vectors={"source": str(vectors)},
+        encoder={"layers": 4, "bidirectional": "first", "residual": True, "cell": "lstm"},
+        decoder={"layers": 4, "attend_from": "bottom", "residual": True, "input_feeding": False, "cell": "lstm"},
+        model={"tie": "output", "word_dropout": 0.1},
+        training={"epochs": 1, "scheduled_sampling": 0.2, "monitor": "loss", "batch_tokens": 512},
+        search={"coverage_penalty": 0.1, "block_ngrams": 2},
+    )
+    report = train(config, tmp_path / "run", resume=False)
+    assert 0 <= report["test"]["bleu"] <= 100
+    assert len(list(Translator(tmp_path / "run").translate(["one two", ""]))) == 2
+
+
+def test_word_vectors_are_where_training_begins_and_must_have_its_size(tiny_config, tmp_path):
+    prepared = prepare(tiny_config)
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("one 1 0 0\ntwo 0 1 0\nthree 0 0 5\n")
+    config = changed(tiny_config, vectors={"source": str(vectors)})
+    with pytest.raises(ConfigError, match=r"vectors.source has 3 units, and model.embedding is 32.*model.embedding: 3"):
+        training._fit(config, prepared, tmp_path / "checkpoints")
+    network = training.models.build(config, source_size=10, target_size=10)
+    config = changed(config, model={"embedding": 3}, decoder={"units": 8})
+    network = training.models.build(config, source_size=prepared.codec.source.pieces.__len__(), target_size=10)
+    training._set_vectors(config, prepared.codec, network)
+    table, ids = network.source_embedding.get_weights()[0], prepared.codec.source.ids
+    assert table[ids["one"]][1] == table[ids["one"]][2] == 0
+    assert table[ids["three"]][2] == pytest.approx(5 * table[ids["one"]][0])
+    assert table.std() == pytest.approx(3**-0.5, rel=1e-4)
+
+
+def test_an_export_that_differs_from_the_network_is_not_kept(tiny_config, tmp_path, monkeypatch):
+    config = changed(tiny_config, training={"epochs": 1, "monitor": "loss"})
+    graphs = training._graphs
+    other = training.models.build(config, source_size=10, target_size=10)
+    assert other
+    made: list[Any] = []
+
+    def swapped(network: Any) -> Any:
+        made.append(network)
+        network.decoder.bridge.bias.assign(network.decoder.bridge.bias + 1.0)
+        found = graphs(network)
+        network.decoder.bridge.bias.assign(network.decoder.bridge.bias - 1.0)
+        return found
+
+    monkeypatch.setattr(training, "_graphs", swapped)
+    with pytest.raises(SeqloomError, match="the exported graphs differ from the network by .*, so they were not kept"):
+        train(config, tmp_path / "run", resume=False)
+    assert made and not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_targets_that_are_all_too_long_leave_nothing_to_train_on(tiny_config):
+    with pytest.raises(DataError, match=r"every target has more than 1 pieces.*Raise tokens.max_target"):
+        prepare(changed(tiny_config, tokens={"max_target": 1, "kind": "characters"}))
+
+
+def test_targets_that_are_too_long_are_left_out_aloud(tiny_config):
+    with pytest.warns(UserWarning, match="training pairs were left out: targets longer than tokens.max_target"):
+        prepared = prepare(changed(tiny_config, tokens={"max_target": 2}))
+    assert prepared.left_out == len(prepared.splits.train) - len(prepared.train.targets) > 0
+    assert max(map(len, prepared.train.targets)) == 2
+
+
+# Configs
+
+
+@pytest.mark.parametrize(
+    ("stanzas", "told"),
+    [
+        ({"model": {"copy_words": True}, "decoder": {"attention": "none"}}, "model.copy_words needs attention"),
+        ({"search": {"coverage_penalty": 0.1}, "decoder": {"attention": "none"}}, "coverage_penalty needs attention"),
+        ({"decoder": {"attention": "none", "attend_from": "bottom"}}, "attend_from: bottom needs attention"),
+        ({"decoder": {"attention": "dot", "units": 5}}, r"decoder.units \(5\) to be the width of the encoder \(6\)"),
+        (
+            {"decoder": {"attention": "dot"}, "encoder": {"bidirectional": "first", "layers": 2}},
+            r"decoder.units \(6\) to be the width of the encoder \(3\)",
+        ),
+        ({"model": {"tie": "output", "embedding": 5}}, "to be the same number"),
+        ({"model": {"tie": "all"}}, "needs one vocabulary for both sides"),
+        ({"vectors": {"source": "glove"}, "tokens": {"kind": "bpe"}}, "vectors are of words"),
+        ({"tokens": {"joint": True, "lowercase_source": True}}, "needs a vocabulary for each side"),
+        ({"model": {"value_columns": True}}, "value_columns needs data.database"),
+        ({"data": {"train": None}}, "name the training pairs"),
+        ({"data": {"phrases": {}}}, "name the training pairs"),
+        ({"data": {"validation": 0.5, "test": 0.5}}, "leave no pairs to train on"),
+        ({"data": {"validation": 0.0}}, "is not a share between 0 and 1"),
+        ({"data": {"test": 1}}, "is not a share between 0 and 1"),
+        ({"data": {"train": []}}, "at least 1 item"),
+        ({"search": {"length_penalty": -1}}, "greater than or equal to 0"),
+        ({"search": {"length_penalty": float("nan")}}, "length_penalty"),
+        ({"search": {"beam": 0}}, "greater than or equal to 1"),
+        ({"training": {"label_smoothing": 1.0}}, "less than 1"),
+        ({"training": {"average": 0}}, "greater than or equal to 1"),
+        ({"encoder": {"bidirectional": "last"}}, "first"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_config_that_contradicts_itself_is_refused(stanzas, told):
+    with pytest.raises(ValidationError, match=told):
+        make_config(**stanzas)
+
+
+def test_dot_attention_fits_a_wide_enough_decoder():
+    assert make_config(decoder={"attention": "dot"}).memory_width == 6
+    assert make_config(encoder={"bidirectional": "first", "layers": 2}).memory_width == 3
+    assert make_config(encoder={"bidirectional": "first"}).memory_width == 6
+    assert make_config(encoder={"bidirectional": False}).memory_width == 3
