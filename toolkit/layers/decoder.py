@@ -1,16 +1,18 @@
 """The recurrent decoder with attention."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
+from toolkit.layers.encoder import CELLS
 from toolkit.layers.loop import loop
 from toolkit.layers.sequence import Tensor
 
-CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries from step to step
+Attend = Callable[[Tensor], tuple[Tensor, Tensor]]  # queries to context and weights
 ATTENTIONS = ("none", "bahdanau", "dot", "general")
 
 
@@ -133,55 +135,60 @@ class RecurrentDecoder(keras.layers.Layer):
         states = ops.split(self.bridge(final), len(self.layers) * self.states_per_layer, axis=-1)
         return (*states, ops.zeros_like(states[0])) if self.input_feeding else tuple(states)
 
-    def step(self, inputs: Tensor, states: tuple[Tensor, ...], attend, masks: list[Tensor]):
+    def step(self, inputs: Tensor, states: tuple[Tensor, ...], attend: Attend, masks: list[Tensor]):
         """One step. Shapes: inputs (batch, features); states (batch, units) each -> outputs (batch, units); weights
         (batch, source); states."""
-        outputs = ops.concatenate([inputs, states[-1] * masks[0]], axis=-1) if self.input_feeding else inputs
-        context, weights = None, None
-        after: list[Tensor] = []
-        for i, layer in enumerate(self.layers):
-            below = outputs
-            if i:
-                outputs = outputs * masks[i]
-                if self.reads_context(i):
-                    outputs = ops.concatenate([outputs, context], axis=-1)
-            first = i * self.states_per_layer
-            outputs, new = layer.cell(outputs, list(states[first : first + self.states_per_layer]))
-            after.extend(new if isinstance(new, list | tuple) else [new])
-            outputs = self._finish(i, outputs, below)
-            if self.attention and i == self.query_layer:
-                context, weights = attend(ops.expand_dims(outputs, 1))
-                context, weights = context[:, 0], weights[:, 0]
-        if self.attention:
-            outputs = self.combine(ops.concatenate([outputs, context], axis=-1))
+
+        def run(layer, inputs, states):
+            outputs, after = layer.cell(inputs, states)
+            return outputs, list(after) if isinstance(after, list | tuple) else [after]
+
+        def look(queries):
+            context, weights = attend(ops.expand_dims(queries, 1))
+            return context[:, 0], weights[:, 0]
+
+        if self.input_feeding:
+            inputs = ops.concatenate([inputs, states[-1] * masks[0]], axis=-1)
+        outputs, weights, after = self._stack(inputs, states, run, look, lambda i, outputs: outputs * masks[i])
         return outputs, weights, (*after, outputs) if self.input_feeding else tuple(after)
 
-    def _parallel(self, inputs: Tensor, states: tuple[Tensor, ...], attend, training: bool):
+    def _parallel(self, inputs: Tensor, states: tuple[Tensor, ...], attend: Attend, training: bool):
         """All steps at once, layer by layer."""
-        outputs, context, weights = inputs, None, None
+
+        def run(layer, inputs, states):
+            return layer(inputs, initial_state=states), []
+
+        def drop(_, outputs):
+            return self.dropout(outputs, training=training)
+
+        outputs, weights, _ = self._stack(inputs, states, run, attend, drop)
+        return outputs, weights
+
+    def _stack(self, inputs: Tensor, states: tuple[Tensor, ...], run, attend: Attend, drop):
+        """Through all layers, over one step or over all, as `run` goes through one of them."""
+        outputs, context, weights, after = inputs, None, None, list[Tensor]()
         for i, layer in enumerate(self.layers):
             below = outputs
             if i:
-                outputs = self.dropout(outputs, training=training)
-                if self.reads_context(i):
-                    outputs = ops.concatenate([outputs, context], axis=-1)
+                outputs = drop(i, outputs)
+            if self.reads_context(i):
+                outputs = ops.concatenate([outputs, context], axis=-1)
             first = i * self.states_per_layer
-            outputs = layer(outputs, initial_state=list(states[first : first + self.states_per_layer]))
-            outputs = self._finish(i, outputs, below)
+            outputs, new = run(layer, outputs, list(states[first : first + self.states_per_layer]))
+            after += new
+            if self.residual and i >= 2:
+                outputs = outputs + below
+            if self.norms:
+                outputs = self.norms[i](outputs)
             if self.attention and i == self.query_layer:
                 context, weights = attend(outputs)
         if self.attention:
             outputs = self.combine(ops.concatenate([outputs, context], axis=-1))
-        return outputs, weights
+        return outputs, weights, after
 
     def reads_context(self, i: int) -> bool:
         """Whether a layer's inputs end in the attention's context."""
         return self.attention is not None and i > self.query_layer
-
-    def _finish(self, i: int, outputs: Tensor, below: Tensor) -> Tensor:
-        if self.residual and i >= 2:
-            outputs = outputs + below
-        return self.norms[i](outputs) if self.norms else outputs
 
     def compute_output_shape(self, inputs_shape, final_shape, memory_shape, lengths_shape=None):
         batch, target, _ = inputs_shape

@@ -1,0 +1,223 @@
+"""What a recurrent encoder did at every step: the values of its gates, from a run's weights with NumPy alone."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from toolkit.artifact import Artifact
+from toolkit.config import Stanza, parse, validate
+from toolkit.errors import ArtifactError
+
+WEIGHTS = "weights.safetensors"
+GATES = {"lstm": ("input", "forget", "output"), "gru": ("update", "reset"), "rnn": ()}
+STATES = {"lstm": 2, "gru": 1, "rnn": 1}  # arrays that a cell carries from step to step
+S = TypeVar("S", bound=Stanza)
+CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
+
+
+class Trace(NamedTuple):
+    """One recurrent layer, step by step.
+
+    Shapes: hidden (time, units); gates, by name, (time, units) from 0 to 1; cell, of an LSTM, (time, units)
+    """
+
+    hidden: np.ndarray
+    gates: dict[str, np.ndarray]
+    cell: np.ndarray | None
+
+
+class Direction(NamedTuple):
+    """One direction of one layer; the steps are in the order of the sequence, whichever end it is read from."""
+
+    name: str
+    trace: Trace
+
+    def saturation(self) -> dict[str, tuple[float, float, float]]:
+        """Of each gate: its mean, and the shares of its values that are below 0.1 and above 0.9."""
+        return {
+            name: (float(gate.mean()), float((gate < CLOSED).mean()), float((gate > OPEN).mean()))
+            for name, gate in self.trace.gates.items()
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a run answered, and what it looked at.
+
+    Attributes:
+        answer: a sentence.
+        steps: what the encoder read, as people read it.
+        layers: what each layer and direction of the run's first network did.
+        parts, effects: what was hidden, one after the other, and how far that moved the answer, (parts,).
+        effect: what effects are, such as "fall of the probability of refund".
+        attention: (written, steps) of the first network, or None; `written` is empty where it is one row.
+        notes: what else a reader must know, in sentences.
+    """
+
+    answer: str
+    steps: Sequence[str]
+    layers: Sequence[Direction]
+    parts: Sequence[str]
+    effects: np.ndarray
+    effect: str
+    attention: np.ndarray | None = None
+    written: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    def most(self, count: int = 3) -> list[tuple[str, float]]:
+        """The parts that moved the answer most, either way."""
+        order = np.argsort(-np.abs(self.effects), kind="stable")[:count]
+        return [(self.parts[place], float(self.effects[place])) for place in order]
+
+
+class Vectors(NamedTuple):
+    """Sources, such as "a.txt:3", the beginnings of what they hold, vectors (rows, features), and what groups them."""
+
+    sources: list[str]
+    texts: list[str]
+    vectors: np.ndarray
+    groups: list[str]
+
+
+def trace(
+    cell_kind: str,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    inputs: np.ndarray,
+    initial: Sequence[np.ndarray] = (),
+) -> Trace:
+    """Run a cell and keep all that it computes on the way.
+
+        rnn   h[t] = tanh(W x[t] + U h[t-1] + b)
+        lstm  i, f, o = sigmoid(W x[t] + U h[t-1] + b); c[t] = f c[t-1] + i tanh(...); h[t] = o tanh(c[t])
+        gru   z, r = sigmoid(W x[t] + b + U h[t-1] + d); h[t] = z h[t-1] + (1 - z) tanh(W x[t] + b + r (U h[t-1] + d))
+
+    An update gate z near 1 keeps the state, as in Keras and cuDNN.
+
+    Args:
+        initial: h, of an LSTM h and c, before the first step; zeros where none are given.
+
+    Shapes: kernel (features, gates * units), recurrent_kernel (units, gates * units) and bias in Keras' layout; inputs
+        (time, features); initial (units,) each
+    Reference: Elman 1990; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014
+    """
+    units, count = len(recurrent_kernel), STATES[cell_kind]
+    input_bias, recurrent_bias = bias if cell_kind == "gru" else (bias, 0.0)
+    states = tuple(initial) or (np.zeros(units),) * count
+    names = GATES[cell_kind]
+    values = np.empty((len(inputs), count + len(names), units))
+    for row, x in zip(values, inputs.astype(np.float64) @ kernel + input_bias, strict=True):
+        row[:] = _STEPS[cell_kind](x, states[0] @ recurrent_kernel + recurrent_bias, *states)
+        states = tuple(row[:count])
+    gates = {name: values[:, count + place] for place, name in enumerate(names)}
+    return Trace(values[:, 0], gates, values[:, 1] if count == 2 else None)
+
+
+def trace_encoder(
+    weights: Mapping[str, np.ndarray], settings: Mapping[str, Any], inputs: np.ndarray
+) -> tuple[list[Direction], np.ndarray]:
+    """What `toolkit.layers.RecurrentEncoder` does with one sequence, which has no padding.
+
+    Args:
+        weights: those of `read_network`.
+        settings: the encoder's stanza of the config.
+
+    Shapes: inputs (time, features) -> each layer and direction; outputs (time, width)
+    """
+    layers, found, outputs = settings["layers"], list[Direction](), inputs.astype(np.float64)
+    both = {False: 0, True: layers, "first": 1}[settings["bidirectional"]]  # layers that read from both ends
+    for i in range(layers):
+        names = ["forward", "backward"] if i < both else ["forward"]
+        traces = [_direction(weights, settings["cell"], f"encoder/layer{i}_{name}", outputs) for name in names]
+        states = np.concatenate([each.hidden for each in traces], axis=1)
+        outputs = states + outputs if settings["residual"] and i and states.shape == outputs.shape else states
+        if settings["normalization"] == "layer":
+            gamma, beta = (weights[f"encoder/layer{i}_norm/{name}"] for name in ("gamma", "beta"))
+            centred = outputs - outputs.mean(axis=1, keepdims=True)
+            outputs = centred / np.sqrt(outputs.var(axis=1, keepdims=True) + 1e-5) * gamma + beta
+        found += [Direction(f"layer {i + 1} {name}", each) for name, each in zip(names, traces, strict=True)]
+    return found, outputs
+
+
+def joined(pieces: Sequence[tuple[list[Direction], np.ndarray]]) -> tuple[list[Direction], np.ndarray]:
+    """Pieces of one sequence that were each read from nothing, as one."""
+    layers = []
+    for same in zip(*(directions for directions, _ in pieces), strict=True):
+        traces = [each.trace for each in same]
+        gates = {name: np.concatenate([each.gates[name] for each in traces]) for name in traces[0].gates}
+        cells = [each.cell for each in traces if each.cell is not None]
+        hidden = np.concatenate([each.hidden for each in traces])
+        layers.append(Direction(same[0].name, Trace(hidden, gates, np.concatenate(cells) if cells else None)))
+    return layers, np.concatenate([outputs for _, outputs in pieces])
+
+
+def read_network(artifact: Artifact, model: type[S]) -> tuple[S, dict[str, np.ndarray]]:
+    """The config of a run, and the weights of its first network by name; those of its encoder begin with "encoder/".
+
+    Raises:
+        SeqloomError: a file is missing, damaged or foreign.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    text = artifact.read_bytes("config.yaml").decode("utf-8", "replace")
+    config = validate(parse(text, str(artifact.folder / "config.yaml")), model)
+    try:
+        arrays = load(artifact.read_bytes(WEIGHTS))
+    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
+        where = str(artifact.folder / WEIGHTS)
+        raise ArtifactError(f"these weights cannot be read: {error}.", where=where) from error
+    # A segmented encoder stands before its encoder's name, with a number that Keras gave it.
+    names = {name: name.removeprefix("member0/") for name in arrays if name.startswith("member0/")}
+    return config, {short[max(short.find("encoder/layer"), 0) :]: arrays[name] for name, short in names.items()}
+
+
+@contextlib.contextmanager
+def fitting(folder: str | Path) -> Iterator[None]:
+    """Tell what goes wrong with weights of another shape or name as an ArtifactError."""
+    try:
+        yield
+    except (KeyError, ValueError, IndexError) as error:
+        mend = "Copy the whole run folder again, or train again."
+        raise ArtifactError(
+            f"these weights are not those of the run's config: {error}.", where=str(Path(folder) / WEIGHTS), mend=mend
+        ) from error
+
+
+def _direction(weights: Mapping[str, np.ndarray], cell: str, name: str, inputs: np.ndarray) -> Trace:
+    kind = "simple_rnn" if cell == "rnn" else cell
+    arrays = [weights[f"{name}/{kind}_cell/{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
+    if not name.endswith("backward"):
+        return trace(cell, *arrays, inputs)
+    back = trace(cell, *arrays, inputs[::-1])
+    gates = {gate: values[::-1] for gate, values in back.gates.items()}
+    return Trace(back.hidden[::-1], gates, None if back.cell is None else back.cell[::-1])
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return (1 + np.tanh(x / 2)) / 2  # which no number overflows
+
+
+def _rnn_step(x: np.ndarray, back: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (np.tanh(x + back),)
+
+
+def _lstm_step(x: np.ndarray, back: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, ...]:
+    i, f, candidate, o = np.split(x + back, 4)
+    i, f, o = _sigmoid(i), _sigmoid(f), _sigmoid(o)
+    c = f * c + i * np.tanh(candidate)
+    return o * np.tanh(c), c, i, f, o
+
+
+def _gru_step(x: np.ndarray, back: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
+    (z_in, r_in, candidate), (z_back, r_back, candidate_back) = np.split(x, 3), np.split(back, 3)
+    z, r = _sigmoid(z_in + z_back), _sigmoid(r_in + r_back)
+    return z * h + (1 - z) * np.tanh(candidate + r * candidate_back), z, r
+
+
+_STEPS: dict[str, Any] = {"rnn": _rnn_step, "lstm": _lstm_step, "gru": _gru_step}
