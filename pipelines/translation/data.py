@@ -24,7 +24,7 @@ def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = war
         DataError: a file cannot be used, or a split would be empty.
     """
     train = _training_pairs(config, seed)
-    for problem in suspicious(train):
+    for problem in suspicious(train) if config.train else ():
         warn(problem)
     parts: dict[str, Pairs] = {}
     for name, source in (("test", config.test), ("validation", config.validation)):
