@@ -26,6 +26,7 @@ from workers import Worker, in_turn, listen, show
 
 DATA = Path("../shared/data/multi30k_en_de")
 FILES = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
+PARTS = {"train": "train", "validation": "dev", "test": "test"}
 
 
 def work(folder: Path, threads: int) -> None:
@@ -46,7 +47,7 @@ def work(folder: Path, threads: int) -> None:
     questions, answer = listen()
     config = Config(
         pipeline="translation",
-        data={part: str(folder / f"{name}.{{en,de}}") for part, name in zip(("train", "validation", "test"), FILES)},
+        data={part: str(folder / f"{name}.{{en,de}}") for part, name in PARTS.items()},
         decoder={"dropout": 0.3},
         training={"compile": True, "schedule": "constant", "batch_tokens": 1280, "epochs": 1},
     )

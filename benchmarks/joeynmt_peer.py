@@ -3,42 +3,46 @@
 import importlib.metadata
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import redirect_stderr
+from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-sys.modules.setdefault("importlib_metadata", importlib.metadata)  # which JoeyNMT imports and does not install
-
 import numpy as np
-import sentencepiece
 import torch
-from joeynmt.config import parse_global_args
-from joeynmt.prediction import predict, prepare
-from joeynmt.training import TrainManager
+from sacremoses import MosesTokenizer
+from subword_nmt.apply_bpe import BPE
+from subword_nmt.learn_bpe import learn_bpe
 from workers import listen
 
 SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")
+MERGES = 7900  # some of which leave no piece
+
+
+def learn(folder: Path) -> None:
+    """Joint sub-words, of what the Moses tokenizer makes of the training files, by subword-nmt."""
+    lines = []
+    for side in ("en", "de"):
+        tokenize = MosesTokenizer(lang=side).tokenize
+        text = (folder / f"train.{side}").read_text(encoding="utf-8")
+        lines += [tokenize(line, return_str=True) for line in text.splitlines()]
+    with (folder / "codes").open("w", encoding="utf-8") as stream, redirect_stderr(StringIO()):  # a progress bar
+        learn_bpe(lines, stream, MERGES)
+    with (folder / "codes").open(encoding="utf-8") as stream:
+        split = BPE(stream).process_line
+    counts = Counter(piece for line in lines for piece in split(line).split())
+    pieces = [piece for piece, _ in counts.most_common(8000 - len(SPECIALS))]
+    (folder / "pieces.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """A JoeyNMT config, once the sub-words are learned."""
-    sentencepiece.SentencePieceTrainer.train(
-        input=[str(folder / f"train.{side}") for side in ("en", "de")],
-        model_prefix=str(folder / "joint"),
-        model_type="bpe",
-        vocab_size=8000,
-        character_coverage=1.0,
-        pad_id=1,
-        bos_id=2,
-        eos_id=3,
-        minloglevel=2,
-    )
-    lines = (folder / "joint.vocab").read_text(encoding="utf-8").splitlines()
-    pieces = [piece for piece in (line.split("\t")[0] for line in lines) if piece not in SPECIALS]
-    (folder / "pieces.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    tokenizer = {"model_file": str(folder / "joint.model")}
-    side = {"level": "bpe", "tokenizer_type": "sentencepiece", "tokenizer_cfg": tokenizer}
-    side["voc_file"] = str(folder / "pieces.txt")
+    """A JoeyNMT config."""
+    tokenizer = {"codes": str(folder / "codes"), "pretokenizer": "moses"}
+    side = {"level": "bpe", "tokenizer_type": "subword-nmt", "voc_file": str(folder / "pieces.txt")}
+    side["tokenizer_cfg"] = tokenizer
     network = {"embeddings": {"embedding_dim": 256, "dropout": 0.3}, "hidden_size": 256, "dropout": 0.3}
     decoder = {"rnn_type": "lstm", "attention": "bahdanau", "input_feeding": True, "init_hidden": "bridge"}
     data = {name: str(folder / name) for name in ("train", "dev", "test")}
@@ -46,7 +50,7 @@ def settings(folder: Path) -> dict[str, Any]:
         "name": "peer",
         "model_dir": str(folder / "theirs"),
         "use_cuda": False,
-        "data": {**data, "src": {"lang": "en", **side}, "trg": {"lang": "de", **side}},
+        "data": {**data, "src": {"lang": "en", **deepcopy(side)}, "trg": {"lang": "de", **deepcopy(side)}},
         "model": {
             "encoder": {"type": "recurrent", "rnn_type": "gru", "bidirectional": True, **network},
             "decoder": {"type": "recurrent", **decoder, "hidden_dropout": 0.3, **network},
@@ -54,6 +58,8 @@ def settings(folder: Path) -> dict[str, Any]:
         "training": {
             "optimizer": "adam",
             "learning_rate": 1e-3,
+            "scheduling": "exponential",
+            "decrease_factor": 1.0,
             "clip_grad_norm": 1.0,
             "label_smoothing": 0.1,
             "normalization": "tokens",
@@ -88,7 +94,13 @@ class Timed:
 
 
 def work(folder: Path) -> None:
+    sys.modules.setdefault("importlib_metadata", importlib.metadata)  # which JoeyNMT imports and does not install
+    from joeynmt.config import parse_global_args
+    from joeynmt.prediction import predict, prepare
+    from joeynmt.training import TrainManager
+
     questions, answer = listen()
+    learn(folder)
     config = settings(folder)
     (folder / "theirs").mkdir()
     arguments = parse_global_args(config, rank=0, mode="train")

@@ -86,8 +86,11 @@ class Translator(nn.Module):
 
 
 @torch.inference_mode()
-def beam_search(model: Translator, source: Tensor, steps: int) -> Tensor:
-    """The best hypothesis of each sentence after so many steps; no END. Shapes: (sentences, source) -> (.., steps)."""
+def beam_search(model: Translator, source: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """The best hypothesis of each sentence after so many steps, of which none is END, and its log-probability.
+
+    Shapes: source (sentences, source) -> (sentences, steps); (sentences,)
+    """
     sentences = source.shape[0]
     memory, keys, states = model.encode(source)
     tokens, fed = torch.full((sentences, 1), START), torch.zeros_like(states[0])
@@ -103,7 +106,7 @@ def beam_search(model: Translator, source: Tensor, steps: int) -> Tensor:
         rows = (first * beams + parents).flatten()
         states, fed = (states[0][rows], states[1][rows]), fed[rows]
         texts = torch.cat([texts.gather(1, parents[:, :, None].expand(-1, -1, texts.shape[2])), tokens[:, :, None]], 2)
-    return texts[:, 0]
+    return texts[:, 0], totals[:, 0]
 
 
 def train(folder: Path) -> None:
@@ -137,7 +140,7 @@ def search(folder: Path) -> None:
     model = Translator(len(weights["source_embedding/embeddings"]))
     model.load(weights)
     source = torch.from_numpy(np.load(folder / "sources.npy")).long()
-    answer(beam_search(model, source, source.shape[1]).tolist())
+    answer([each.tolist() for each in beam_search(model, source, source.shape[1])])
     for _ in questions:
         started = time.perf_counter()
         beam_search(model, source, source.shape[1])
