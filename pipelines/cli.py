@@ -262,6 +262,38 @@ def evaluate(model: Model, data: Annotated[Path, typer.Option(help="Labelled dat
 
 
 @app.command()
+def explain(
+    text: Annotated[str, typer.Argument(help="A text, or - for standard input; to forecast, a file of series.")],
+    model: Model,
+    series: Annotated[str | None, typer.Option(help="Which series of the file; by default the first.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture as SVG and PNG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run looked at: its gates, its attention, and the words or times that moved the answer."""
+    from pipelines.explain import command
+
+    command(model, text, series=series, out=out, pictures=pictures, as_json=as_json)
+
+
+@app.command()
+def encode(
+    path: Annotated[str, typer.Argument(help="A text file, a text a line; a table; or to forecast, a file of series.")],
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write vectors here: .npy or .parquet.")],
+    column: Annotated[str | None, typer.Option(help="Column of the text in tables.")] = None,
+    neighbours: Annotated[
+        int | None, typer.Option(min=1, help="Print so many nearest neighbours of each, as jsonl.")
+    ] = None,
+    map_page: Annotated[Path | None, typer.Option("--map", help="Write a page with a 2-D map here.")] = None,
+) -> None:
+    """Write the vectors that a run sees in texts or series."""
+    from pipelines.encode import command
+
+    command(model, path, out=out, column=column, neighbours=neighbours, map_page=map_page)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Print versions, devices and the kernels that recurrent layers will use."""
     _use_keras()

@@ -1,8 +1,8 @@
 """Pictures of what a recurrent network looked at: its gates step by step, what moved its answer, and its vectors."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,8 +17,9 @@ from toolkit.translation_plots import SHADES
 
 MOST_LABELS = 50  # steps that are named across the page; of more, every second, third, ... is
 LONGEST_LABEL = 16
+MOST_MARKED = 3  # bars with a name of their own
 MOST_GROUPS = 8  # that have a colour of their own
-MOST_NAMED = 40  # points that are named
+MOST_NAMED = 40  # points with names; more would lie upon one another
 
 
 @styled
@@ -88,6 +89,10 @@ def effects_figure(
     colours = np.where(effects >= 0, MODEL, BASELINE)
     rows[0].bar(range(len(effects)), effects, 0.8, color=colours)
     rows[0].axhline(0, color=INK, linewidth=0.6)
+    if len(parts) > MOST_LABELS:  # those that matter most may stand between two names
+        for place in np.argsort(-np.abs(effects), kind="stable")[:MOST_MARKED]:
+            mark = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+            rows[0].annotate(one_line(parts[place], LONGEST_LABEL), (place, max(effects[place], 0)), (0, 2), **mark)
     rows[0].set_title(one_line(effect, 90), loc="left", fontsize=9)
     if attention is not None:
         rows[1].bar(range(len(attention)), attention, 0.8, color=MODEL, alpha=0.6)
@@ -98,7 +103,7 @@ def effects_figure(
 
 @styled
 def map_figure(points: np.ndarray, names: Sequence[str], groups: Sequence[str], share: float) -> Figure:
-    """Vectors as points of the plane, coloured by group; a few are named.
+    """Vectors as points of the plane, coloured by group; few enough are named.
 
     Args:
         share: of their variance that the plane shows.
@@ -106,16 +111,14 @@ def map_figure(points: np.ndarray, names: Sequence[str], groups: Sequence[str], 
     Shapes: points (rows, 2)
     """
     figure, axes = canvas(9.4, 6.5)
-    counts = {group: groups.count(group) for group in dict.fromkeys(groups)}
-    largest = sorted(counts, key=lambda group: -counts[group])[:MOST_GROUPS]
-    looks = dict(zip(largest, zip(COLOURS, cycle("os^Dv"), strict=False), strict=False))
-    for group in counts:
-        rows = [row for row, each in enumerate(groups) if each == group]
-        colour, marker = looks.get(group, (FAINT, "."))
-        look: dict[str, Any] = {"color": colour, "marker": marker, "s": 18, "alpha": 0.75, "linewidths": 0}
-        axes.scatter(*points[rows].T, label=one_line(group, 24) if group in looks and group else None, **look)
-    for row in np.unique(np.linspace(0, len(points) - 1, MOST_NAMED).astype(int)):
-        axes.annotate(one_line(names[row], 28), points[row], (3, 3), textcoords="offset points", fontsize=6.5)
+    largest = [group for group, _ in Counter(groups).most_common(MOST_GROUPS)]
+    shown = np.array([group if group in largest else "others" for group in groups])
+    looks = zip([*largest, "others"], [*COLOURS, INK], cycle("os^Dv"), strict=False)
+    for group, colour, marker in looks:
+        dots = points[shown == group]
+        axes.scatter(*dots.T, 18, colour, marker, alpha=0.7, linewidths=0, label=one_line(group, 24))
+    for name, point in zip(names, points, strict=True) if len(names) <= MOST_NAMED else ():
+        axes.annotate(one_line(name, 28), point, (3, 3), textcoords="offset points", fontsize=7)
     axes.set(xlabel="first principal component", ylabel=f"second; both show {100 * share:.0f} % of the variance")
     if any(groups):
         figure.legend(loc="outside upper left", ncols=4)

@@ -54,6 +54,7 @@ class Explanation:
         layers: what each layer and direction of the run's first network did.
         parts, effects: what was hidden, one after the other, and how far that moved the answer, (parts,).
         effect: what effects are, such as "fall of the probability of refund".
+        hiding: how parts were hidden, and how to read the effects, in sentences.
         attention: (written, steps) of the first network, or None; `written` is empty where it is one row.
         notes: what else a reader must know, in sentences.
     """
@@ -64,6 +65,7 @@ class Explanation:
     parts: Sequence[str]
     effects: np.ndarray
     effect: str
+    hiding: str
     attention: np.ndarray | None = None
     written: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -191,10 +193,10 @@ def fitting(folder: str | Path) -> Iterator[None]:
 
 def _direction(weights: Mapping[str, np.ndarray], cell: str, name: str, inputs: np.ndarray) -> Trace:
     kind = "simple_rnn" if cell == "rnn" else cell
-    arrays = [weights[f"{name}/{kind}_cell/{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
+    kernel, recurrent, bias = (weights[f"{name}/{kind}_cell/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
     if not name.endswith("backward"):
-        return trace(cell, *arrays, inputs)
-    back = trace(cell, *arrays, inputs[::-1])
+        return trace(cell, kernel, recurrent, bias, inputs)
+    back = trace(cell, kernel, recurrent, bias, inputs[::-1])
     gates = {gate: values[::-1] for gate, values in back.gates.items()}
     return Trace(back.hidden[::-1], gates, None if back.cell is None else back.cell[::-1])
 

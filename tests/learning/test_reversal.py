@@ -14,9 +14,10 @@ LETTERS = "abcdefgh"
 
 
 def write_sequences(path: Path) -> Path:
-    """Different sequences of two to six letters, and the same backwards."""
+    """Different sequences of two to six letters, and the same backwards; none that is the same both ways."""
     random_ = random.Random(0)
-    sources = dict.fromkeys("".join(random_.choices(LETTERS, k=random_.randint(2, 6))) for _ in range(1500))
+    drawn = ("".join(random_.choices(LETTERS, k=random_.randint(2, 6))) for _ in range(1500))
+    sources = dict.fromkeys(source for source in drawn if source != source[::-1])
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows([("source", "target"), *((source, source[::-1]) for source in sources)])
     return path

@@ -1,0 +1,164 @@
+"""What a forecast rests on: the gates of the network, and the stretches of the past that move it. Without Keras."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.inputs import make_inputs
+from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
+from toolkit.artifact import Artifact
+from toolkit.data.series import Panel
+from toolkit.data.windows import Cutoffs, ordinals
+from toolkit.errors import ConfigError, DataError
+from toolkit.gates import WEIGHTS, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+
+MOST_PARTS = 26  # stretches of the past that are hidden, one after the other
+HIDING = (
+    "Each bar is how far the median forecast moves, on average over its steps, where the values of one stretch, from"
+    " that time on, are put on a straight line between their neighbours. At the end of the series, the value before"
+    " goes on. This keeps the level, and hides a single step too."
+)
+
+
+def explain(folder: str | Path, path: str, series: str | None = None) -> Explanation:
+    """Forecast a series, the first unless named, look into the first network, and hide each stretch of its past.
+
+    Raises:
+        DataError: there is no such series, or it has too few values.
+        ArtifactError: the folder is damaged, unfinished or of another pipeline.
+    """
+    forecaster = Forecaster.load(folder)
+    panel = _one(forecaster.read(path), series, path)
+    plan, name = forecaster.plan, panel.ids[0]
+    median = forecaster.forecast(panel)[0, :, plan.median]
+    parts, effects = _effects(forecaster, panel)
+    steps, layers, notes = [], [], _notes(forecaster, panel)
+    if _has_gates(forecaster, Path(folder)):
+        (inputs,), read = _inputs(forecaster, panel), plan.segment
+        layers = _traces(Path(folder), [inputs])[0][0]
+        steps = _times(panel, -len(inputs) * read, 0)[::read]
+    last = f" to {median[-1]:,.4g}" if len(median) > 1 else ""
+    return Explanation(
+        answer=f"The median forecast of {name} for the next {len(median):,} steps: {median[0]:,.4g}{last}.",
+        steps=steps,
+        layers=layers,
+        parts=parts,
+        effects=effects,
+        effect="mean change of the median forecast, in the units of the data",
+        hiding=HIDING,
+        notes=notes,
+    )
+
+
+def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
+    """The first network's final state after the last window of each series.
+
+    Raises:
+        ConfigError: the run has no recurrent encoder of its own, or a column was named.
+        SeqloomError: the run folder or the file cannot be used.
+    """
+    if column:
+        raise ConfigError("series are read as those that the run was trained on.", where="--column")
+    forecaster = Forecaster.load(folder)
+    if not _has_gates(forecaster, Path(folder)):
+        mend = "Train with another model.network, or another model.kind."
+        raise ConfigError("this run has no encoder that gives vectors.", where=str(folder), mend=mend)
+    panel = forecaster.read(path)
+    found = _traces(Path(folder), _inputs(forecaster, panel))
+    both = len(found[0][0]) > 1 and found[0][0][-1].name.endswith("backward")
+    finals = [_final(outputs, both) for _, outputs in found]
+    ends = _times(panel, -1, 0)
+    return Vectors(list(panel.ids), ends, np.array(finals, np.float32), [""] * len(panel))
+
+
+def _one(panel: Panel, series: str | None, path: str) -> Panel:
+    """The panel of one series, which has values enough."""
+    if series is not None and series not in panel.ids:
+        shown = ", ".join(panel.ids[:5]) + (", ..." if len(panel) > 5 else "")
+        raise DataError(f"there is no series {series!r}.", where=path, mend=f"Name one of {shown}")
+    one = panel.take(np.array([panel.ids.index(series) if series else 0]))
+    if np.isfinite(one.history(0)).sum() < 2:
+        mend = "Give at least two values, or another --series."
+        raise DataError(f"series {one.ids[0]!r} is too short to see what matters in it.", where=path, mend=mend)
+    return one
+
+
+def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarray]:
+    """The times from which on each stretch was hidden, and how far that moves the median forecast on average."""
+    plan, values = forecaster.plan, panel.history(0)
+    reach = min(len(values), max(plan.history, 2 * plan.season))
+    edges = len(values) - reach + np.unique(np.linspace(0, reach, MOST_PARTS + 1).astype(int))
+    rows = panel.take(np.zeros(len(edges), np.int64))  # the first row is left as it is
+    for row, (start, stop) in enumerate(pairwise(edges), 1):
+        rows.values[rows.offsets[row] : rows.ends[row]] = _bridged(values, start, stop)
+    assert forecaster.combination is not None
+    parts = forecaster.parts(rows, Cutoffs(np.arange(len(rows)), rows.ends), forecaster.combination.used)
+    medians = forecaster.base(parts)[0][:, :, plan.median]
+    times = _times(panel, -len(values), 0)
+    return [times[start] for start in edges[:-1]], np.abs(medians[1:] - medians[0]).mean(axis=1)
+
+
+def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Values with the known ones from `start` to `stop` on a straight line between what is known beside them."""
+    known = np.isfinite(values)
+    outside = known.copy()
+    outside[start:stop] = False
+    if not outside.any():
+        return values
+    inside = np.flatnonzero(known & ~outside)
+    bridged = values.copy()
+    bridged[inside] = np.interp(inside, np.flatnonzero(outside), values[outside])
+    return bridged
+
+
+def _notes(forecaster: Forecaster, panel: Panel) -> list[str]:
+    plan, combination = forecaster.plan, forecaster.combination
+    assert combination is not None
+    notes = []
+    if NETWORK in combination.names:
+        share = combination.weights[:, combination.names.index(NETWORK)].mean()
+        part = f"{100 * share:.0f} % of the weight" if share else "no part"
+        notes.append(f"The network, whose gates these are, has {part} in this forecast; the bars are of all of it.")
+    if plan.network == "smoothing" and forecaster.runtime:
+        notes.append("Gates are not shown of a smoothing network.")
+    if plan.known:
+        notes.append(f"{', '.join(plan.known)}: taken to be as on average where the file does not know them ahead.")
+    return notes
+
+
+def _has_gates(forecaster: Forecaster, folder: Path) -> bool:
+    return WEIGHTS in Artifact(folder, NAME).manifest["files"] and forecaster.plan.network != "smoothing"
+
+
+def _inputs(forecaster: Forecaster, panel: Panel) -> list[np.ndarray]:
+    """The segments that the network reads at the end of each series. Shapes: (segments, features) each"""
+    cutoffs = Cutoffs(np.arange(len(panel)), panel.ends)
+    arrays = make_inputs(forecaster.plan, panel, cutoffs, forecaster.sizes_of(panel, cutoffs)).arrays
+    return [segments[:length] for segments, length in zip(arrays["segments"], arrays["lengths"], strict=True)]
+
+
+def _traces(folder: Path, inputs: list[np.ndarray]) -> list[tuple[list[Direction], np.ndarray]]:
+    """What the first network's encoder does with each series."""
+    config, weights = read_network(Artifact(folder, NAME), Config)
+    settings = config.encoder.model_dump()
+    with fitting(folder):
+        if "projection/kernel" in weights:
+            kernel, bias = weights["projection/kernel"], weights["projection/bias"]
+            inputs = [np.maximum(segments @ kernel + bias, 0) for segments in inputs]
+        return [trace_encoder(weights, settings, segments) for segments in inputs]
+
+
+def _final(outputs: np.ndarray, both: bool) -> np.ndarray:
+    """The last layer's states at the ends that they run to. Shapes: (time, width) -> (width,)"""
+    if not both:
+        return outputs[-1]
+    half = outputs.shape[1] // 2
+    return np.concatenate([outputs[-1, :half], outputs[0, half:]])
+
+
+def _times(panel: Panel, first: int, stop: int) -> list[str]:
+    """Times of the steps of each series, counted from its end, one series after the other."""
+    cutoffs = Cutoffs(np.arange(len(panel)), panel.ends)
+    return panel.frequency.text(ordinals(panel, cutoffs, first, stop).ravel())

@@ -1,0 +1,122 @@
+"""What a translator looked at: the gates of its encoder, its attention, and what hiding each piece changes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.translation.config import Config
+from pipelines.translation.pieces import Source
+from pipelines.translation.predict import BATCH_ROWS, NAME, Searcher, Translator
+from pipelines.translation.translate import Inputs
+from toolkit.artifact import Artifact
+from toolkit.data.codec import END, START, UNKNOWN
+from toolkit.errors import ConfigError, DataError, SeqloomError
+from toolkit.gates import Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+
+MOST_HIDDEN = 50  # pieces that are hidden, one after the other
+HIDING = (
+    "Each bar is what hiding one piece, which becomes the unknown piece and cannot be copied, takes from the mean"
+    " probability of the pieces that were written. Blue: the translation rests on it; orange: it speaks against it."
+)
+
+
+def explain(folder: str | Path, text: str) -> Explanation:
+    """Translate a text, look into the first network's encoder, and hide each piece of the source in turn.
+
+    Raises:
+        DataError: the text is blank.
+        ArtifactError: the folder is damaged, unfinished or of another pipeline.
+    """
+    translator = Translator(folder)
+    searcher, facts, codec = translator.searcher, translator.facts, translator.searcher.codec
+    part = codec.cut(text)[0] if facts.split else text
+    (source,) = codec.read([part])
+    if not source.ids:
+        raise DataError("there is nothing to translate in this text.", where="seqloom explain")
+    (found,) = searcher.translate([part], translator.settings, replace_unknown=facts.replace_unknown)
+    notes = [f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} pieces are unknown."] * (UNKNOWN in source.ids)
+    if found.truncated or part != text:
+        notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces (tokens.max_source).")
+    if len(source.ids) > MOST_HIDDEN:
+        notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
+    steps = [codec.source.shown(piece) for piece in source.pieces]
+    (best,) = searcher.search([source], translator.settings)[0]
+    written = [*best.tokens, END] if best.finished else list(best.tokens)
+    return Explanation(
+        answer=found.text or "Nothing was written.",
+        steps=steps,
+        layers=_layers(Path(folder), searcher, source),
+        parts=steps[:MOST_HIDDEN],
+        effects=_effects(searcher, source, written),
+        effect="fall of the mean probability of what was written",
+        hiding=HIDING,
+        attention=found.weights,
+        written=[translator.shown(piece) for piece in found.pieces],
+        notes=notes,
+    )
+
+
+def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
+    """The mean of the first network's encoder outputs over the pieces of each text: rows of a table, lines of a file.
+
+    Raises:
+        ConfigError: the run has no attention, so its graph gives no such outputs.
+        SeqloomError: the run folder cannot be used, or some input could not be read.
+    """
+    translator = Translator(folder)
+    codec, encoder = translator.searcher.codec, translator.searcher.ensemble.members[0].encoder
+    if "memory" not in encoder.outputs:
+        mend = "Train with decoder.attention."
+        raise ConfigError("this run has no attention, so its graph gives no vectors.", where=str(folder), mend=mend)
+    inputs = Inputs([path], column=column or translator.source_column, encoding=None)
+    items = list(inputs)
+    if inputs.failures:
+        raise SeqloomError("not all of it could be read.", where=path)
+    sources = codec.read([item.text for item in items])
+    kept = [row for row, source in enumerate(sources) if source.ids]
+    if not kept:
+        raise DataError("there is no text in it.", where=path)
+    vectors = []
+    for start in range(0, len(kept), BATCH_ROWS):
+        batch = [sources[row] for row in kept[start : start + BATCH_ROWS]]
+        arrays = codec.inputs(batch, len(batch), max(len(source.ids) for source in batch))
+        memory = encoder.run({name: arrays[name] for name in encoder.inputs}, ["memory"])["memory"]
+        vectors.append(memory.sum(axis=1) / arrays["lengths"][:, None])  # which is zero on padding
+    texts = [items[row].text[:200] for row in kept]
+    return Vectors([items[row].where for row in kept], texts, np.concatenate(vectors), [""] * len(kept))
+
+
+def _effects(searcher: Searcher, source: Source, written: list[int]) -> np.ndarray:
+    """How far the mean probability of what was written falls where each piece is hidden. Shapes: -> (hidden,)"""
+    sources = [source, *(_without(source, place) for place in range(min(len(source.ids), MOST_HIDDEN)))]
+    state = searcher.ensemble.start(searcher.codec.inputs(sources, len(sources), len(source.ids)))
+    all_pieces, rows = searcher.codec.target_size + len(source.ids), np.arange(len(sources))
+    before, total = START, np.zeros(len(sources))
+    for token in written:
+        found = searcher.ensemble.step(np.full((len(sources), 1), before), state, all_pieces)
+        places = (found.tokens[:, 0] == token).argmax(axis=1)
+        total += np.exp(found.scores[rows, 0, places])
+        before, state = token, found.state
+    return (total[0] - total[1:]) / max(len(written), 1)
+
+
+def _without(source: Source, place: int) -> Source:
+    """A source with one piece unknown, of no column and not to be copied."""
+    ids, copies, columns = list(source.ids), list(source.copies), list(source.columns)
+    ids[place] = UNKNOWN
+    if copies:
+        copies[place] = UNKNOWN
+    if columns:
+        columns[place] = []
+    return Source(ids, source.pieces, copies, columns)
+
+
+def _layers(folder: Path, searcher: Searcher, source: Source) -> list[Direction]:
+    config, weights = read_network(Artifact(folder, NAME), Config)
+    inputs = searcher.codec.inputs([source], 1, len(source.ids))
+    with fitting(folder):
+        table = "target_embedding" if config.model.tie == "all" else "source_embedding"
+        pieces = weights[f"{table}/embeddings"][inputs["source"][0]]
+        if "columns" in inputs:
+            pieces = pieces + inputs["columns"][0] @ weights["columns/kernel"]
+        return trace_encoder(weights, config.encoder.model_dump(), pieces)[0]

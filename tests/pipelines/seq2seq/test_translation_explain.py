@@ -1,0 +1,75 @@
+"""`explain` and `encode` with a translator: what they show is what translates."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keywords import seqloom
+
+from pipelines.explain import explain
+from pipelines.translation.explain import encode
+from pipelines.translation.predict import Translator
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def memory(folder: Path, text: str) -> np.ndarray:
+    """What the graph of the encoder gives. Shapes: -> (pieces, width)"""
+    searcher = Translator(folder).searcher
+    (source,) = searcher.codec.read([text])
+    inputs = searcher.codec.inputs([source], 1, len(source.ids))
+    return searcher.ensemble.members[0].encoder.run(inputs, ["memory"])["memory"][0]
+
+
+def test_states_are_those_that_the_decoder_reads(tiny_run: Path) -> None:
+    found = explain(tiny_run, "three one zzz four")
+    states = np.concatenate([each.trace.hidden for each in found.layers], axis=1)
+    np.testing.assert_allclose(states, memory(tiny_run, "three one zzz four"), atol=1e-5)
+    assert all(set(each.trace.gates) == {"update", "reset"} for each in found.layers)
+
+
+def test_the_answer_and_the_attention_are_those_of_translate(tiny_run: Path) -> None:
+    found, (translation,) = explain(tiny_run, "one two"), Translator(tiny_run).translate(["one two"])
+    assert found.answer == translation.text and list(found.steps) == ["one", "two"]
+    assert found.attention is not None and translation.weights is not None
+    np.testing.assert_array_equal(found.attention, translation.weights)
+    assert len(found.written) == len(found.attention)
+
+
+def test_hiding_what_is_unknown_changes_nothing_and_what_is_read_does(tiny_run: Path) -> None:
+    found = explain(tiny_run, "one two zzz")
+    assert found.effects[2] == 0 and np.abs(found.effects[:2]).max() > 0.05
+    assert any("1 of 3 pieces are unknown" in note for note in found.notes)
+
+
+def test_a_long_text_is_cut_and_said(tiny_run: Path) -> None:
+    found = explain(tiny_run, "one two three " * 4000)
+    assert len(found.steps) == len(found.effects) == 8
+    assert any("tokens.max_source" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\x00"])
+def test_a_text_without_pieces_is_refused(text: str, tiny_run: Path) -> None:
+    result = seqloom("explain", text, "--model", tiny_run)
+    assert result.code == 1 and "nothing to translate" in result.err
+
+
+def test_a_page_shows_attention_and_unknown_signs(tiny_run: Path) -> None:
+    result = seqloom("explain", "🎉 <b>", "--model", tiny_run, "-o", "a.html", "--json")
+    assert json.loads(result.out)["notes"]
+    page = Path("a.html").read_text(encoding="utf-8")
+    assert "Attention" in page and "<b>" not in page
+
+
+def test_vectors_are_means_over_real_pieces(tiny_run: Path) -> None:
+    lines = ["one two three", "", "four"]
+    Path("a.txt").write_text("\n".join(lines))
+    found = encode(tiny_run, "a.txt")
+    assert found.sources == ["a.txt:1", "a.txt:3"]
+    expected = [memory(tiny_run, line).mean(axis=0) for line in lines if line]
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
