@@ -65,8 +65,9 @@ class DataConfig(Stanza):
 class TokensConfig(Stanza):
     """How texts become pieces, and pieces texts."""
 
-    kind: Literal["bpe", "unigram", "words", "characters"] = "bpe"
-    """Pieces of words (bpe or unigram), whole words and signs as in programs and SQL, or characters."""
+    kind: Literal["bpe", "unigram", "words", "dotted", "characters"] = "bpe"
+    """Pieces of words (bpe or unigram), whole words and signs, the same with names such as table.column whole (dotted),
+    or characters."""
     vocabulary: int = Field(8000, ge=10, le=1_000_000)
     """The most different pieces of a side."""
     joint: bool = True
@@ -219,7 +220,7 @@ class Config(Stanza):
             raise ValueError("model.tie needs model.embedding and decoder.units to be the same number.")
         if self.model.tie == "all" and not self.tokens.joint:
             raise ValueError("model.tie: all needs one vocabulary for both sides. Set tokens.joint: true.")
-        if (self.vectors.source or self.vectors.target) and self.tokens.kind != "words":
+        if (self.vectors.source or self.vectors.target) and self.tokens.kind not in ("words", "dotted"):
             raise ValueError("vectors are of words. Set tokens.kind: words.")
         return self
 

@@ -150,10 +150,15 @@ def test_whatever_a_model_writes_is_one_line_of_text(codecs, kind):
 
 def test_a_word_is_the_same_piece_wherever_it_stands(codecs):
     split = codecs["words"].split
-    assert split(["f(x) >= -y.z_1"], 50) == [["f", "￭(￭", "x", "￭)", ">", "￭=", "-￭", "y.z_1"]]
-    assert split(["end. x.1 3.5 .y"], 50) == [["end", "￭.", "x", "￭.￭", "1", "3", "￭.￭", "5", ".￭", "y"]]
+    assert split(["f(x) >= -y.z_1"], 50) == [["f", "￭(￭", "x", "￭)", ">", "￭=", "-￭", "y", "￭.￭", "z_1"]]
     assert split(['say "x y"!'], 50) == [["say", '"￭', "x", "y", '￭"', "￭!"]]
     assert split(["हिन्दी, café"], 50) == [["हिन्दी", "￭,", "café"]]
+
+
+def test_dotted_names_stay_whole_and_numbers_and_ends_of_sentences_are_no_names(codecs):
+    split = codecs["dotted"].split
+    assert split(["-y.z_1 = a.b.c"], 50) == [["-￭", "y.z_1", "=", "a.b.c"]]
+    assert split(["end. x.1 3.5 .y"], 50) == [["end", "￭.", "x", "￭.￭", "1", "3", "￭.￭", "5", ".￭", "y"]]
 
 
 def test_words_that_the_vocabulary_lacks_are_seen_and_can_be_copied(codecs):

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -15,7 +15,7 @@ from toolkit.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Kind = Literal["bpe", "unigram", "words", "characters"]
+Kind = Literal["bpe", "unigram", "words", "dotted", "characters"]
 
 RESERVED = ("<pad>", "<unk>", "<s>", "</s>")
 PADDING, UNKNOWN, START, END = range(4)
@@ -43,9 +43,9 @@ class TextCodec:
     """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text.
 
     - bpe, unigram: parts of words, written as bytes; nothing is unknown.
-    - words: words, dotted names such as table.column, and single signs, which say with ￭ where they touch a neighbour:
-      `f(x)` is f, ￭(￭, x, ￭). A word is the same piece wherever it stands, so that one of the source can be copied into
-      the target.
+    - words: words, and single signs, which say with ￭ where they touch a neighbour: `f(x)` is f, ￭(￭, x, ￭). A word is
+      the same piece wherever it stands, so that one of the source can be copied into the target.
+    - dotted: the same, with dotted names such as table.column as one word.
     - characters: one piece each; ▁ is a blank.
 
     Args:
@@ -106,7 +106,7 @@ class TextCodec:
         """The text that pieces stand for, in one line. They need no ids; the reserved ones are left out but `<unk>`."""
         spoken = [piece for piece in pieces if piece not in _SILENT]
         match self.kind:
-            case "words":
+            case "words" | "dotted":
                 marked = " ".join(spoken).replace(f" {_JOINER}", _JOINER).replace(f"{_JOINER} ", _JOINER)
                 return normalize(marked.replace(_JOINER, ""))
             case "characters":
@@ -179,8 +179,8 @@ def _spaced(text: str) -> str:
     return f" {text}" if text else ""
 
 
-def _words(text: str) -> Iterator[str]:
-    for match in _pattern(text.isascii()).finditer(text):
+def _words(text: str, dotted: bool = False) -> Iterator[str]:
+    for match in _pattern(text.isascii(), dotted).finditer(text):
         word, sign, right = match.groups()
         left = match.start() > 0 and text[match.start() - 1] != " "
         yield word or f"{_JOINER if left else ''}{sign}{'' if right is None else _JOINER}"
@@ -191,14 +191,14 @@ def _characters(text: str) -> Iterator[str]:
 
 
 @cache
-def _pattern(ascii_only: bool) -> re.Pattern[str]:
+def _pattern(ascii_only: bool, dotted: bool) -> re.Pattern[str]:
     """A word, or a sign and whether a word follows it. Marks, and the invisible joiners, belong to their letters."""
     word = r"\w"
     if not ascii_only:
         marks = "".join(chr(i) for i in range(0x300, 0x20000) if unicodedata.category(chr(i)).startswith("M"))
         word += f"\u200c\u200d{marks}"
-    dotted = rf"(?:\.(?=[^\W\d])[{word}]+)*"  # table.column, module.name
-    return re.compile(f"([{word}]+{dotted})|([^ {word}])((?=[{word}]))?")
+    more = rf"(?:\.(?=[^\W\d])[{word}]+)*" if dotted else ""
+    return re.compile(f"([{word}]+{more})|([^ {word}])((?=[{word}]))?")
 
 
 def _require(condition: bool, expectation: str) -> None:
@@ -206,4 +206,4 @@ def _require(condition: bool, expectation: str) -> None:
         raise ValueError(expectation)
 
 
-_CUTTERS = {"words": _words, "characters": _characters}
+_CUTTERS = {"words": _words, "dotted": partial(_words, dotted=True), "characters": _characters}
