@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toolkit.data.codec import END, PADDING, RESERVED, START, UNKNOWN, TextCodec, fit_codec, normalize
 from toolkit.errors import ConfigError, DataError
 
-KINDS = ["bpe", "unigram", "words", "characters"]
+KINDS = ["bpe", "unigram", "words", "dotted", "characters"]
 TEXTS = [
     "Ein Hund läuft im Schnee.",
     "Zwei Hunde laufen im Schnee, eine Frau läuft auch.",
