@@ -254,7 +254,6 @@ def test_memory_is_bounded(query: str, path: Path) -> None:
         ("SELECT ?", "bindings"),
         ("\N{PARTY POPPER}", "syntax error"),
         pytest.param("SELECT " + "1 + " * 300_000 + "1", "too large|too big", id="a megabyte"),
-        pytest.param("SELECT " + "(" * 5000 + "1" + ")" * 5000, "overflow|too", id="deep"),
         pytest.param("SELECT 1" + " UNION SELECT 1" * 2000, "too many", id="many"),
     ],
 )

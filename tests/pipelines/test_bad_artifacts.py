@@ -168,7 +168,7 @@ def test_evaluate_refuses_other_pipelines(copied: Path, trained: Any) -> None:
     (copied / "manifest.json").write_text(json.dumps({**manifest, "pipeline": "another"}))
     result = seqloom("evaluate", "--model", "run", "--data", trained.data["test"])
     assert result.code in (1, 2)
-    assert "'another', expected text_classification or forecasting" in result.err
+    assert "'another', expected text_classification or translation or forecasting" in result.err
 
 
 def test_folders_without_a_finished_run_are_told_apart(here: Path) -> None:

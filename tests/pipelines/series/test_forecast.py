@@ -248,7 +248,7 @@ def test_no_command_writes_over_what_it_reads(trained: Any, future: Path) -> Non
     ):
         result = seqloom(*command)
         assert result.code == 2, command
-        assert "this is the input too, and would be lost" in result.err
+        assert "this is an input too, and would be lost" in result.err
     assert (table.read_bytes(), future.read_bytes()) == (before, told)
 
 
