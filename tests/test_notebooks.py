@@ -42,7 +42,9 @@ def test_a_notebook_is_stored_without_outputs_and_without_traces_of_a_machine(pa
 
 # In turns from the folder of the notebooks, as Jupyter does it, and from the root of the repository.
 @pytest.mark.parametrize(
-    ("path", "folder"), zip(NOTEBOOKS, cycle((ROOT / "notebooks", ROOT)), strict=False), ids=lambda path: path.stem
+    ("path", "folder"),
+    zip(NOTEBOOKS, cycle((ROOT / "notebooks", ROOT)), strict=False),
+    ids=[path.stem for path in NOTEBOOKS],
 )
 def test_a_notebook_runs_offline_and_writes_into_the_temporary_folder_alone(path, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
