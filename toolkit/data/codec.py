@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import chain, islice
@@ -206,4 +206,8 @@ def _require(condition: bool, expectation: str) -> None:
         raise ValueError(expectation)
 
 
-_CUTTERS = {"words": _words, "dotted": partial(_words, dotted=True), "characters": _characters}
+_CUTTERS: dict[str, Callable[[str], Iterator[str]]] = {
+    "words": _words,
+    "dotted": partial(_words, dotted=True),
+    "characters": _characters,
+}
