@@ -9,12 +9,16 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 
 from toolkit.errors import ArtifactError, ConfigError, SeqloomError
 
+if TYPE_CHECKING:
+    from toolkit.config import Stanza
+
+Config = TypeVar("Config", bound="Stanza")
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 
@@ -152,6 +156,13 @@ class Artifact:
                 mend="Copy the run folder again, or train again.",
             )
         return data
+
+    def read_config(self, model: type[Config]) -> Config:
+        """The config that the run was made with."""
+        from toolkit.config import parse, validate  # which only some commands need
+
+        text = self.read_bytes("config.yaml").decode("utf-8", "replace")
+        return validate(parse(text, str(self.folder / "config.yaml")), model)
 
     def read_json(self, name: str) -> Any:
         try:

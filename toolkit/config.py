@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import json
 import math
 import re
 import types
@@ -21,6 +22,8 @@ from toolkit.errors import ConfigError
 
 LARGEST_FILE = 256 * 1024  # bytes; a config is a page or two
 DEEPEST_NESTING = 16
+
+_NOT_PLAIN = ("null", "true", "false", "nan", "inf")  # which some readers of YAML take for something else than text
 
 Location = tuple[str | int, ...]
 
@@ -126,6 +129,12 @@ def _quoted(value: Any) -> Any:
     if isinstance(value, list):
         return [_quoted(item) for item in value]
     return DoubleQuotedScalarString(value) if isinstance(value, str) and not value.isprintable() else value
+
+
+def quoted(text: str) -> str:
+    """A text as YAML writes it: plain where it can be read as nothing else."""
+    plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", text) and text.lower() not in _NOT_PLAIN
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def closest(word: str, choices: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from toolkit.artifact import Artifact
-from toolkit.config import Stanza, parse, validate
+from toolkit.config import Stanza
 from toolkit.errors import ArtifactError
 
 WEIGHTS = "weights.safetensors"
@@ -167,8 +167,7 @@ def read_network(artifact: Artifact, model: type[S]) -> tuple[S, dict[str, np.nd
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    text = artifact.read_bytes("config.yaml").decode("utf-8", "replace")
-    config = validate(parse(text, str(artifact.folder / "config.yaml")), model)
+    config = artifact.read_config(model)
     try:
         arrays = load(artifact.read_bytes(WEIGHTS))
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks

@@ -1,7 +1,5 @@
 """A first config, fitted to some series."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +7,11 @@ import numpy as np
 
 from pipelines.forecasting.facts import measure, span_of
 from pipelines.forecasting.inspect import Look, inspect
+from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError
 
-NOT_PLAIN = ("null", "true", "false", "~", "nan", "inf")  # which YAML reads as something else than text
 ASKED = ("layout", "format", "encoding", "id", "time", "value", "frequency", "timezone", "day_first")
 TEMPLATE = """\
 # seqloom check my.yaml tells what this would do; seqloom run my.yaml does it.
@@ -48,7 +46,7 @@ def suggest(look: Look) -> str:
         example=_example(frequency),
         season=season,
         found=f"{season:,} steps{f', a {span},' if span else ''} were found" if season > 1 else "none was found",
-        path=_quoted(look.source.path),
+        path=quoted(look.source.path),
         columns="".join(f"  {line}\n" for line in [*_asked(look), *_hints(look)]),
         bound=_bound(look),
     )
@@ -120,9 +118,4 @@ def _example(frequency: Frequency) -> str:
 def _value(given: Any) -> str:
     if isinstance(given, bool):
         return str(given).lower()
-    return f"[{', '.join(map(_quoted, given))}]" if isinstance(given, list) else _quoted(given)
-
-
-def _quoted(text: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and text.lower() not in NOT_PLAIN
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return f"[{', '.join(map(quoted, given))}]" if isinstance(given, list) else quoted(given)

@@ -6,7 +6,6 @@ from typing import Any
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.predict import NAME
 from toolkit.artifact import Artifact, read_weights
-from toolkit.config import parse, validate
 from toolkit.errors import ArtifactError
 
 COOLER = 0.3  # times the learning rate that the run began with
@@ -30,8 +29,7 @@ def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, An
             "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
         )
     artifact.read_bytes("weights.safetensors")  # checks that it is whole
-    text = artifact.read_bytes("config.yaml").decode()
-    old: Config = validate(parse(text, str(model / "config.yaml")), Config)
+    old: Config = artifact.read_config(Config)
     training = old.training.model_copy(
         update={"epochs": epochs, "learning_rate": COOLER * old.training.learning_rate, "warmup": 0.0}
     )

@@ -15,7 +15,6 @@ from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
 from toolkit import artifact
 from toolkit.artifact import Artifact
-from toolkit.config import parse, validate
 from toolkit.errors import DataError
 from toolkit.evaluation import baselines, classification, decisions
 from toolkit.evaluation.decisions import NoneRule, Policy
@@ -74,8 +73,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
         DataError: the data cannot be read or has a label that the run does not know.
     """
     classifier = Classifier(folder)
-    text = Artifact(folder, NAME).read_bytes("config.yaml").decode()
-    config: DataConfig = validate(parse(text, str(folder / "config.yaml")), Config).data
+    config: DataConfig = Artifact(folder, NAME).read_config(Config).data
     examples = read_examples(config, str(data))
     if examples.many and not classifier.policy.many:
         raise DataError("lists of labels, but this run gives one label a row.", where=str(data))

@@ -1,7 +1,5 @@
 """A first config, fitted to some data."""
 
-import json
-import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.config import quoted
 from toolkit.data.rows import Source, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
@@ -16,7 +15,6 @@ from toolkit.errors import DataError
 ROWS = 5000  # read at most this many to get to know the data
 FEW = 3000  # of so many rows, vectors of words are better not learned, and one network is a matter of luck
 SAMPLE_VECTORS = "configs/samples/glove.6B.100d.10k.npz"
-NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
 LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "target", "tag", "tags", "y")
 TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
 OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
@@ -77,7 +75,7 @@ def init(data: Path) -> str:
     few = len(rows) < FEW
     return TEMPLATE.format(
         name="my.yaml",
-        train=_quoted(str(data)),
+        train=quoted(str(data)),
         columns=_column_lines(text, label, separator, none, header),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
@@ -131,20 +129,20 @@ def _parts(value: Any, separator: str | None) -> list[str]:
 
 
 def _column_lines(text: str, label: str, separator: str | None, none: str | None, header: bool) -> str:
-    lines = [f"  text: {_quoted(text)}", f"  label: {_quoted(label)}"]
+    lines = [f"  text: {quoted(text)}", f"  label: {quoted(label)}"]
     if not header:
         lines.insert(0, "  header: false                  # the first row is data")
     if separator:
         lines.append(f'  label_separator: "{separator}"')
     if none:
-        lines.append(f"  out_of_scope: {_quoted(none)}")
+        lines.append(f"  out_of_scope: {quoted(none)}")
     return "\n".join(lines) + "\n"
 
 
 def _vectors() -> str:
     for root in (Path(), Path(__file__).parents[2]):
         if (root / SAMPLE_VECTORS).exists():
-            return f"{_quoted(str(root / SAMPLE_VECTORS))}   # or a larger GloVe, word2vec or fastText file"
+            return f"{quoted(str(root / SAMPLE_VECTORS))}   # or a larger GloVe, word2vec or fastText file"
     return "glove-wiki-gigaword-100   # downloaded once; or a file; or word2vec: trained on your texts"
 
 
@@ -159,8 +157,3 @@ def _decision(many: bool, none: str | None) -> str:
             "    value: 0.95                  # of the rows with a label keep it",
         ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", text) and text.lower() not in NOT_PLAIN
-    return text if plain else json.dumps(text, ensure_ascii=False)

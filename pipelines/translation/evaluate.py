@@ -10,7 +10,6 @@ from pipelines.translation.data import Splits, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
-from toolkit.config import parse, validate
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 from toolkit.evaluation.sql import Database, execution_accuracy
@@ -58,8 +57,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
         DataError: the pairs cannot be read.
     """
     translator = Translator(folder)
-    text = Artifact(folder, NAME).read_bytes("config.yaml").decode()
-    config: DataConfig = validate(parse(text, str(folder / "config.yaml")), Config).data
+    config: DataConfig = Artifact(folder, NAME).read_config(Config).data
     grouped = read_files(config, str(data)).references()
     found = translator.translate(grouped.sources)
     return score([each.text for each in found], grouped.references, config.database)

@@ -1,6 +1,5 @@
 """A first config, fitted to some pairs."""
 
-import json
 import random
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from toolkit.config import quoted
 from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import OPENERS, split_part
 from toolkit.data.pairs import PairSource, read_pairs
@@ -20,7 +20,6 @@ from toolkit.errors import DataError
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
 FEW, MANY = 5000, 50_000  # pairs
-NOT_PLAIN = ("null", "true", "false", "~")  # which YAML reads as something else than text
 SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
 TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
 NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
@@ -39,7 +38,7 @@ data:
   test: {share:<25}# the same; scored once, at the end
 {columns}
 tokens:
-  kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; characters
+  kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; dotted: for SQL; characters
   vocabulary: {vocabulary:<19}# the most different pieces
   joint: {joint:<24}# one vocabulary for both sides; false where they have different letters
   max_source: {max_source:<19}# pieces read of a source; the longest of those looked at has {longest_source}
@@ -86,12 +85,12 @@ def init(data: Path) -> str:
     sample = _lines_sample(str(data)) if two_files else _table_sample(str(data))
     code = _is_code(sample.targets)
     few = sample.pairs < FEW
-    kind: Kind = "words" if code else "bpe"
+    kind: Kind = "bpe" if not code else "dotted" if _is_sql(sample.targets) else "words"
     joint = not code and _shared_letters(sample) > 0.5
     vocabulary = 1000 if few and not code else 8000 if sample.pairs < MANY or code else 16_000
     sources, targets = _piece_counts(sample, kind, joint, vocabulary)
     return TEMPLATE.format(
-        train=_quoted(str(data)),
+        train=quoted(str(data)),
         share=0.1 if sample.pairs < MANY else 0.02,
         columns=sample.columns,
         kind=kind,
@@ -130,7 +129,7 @@ def _table_sample(path: str) -> Sample:
     source, target = _columns(rows, names, path)
     both = [(row.get(source), _first(row.get(target))) for row in rows]
     sources, targets = map(list, zip(*((str(a), str(b)) for a, b in both if a and b), strict=True))
-    columns = f"  source: {_quoted(names[source])}\n  target: {_quoted(names[target])}\n"
+    columns = f"  source: {quoted(names[source])}\n  target: {quoted(names[target])}\n"
     if not header:
         columns = "  header: false                  # the first row is data\n" + columns
     return Sample(sources, targets, columns, pairs)
@@ -213,9 +212,11 @@ def _languages() -> frozenset[str]:
 def _is_code(targets: Sequence[str]) -> bool:
     """Whether most targets look like SQL, or many of their characters are signs."""
     text = "".join(targets)
-    return 2 * sum(map(bool, map(SQL.match, targets))) > len(targets) or len(SIGNS.findall(text)) > CODE_SIGNS * len(
-        text
-    )
+    return _is_sql(targets) or len(SIGNS.findall(text)) > CODE_SIGNS * len(text)
+
+
+def _is_sql(targets: Sequence[str]) -> bool:
+    return 2 * sum(map(bool, map(SQL.match, targets))) > len(targets)
 
 
 def _shared_letters(sample: Sample) -> float:
@@ -235,8 +236,3 @@ def _piece_counts(sample: Sample, kind: Kind, joint: bool, size: int) -> Iterato
 def _limit(counts: Sequence[int]) -> int:
     """Room for all but the longest hundredth, and more, for texts to come."""
     return int(min(max(32, np.percentile(counts, 99) * 1.5), 1000))
-
-
-def _quoted(text: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", text) and text.lower() not in NOT_PLAIN
-    return text if plain else json.dumps(text, ensure_ascii=False)

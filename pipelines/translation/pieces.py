@@ -59,6 +59,12 @@ class PairCodec:
     def target_size(self) -> int:
         return len(self.target.pieces)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of the tables of a network."""
+        columns = len(self.values.columns) if self.values else 0
+        return {"source_size": len(self.source.pieces), "target_size": self.target_size, "columns": columns}
+
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
         return [self._source(pieces) for pieces in self.source.split(texts, limit or self.limits[0])]

@@ -10,7 +10,6 @@ from pipelines.translation.config import Config
 from pipelines.translation.predict import NAME, Translation, Translator
 from toolkit import report as pages
 from toolkit.artifact import Artifact
-from toolkit.config import parse, validate
 from toolkit.data.pairs import Grouped
 from toolkit.evaluation import translation as metrics
 from toolkit.report import Paragraph, Picture, Section, Table, picture
@@ -92,8 +91,7 @@ def _other_runs(test: Grouped, config: Config) -> tuple[dict[str, list[str]], li
     """What the runs of `config.compare` write for the test sources, and what speaks against comparing them."""
     texts, notes = {}, []
     for number, folder in enumerate(config.compare, start=1):
-        run = Artifact(folder, NAME).read_bytes("config.yaml").decode()
-        other = validate(parse(run, str(Path(folder) / "config.yaml")), Config)
+        other = Artifact(folder, NAME).read_config(Config)
         name = f"{Path(folder).resolve().name} ({_attention(other)})"
         name = f"{number}: {name}" if name in texts else name
         texts[name] = [each.text for each in Translator(folder).translate(test.sources)]

@@ -19,11 +19,13 @@ from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS,
 from pipelines.translation.prepare import Encoded, Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
+from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START
 from toolkit.data.pair_batches import Shape, pad_rows, plan_batches
 from toolkit.data.pairs import Grouped
 from toolkit.data.vectors import build_matrix, load_vectors
 from toolkit.errors import ConfigError, SeqloomError
+from toolkit.evaluation.sql import Database
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import Batch, StoppedError, Task, fit
@@ -43,6 +45,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     """
     checkpoints = folder / "checkpoints"
     refuse_foreign(folder, resume)
+    _check_scoring(config)
     with artifact.locked(folder):
         prepared = prepare(config)
         members = _fit_all(config, prepared, checkpoints)
@@ -54,6 +57,14 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         artifact.seal(folder, NAME, _facts(prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
+
+
+def _check_scoring(config: Config) -> None:
+    """Open what only the report needs, lest a training end without one."""
+    for run in config.compare:
+        Artifact(run, NAME)
+    if config.data.database:
+        Database(config.data.database).close()
 
 
 def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.Translator, Progress]]:
@@ -78,12 +89,7 @@ def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Trans
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
     codec = prepared.codec
-    network = models.build(
-        config,
-        source_size=len(codec.source.pieces),
-        target_size=codec.target_size,
-        columns=len(codec.values.columns) if codec.values else 0,
-    )
+    network = models.build(config, **codec.sizes)
     keras.config.set_dtype_policy("float32")
     _set_vectors(config, codec, network)
     task = _task(config, prepared, network)

@@ -53,8 +53,10 @@ class ColumnValues:
         columns, values = list(map(str, value["columns"])), dict(value["values"])
         if len(columns) > MOST_COLUMNS or len(values) > MOST_VALUES:
             raise ValueError("it has more values than any database that can be read")
-        if not all(0 <= column < len(columns) for found in values.values() for column in found):
+        if not all(type(column) is int and 0 <= column < len(columns) for found in values.values() for column in found):
             raise ValueError("a value stands in a column that is not there")
+        if any(value.count(" ") >= LONGEST for value in values):
+            raise ValueError(f"a value has more than {LONGEST} words")
         return cls(columns, values)
 
 

@@ -85,12 +85,13 @@ def fit(
                 _compile(model, task, config, progress.epoch)
                 programs.clear()
             loss = _epoch(model, task, config, progress, watch, programs)
-            last = _weights(model)
-            recent = [*recent, last][-task.average :]
+            recent = [*recent, _weights(model)][-task.average :]
             kept = _mean(recent)
-            _set_weights(model, kept)
+            if len(recent) > 1:
+                _set_weights(model, kept)
             scores = task.evaluate() if task.evaluate else {"score": progress.epoch + 1.0}
-            _set_weights(model, last)
+            if len(recent) > 1:
+                _set_weights(model, recent[-1])
             if not np.isfinite(list(scores.values())).all():
                 raise SeqloomError(
                     f"a validation score of epoch {progress.epoch + 1} is not a number: {scores}.",

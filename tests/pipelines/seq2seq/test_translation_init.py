@@ -116,10 +116,10 @@ def test_lists_of_references_are_texts() -> None:
     assert (config.data.source, config.data.target) == ("input", "other")
 
 
-def test_queries_are_words_that_may_be_copied() -> None:
+def test_queries_are_dotted_words_that_may_be_copied() -> None:
     config = init(write("d.csv", queries(60), ["question", "query"]))
     assert (config.data.source, config.data.target) == ("question", "query")
-    assert config.tokens.kind == "words" and not config.tokens.joint
+    assert config.tokens.kind == "dotted" and not config.tokens.joint
     assert config.model.copy_words
     assert config.training.monitor == "exact_match"
 

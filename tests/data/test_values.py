@@ -1,0 +1,107 @@
+"""Values of a database are found in texts, the longest first, and nothing hostile comes of a file or of stored ones."""
+
+import sqlite3
+
+import pytest
+
+from toolkit.data import values
+from toolkit.data.values import ColumnValues, read_values
+from toolkit.errors import DataError
+
+
+@pytest.fixture
+def places(tmp_path):
+    path = tmp_path / "places.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute('CREATE TABLE city ("City_Name" TEXT, state_name TEXT, people INT, height TEXT)')
+        connection.execute("CREATE TABLE state (state_name TEXT, capital TEXT)")
+        rows = [("New York", "New York", 8, "10"), ("Salem", "Oregon", 1, "47.5"), ("", None, None, None)]
+        connection.executemany("INSERT INTO city VALUES (?, ?, ?, ?)", rows)
+        connection.execute("INSERT INTO state VALUES ('oregon', 'salem')")
+    connection.close()
+    return path
+
+
+def columns_of(found, text):
+    words = text.split()
+    return {word: [found.columns[i] for i in columns] for word, columns in zip(words, found.find(words), strict=True)}
+
+
+def test_words_are_known_by_the_columns_that_hold_them_whatever_their_case(places):
+    found = read_values(places)
+    assert found.columns == ["capital", "city_name", "state_name"]
+    assert columns_of(found, "is SALEM in Oregon") == {
+        "is": [],
+        "SALEM": ["capital", "city_name"],
+        "in": [],
+        "Oregon": ["state_name"],
+    }
+
+
+def test_a_value_of_several_words_is_found_whole_or_not_at_all(places):
+    found = read_values(places)
+    both = ["city_name", "state_name"]
+    assert columns_of(found, "the new york river") == {"the": [], "new": both, "york": both, "river": []}
+    assert columns_of(found, "a new york-er") == {"a": [], "new": [], "york-er": []}
+
+
+def test_the_longest_of_values_that_overlap_counts():
+    found = ColumnValues(["short", "long"], {"york": [0], "new york": [1], "york city": [0]})
+    assert found.find(["new", "york", "city"]) == [[1], [1], []]
+
+
+def test_numbers_are_no_values_even_when_they_are_stored_as_texts(places):
+    assert columns_of(read_values(places), "8 10 47.5") == {"8": [], "10": [], "47.5": []}
+
+
+def test_values_survive_being_stored(places):
+    found = read_values(places)
+    assert ColumnValues.from_json(found.to_json()) == found
+
+
+def test_the_database_is_not_changed(places):
+    before = places.read_bytes()
+    read_values(places)
+    assert places.read_bytes() == before
+    assert [path.name for path in places.parent.iterdir()] == [places.name]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        {},
+        {"columns": ["a"], "values": {"x": [1]}},
+        {"columns": ["a"], "values": {"x": [-1]}},
+        {"columns": ["a"], "values": {"x": [0.5]}},
+        {"columns": ["a"], "values": {"x": [True]}},
+        {"columns": ["a"], "values": {"x": 0}},
+        {"columns": ["a"], "values": {"x " * 1000: [0]}},
+        {"columns": ["a"] * 501, "values": {}},
+    ],
+)
+def test_what_cannot_have_been_stored_is_refused(stored):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        ColumnValues.from_json(stored)
+
+
+def test_what_is_no_database_is_told(tmp_path):
+    (tmp_path / "no.sqlite").write_text("SELECT 1")
+    with pytest.raises(DataError, match=r"no\.sqlite: cannot be read as an SQLite database"):
+        read_values(tmp_path / "no.sqlite")
+    with pytest.raises(DataError, match="there is no such file; expected an SQLite database"):
+        read_values(tmp_path / "nowhere.sqlite")
+
+
+def test_a_database_of_more_texts_than_can_be_stored_is_told(places, monkeypatch):
+    monkeypatch.setattr(values, "MOST_VALUES", 2)
+    with pytest.raises(DataError, match="more than 2 texts"):
+        read_values(places)
+
+
+def test_an_empty_database_and_hostile_names_are_read(tmp_path):
+    path = tmp_path / "odd.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute('CREATE TABLE "a""; DROP TABLE x; --" ("b""c" TEXT)')
+    connection.close()
+    assert read_values(path).values == {}
