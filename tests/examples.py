@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from toolkit.data.batches import epoch_order
-from toolkit.layers import RecurrentDecoder, RecurrentEncoder
+from toolkit.layers import RecurrentDecoder, RecurrentEncoder, TransformerEncoder
 from toolkit.stanzas import RowTraining
 from toolkit.training.fit import Task
 
@@ -27,6 +27,11 @@ def make_encoder(**changes: Any) -> RecurrentEncoder:
         variational=False,
     )
     return RecurrentEncoder(**{**settings, **changes})
+
+
+def make_transformer(**changes: Any) -> TransformerEncoder:
+    """A small Transformer; its settings are those of one block without dropout but for `changes`."""
+    return TransformerEncoder(**{**dict(units=6, layers=1, dropout=0.0, variational=False), **changes})
 
 
 def make_decoder(**changes: Any) -> RecurrentDecoder:

@@ -3,8 +3,9 @@
 Weights are (kernel, recurrent kernel, bias) in Keras' layout: kernels (features, gates * units).
 """
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -126,6 +127,58 @@ def encode(
             x = layer_norm(y, *layer.norm) if layer.norm else y
         outputs[row, :length] = x
         final[row] = np.concatenate([x[-1, :units], x[0, units:]])
+    return outputs, final
+
+
+def wave(step: int, unit: int, units: int) -> float:
+    """sin(step / 10000^(2i / units)) at unit 2i, cos of the same at unit 2i + 1 (Vaswani et al. 2017, 3.5)."""
+    angle = step / 10000 ** ((unit - unit % 2) / units)
+    return math.cos(angle) if unit % 2 else math.sin(angle)
+
+
+def transform(
+    weights: Mapping[str, np.ndarray], inputs: np.ndarray, lengths: Sequence[int], *, layers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A Transformer encoder, each row alone and cut to its length, each step and each head by itself.
+
+    Vaswani et al. 2017, arXiv:1706.03762, eq. 1-2, 3.4 and 3.5, normalised first as Xiong et al. 2020,
+    arXiv:2002.04745, figure 1 (b). Weights are those of `named_weights_of`.
+    Shapes: inputs (batch, time, features) -> outputs (batch, time, units), zero on padding; their mean (batch, units)
+    """
+    units = weights["norm/gamma"].shape[0]
+    outputs, final = np.zeros((*inputs.shape[:2], units)), np.zeros((len(inputs), units))
+
+    def dense(name: str, x: np.ndarray) -> np.ndarray:
+        return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+
+    def norm(name: str, x: np.ndarray) -> np.ndarray:
+        return layer_norm(x, weights[f"{name}/gamma"], weights[f"{name}/beta"])
+
+    def attention(name: str, x: np.ndarray) -> np.ndarray:
+        found = np.tile(weights[f"{name}/attention_output/bias"], (len(x), 1))
+        for head in range(weights[f"{name}/query/bias"].shape[0]):
+            q, k, v = (
+                x @ weights[f"{name}/{part}/kernel"][:, head] + weights[f"{name}/{part}/bias"][head]
+                for part in ("query", "key", "value")
+            )
+            for step in range(len(x)):
+                exponents = np.array([math.exp(q[step] @ other / math.sqrt(len(other))) for other in k])
+                looked = exponents / exponents.sum() @ v
+                found[step] += looked @ weights[f"{name}/attention_output/kernel"][head]
+        return found
+
+    for row, length in enumerate(lengths):
+        if length == 0:
+            continue
+        x = inputs[row, :length].astype(np.float64)
+        x = dense("projection", x) if "projection/kernel" in weights else x
+        x = math.sqrt(units) * x + np.array([[wave(t, unit, units) for unit in range(units)] for t in range(length)])
+        for i in range(layers):
+            x = x + attention(f"layer{i}/attention", norm(f"layer{i}/attention_norm", x))
+            hidden = np.maximum(dense(f"layer{i}/hidden", norm(f"layer{i}/dense_norm", x)), 0)
+            x = x + dense(f"layer{i}/projection", hidden)
+        outputs[row, :length] = norm("norm", x)
+        final[row] = outputs[row, :length].mean(axis=0)
     return outputs, final
 
 
@@ -264,6 +317,12 @@ def layers_of(encoder: Any) -> list[Layer]:
     parts = ("forward", "backward", "norm")
     found = [[inner.get(f"layer{i}_{part}") for part in parts] for i in range(encoder.settings["layers"])]
     return [Layer(*(tuple(weights) if weights else None for weights in layer)) for layer in found]
+
+
+def named_weights_of(layer: Any) -> dict[str, np.ndarray]:
+    """The weights of a built layer by their names inside it."""
+    values = zip(layer.weights, layer.get_weights(), strict=True)
+    return {weight.path.split("/", 1)[1]: value.astype(np.float64) for weight, value in values}
 
 
 def decoder_of(decoder: Any) -> Decoder:

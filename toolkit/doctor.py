@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 import keras
 
+from toolkit import kernels
+
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
 
 
@@ -44,5 +46,9 @@ def _gpus(backend: str) -> list[str]:
 def _kernel(backend: str, gpu: bool) -> str:
     if gpu:
         return "cuDNN for LSTM and GRU, because lengths are used and no mask is passed; a loop for the vanilla RNN"
+    operations, name = kernels.load()
+    if operations:
+        reason = f"as {kernels.SWITCH} asks" if kernels.SWITCH in os.environ else "the best that this processor has"
+        return f"Seqloom's own kernel with {name} instructions, {reason}; not in mixed precision or compiled steps"
     loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
-    return f"{loop} over time steps, one matrix product for all gates; there is no fused kernel for this device"
+    return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"

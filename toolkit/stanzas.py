@@ -2,20 +2,24 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toolkit.config import Stanza
 
+FLOATS_PER_UNIT = 24  # kept for the backward pass, for each unit and step of a layer (measured, LSTM)
+FLOATS_PER_PAIR = 4  # the same, for each head and pair of steps of self-attention
+
 
 class EncoderConfig(Stanza):
-    """The recurrent encoder."""
+    """The encoder."""
 
-    cell: Literal["rnn", "lstm", "gru"] = "lstm"
-    """The recurrent cell: rnn, lstm or gru."""
+    cell: Literal["rnn", "lstm", "gru", "transformer"] = "lstm"
+    """The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from both ends, with
+    residual connections and layer normalisation, whatever the keys for these say."""
     units: int = Field(128, ge=1, le=4096)
-    """Size of the hidden state, for each direction."""
+    """Size of the hidden state, for each direction; of a transformer, size of its outputs, with a head for each 32."""
     layers: int = Field(1, ge=1, le=16)
-    """How many recurrent layers are stacked."""
+    """How many layers, or blocks of a transformer, are stacked."""
     bidirectional: bool | Literal["first"] = True
     """Read each sequence from both ends and concatenate the states; first: in the first layer only, as GNMT does."""
     residual: bool = False
@@ -24,9 +28,31 @@ class EncoderConfig(Stanza):
     normalization: Literal["none", "layer"] = "none"
     """Normalise each layer's output: none or layer."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of features dropped between layers."""
+    """Share of features dropped between layers; of a transformer, from what each of its parts adds."""
     variational: bool = False
     """Use one dropout mask for all steps of a sequence."""
+
+    @model_validator(mode="after")
+    def _transformers_read_from_both_ends(self) -> "EncoderConfig":
+        ignored = (True, type(self).model_fields["bidirectional"].default)
+        if self.cell == "transformer" and self.bidirectional not in ignored:
+            raise ValueError("a transformer reads from both ends. Leave bidirectional out.")
+        return self
+
+    @property
+    def width(self) -> int:
+        """Size of the outputs."""
+        if self.cell == "transformer":
+            return self.units
+        both = self.bidirectional is True or (self.bidirectional == "first" and self.layers == 1)
+        return self.units * (2 if both else 1)
+
+    def floats_kept(self, time: int) -> int:
+        """How many numbers training keeps of a sequence for its gradient, roughly."""
+        if self.cell == "transformer":
+            pairs = FLOATS_PER_PAIR * max(self.units // 32, 1) * time
+            return time * self.layers * (FLOATS_PER_UNIT * self.units + pairs)
+        return time * self.layers * FLOATS_PER_UNIT * self.units * (2 if self.bidirectional else 1)
 
 
 class TrainingConfig(Stanza):
@@ -50,6 +76,9 @@ class TrainingConfig(Stanza):
     """Begin no epoch after this much training; the learning rate falls by steps or by time, whichever is further on."""
     mixed_precision: Literal["none", "float16", "bfloat16"] = "none"
     """Compute in half precision; worth it on a GPU only."""
+    lazy_embeddings: bool = False
+    """Update only those rows of an embedding that occur in a batch (TensorFlow only). Faster where the vocabulary is
+    large, but not the same as Adam: other rows keep their value and their moments."""
 
 
 class RowTraining(TrainingConfig):

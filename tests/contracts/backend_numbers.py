@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from examples import CELLS, make_decoder, make_encoder
+from examples import CELLS, make_decoder, make_encoder, make_transformer
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,
@@ -24,7 +24,7 @@ from toolkit.layers import (
 )
 
 ROWS, UNITS, SIZE, HORIZON = 11, 4, 4, 3
-NETWORKS = (*CELLS, "segmented", "decoders", "fed", "parallel")
+NETWORKS = (*CELLS, "transformer", "segmented", "decoders", "fed", "parallel")
 
 
 def build(name: str) -> keras.Model:
@@ -47,6 +47,9 @@ def _poolings(name: str, words, lengths) -> list:
     if name == "segmented":
         states, final = SegmentedEncoder(encoder=make_encoder(), size=SIZE)(words, lengths), None
         kinds = ["mean", "max", "attention"]
+    elif name == "transformer":
+        states, final = make_transformer(layers=2)(words, lengths)
+        kinds = ["last", "max"]
     else:
         deep = dict(layers=2, residual=True) if name == "gru" else {}
         states, final = make_encoder(cell=name, bidirectional=True, normalization="layer", **deep)(words, lengths)

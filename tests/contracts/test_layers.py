@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from examples import make_decoder, make_encoder, randomize, sequences
+from examples import make_decoder, make_encoder, make_transformer, randomize, sequences
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,
@@ -29,8 +29,10 @@ LAYERS = {
     "encoder-lstm": lambda **policy: make_encoder(**DEEP, **policy),
     "encoder-gru": lambda **policy: make_encoder(**{**DEEP, "cell": "gru", "variational": False}, **policy),
     "encoder-rnn": lambda **policy: make_encoder(cell="rnn", **policy),
+    "transformer": lambda **policy: make_transformer(layers=2, dropout=0.2, **policy),
     "pooling": lambda **policy: SequencePooling(kinds=["mean", "max", "attention"], **policy),
     "segments": lambda **policy: SegmentedEncoder(encoder=make_encoder(cell="gru", **policy), size=4, **policy),
+    "transformer_segments": lambda **policy: SegmentedEncoder(encoder=make_transformer(**policy), size=4, **policy),
     "embedding": lambda **policy: WordEmbedding(rows=9, tuned=5, units=3, **policy),
     "subwords": lambda **policy: SubwordEmbedding(rows=7, per_word=3, buckets=6, units=3, **policy),
     "word_dropout": lambda **policy: WordDropout(rate=0.5, unknown_id=1, **policy),
@@ -190,7 +192,9 @@ def test_half_precision_gives_finite_numbers_and_gradients_near_those_of_single_
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
-@pytest.mark.parametrize("name", ["encoder-lstm", "segments", "parallel_decoder", "attention_decoder", "quantiles"])
+@pytest.mark.parametrize(
+    "name", ["encoder-lstm", "transformer", "segments", "parallel_decoder", "attention_decoder", "quantiles"]
+)
 def test_a_layer_told_its_own_precision_gives_outputs_of_that(name):
     outputs = LAYERS[name](dtype="mixed_bfloat16")(*map(ops.convert_to_tensor, _arguments(name)))
     kinds = {keras.backend.standardize_dtype(output.dtype) for output in keras.tree.flatten(outputs)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, make_encoder, randomize
+from examples import CELLS, make_encoder, make_transformer, randomize
 from toolkit import export
 from toolkit.layers import SegmentedEncoder, SequencePooling, SubwordEmbedding, WordEmbedding
 from toolkit.layers.pooling import POOLINGS
@@ -25,9 +25,9 @@ DEEP = [
 class Network:
     """Words, an encoder as it is and in segments, and pooling over both."""
 
-    def __init__(self, *, kinds=POOLINGS, tuned=7, buckets=0, **settings):
+    def __init__(self, *, kinds=POOLINGS, tuned=7, buckets=0, encoder=None, **settings):
         self.embedding, self.subwords = WordEmbedding(rows=ROWS, tuned=tuned, units=FEATURES), None
-        self.encoder = make_encoder(**settings)
+        self.encoder = encoder or make_encoder(**settings)
         self.segmented = SegmentedEncoder(encoder=self.encoder, size=SIZE)
         self.pooling = SequencePooling(kinds=kinds)
         self.score = keras.layers.Dense(3)
@@ -117,13 +117,27 @@ def test_a_graph_in_which_the_first_layer_alone_reads_from_both_ends_equals_the_
     assert directions == [b"bidirectional", *above] * 2  # the encoder, and the same in segments
 
 
+@pytest.mark.parametrize(("units", "layers"), [(6, 1), (FEATURES, 2), (1, 1), (96, 2)])
+def test_a_transformer_equals_the_network_for_any_lengths_and_holds_no_loops(units, layers):
+    network = Network(encoder=make_transformer(units=units, layers=layers))
+    for weight in network.encoder.weights:
+        weight.assign(weight * (5 / units) ** 0.5)  # as the sums are of more units
+    lengths = np.random.default_rng(1).integers(0, 17, 4)
+    model = _assert_graph_equals_network(network, _texts([*lengths, 0, 1, 16], 16), _texts([0, 0], SIZE))
+    operators = {node.op_type for node in model.graph.node}
+    assert {"Softmax", "LayerNormalization"} <= operators
+    assert not operators & {"Loop", "Scan", "If", *OPERATORS.values()}
+
+
 @pytest.mark.parametrize("kind", POOLINGS)
 def test_each_pooling_by_itself_equals_the_network_for_batches_of_any_shape(kind):
     _assert_graph_equals_network(Network(kinds=[kind]), _texts([16, 3, 9, 1], 16), _texts([3], SIZE))
 
 
-def test_padding_never_changes_what_the_graph_gives():
-    network = Network(cell="gru", bidirectional=True, normalization="layer")
+@pytest.mark.parametrize("kind", ["recurrent", "transformer"])
+def test_padding_never_changes_what_the_graph_gives(kind):
+    recurrent = dict(cell="gru", bidirectional=True, normalization="layer")
+    network = Network(**recurrent) if kind == "recurrent" else Network(encoder=make_transformer(layers=2))
     runtime = Runtime(network.to_onnx().SerializeToString(), threads=1)
     tokens, lengths = _texts([4, 7], SIZE)
     wide = _texts([4, 7], 3 * SIZE, seed=5)[0]

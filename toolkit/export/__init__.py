@@ -6,9 +6,10 @@ Inside a graph sequences are time-major, as ONNX' recurrent operators want them:
 """
 
 from toolkit.export.decoder import Memory, attention_keys, decoder_step, flat_rows
+from toolkit.export.encoders import encoder, segmented_encoder
 from toolkit.export.forecast import attention_decoder, parallel_decoder, quantile_head
 from toolkit.export.graph import Graph, array, axes, dense, real_steps
-from toolkit.export.recurrent import columns, encoder, recurrence, segmented_encoder
+from toolkit.export.recurrent import columns, recurrence
 from toolkit.export.smoothing import dilated_encoder, exponential_smoothing
 from toolkit.export.text import embedding, pooling
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.export.graph import Graph, array, axes, dense, real_steps
+from toolkit.export.graph import Graph, axes, dense, layer_norm, real_steps
 from toolkit.export.recurrent import cell_step
 from toolkit.layers import BahdanauAttention, RecurrentDecoder
 
@@ -46,9 +46,7 @@ def decoder_step(
         after.extend(new)
         outputs = graph.add("Add", new[0], below) if layer.residual and i >= 2 else new[0]
         if layer.norms:
-            norm = layer.norms[i]
-            scale, shift = graph.constant(array(norm.gamma)), graph.constant(array(norm.beta))
-            outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
+            outputs = layer_norm(graph, layer.norms[i], outputs)
         if memory and i == layer.query_layer:
             context, weights = _attend(graph, layer.attention, outputs, memory)
     if memory:

@@ -74,6 +74,12 @@ def dense(graph: Graph, layer: keras.layers.Dense, inputs: str) -> str:
     return graph.add(operator, outputs) if operator else outputs
 
 
+def layer_norm(graph: Graph, layer: keras.layers.LayerNormalization, inputs: str) -> str:
+    """Over the last axis."""
+    scale, shift = graph.constant(array(layer.gamma)), graph.constant(array(layer.beta))
+    return graph.add("LayerNormalization", inputs, scale, shift, axis=-1, epsilon=layer.epsilon)
+
+
 def real_steps(graph: Graph, inputs: str, lengths: str) -> str:
     """1.0 at real steps, 0.0 on padding. Shapes: inputs (time, batch, ...); lengths (batch,) -> (time, batch, 1)."""
     mask = graph.add("Less", steps(graph, inputs), graph.add("Unsqueeze", lengths, axes(graph, 0, 2)))

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 from onnx import TensorProto
 
-from toolkit.export.graph import Graph, array, axes, real_steps, steps
-from toolkit.layers import RecurrentEncoder, SegmentedEncoder
+from toolkit.export.graph import Graph, array, axes, layer_norm, real_steps, steps
+from toolkit.layers import RecurrentEncoder
 
 OPERATORS = {keras.layers.LSTMCell: "LSTM", keras.layers.GRUCell: "GRU", keras.layers.SimpleRNNCell: "RNN"}
 
 
-def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
+def recurrent_encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
     """Shapes: inputs (time, batch, features); lengths (batch,) -> (time, batch, width); final (batch, width)."""
     outputs = inputs
     for i, forward in enumerate(layer.forward_layers):
@@ -21,35 +21,11 @@ def encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) ->
         states, final = recurrence(graph, [direction.cell for direction in directions], outputs, lengths)
         outputs = graph.add("Add", states, outputs) if layer.residuals[i] else states
         if layer.norms:
-            norm = layer.norms[i]
-            scale, shift = graph.constant(array(norm.gamma)), graph.constant(array(norm.beta))
-            outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
+            outputs = layer_norm(graph, layer.norms[i], outputs)
             outputs = graph.add("Mul", outputs, real_steps(graph, outputs, lengths))
     if layer.norms or layer.residuals[-1]:
         final = _final(graph, layer, outputs, lengths)
     return outputs, final
-
-
-def segmented_encoder(graph: Graph, layer: SegmentedEncoder, inputs: str, lengths: str) -> str:
-    """Shapes: inputs (n * size, batch, features); lengths (batch,) -> (n * size, batch, width)."""
-    size, features, width = layer.size, layer.encoder.forward_layers[0].cell.kernel.shape[0], layer.encoder.width
-
-    def shape(*sizes: int) -> str:
-        return graph.constant(sizes, np.int64)
-
-    batch = graph.add("Shape", inputs, start=1, end=2)
-    pieces = graph.add("Concat", shape(-1, size), batch, shape(features), axis=0)
-    pieces = graph.add("Transpose", graph.add("Reshape", inputs, pieces), perm=[1, 0, 2, 3])  # (size, n, batch, ...)
-    pieces = graph.add("Reshape", pieces, shape(size, -1, features))
-    time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
-    starts = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(size, np.int64))
-    starts = graph.add("Unsqueeze", graph.add("Cast", starts, to=TensorProto.INT32), axes(graph, 1))
-    left = graph.add("Sub", graph.add("Unsqueeze", lengths, axes(graph, 0)), starts)
-    left = graph.add("Clip", left, graph.constant(0, np.int32), graph.constant(size, np.int32))
-    outputs, _ = encoder(graph, layer.encoder, pieces, graph.add("Reshape", left, shape(-1)))
-    joined = graph.add("Concat", shape(size, -1), batch, shape(width), axis=0)
-    outputs = graph.add("Transpose", graph.add("Reshape", outputs, joined), perm=[1, 0, 2, 3])
-    return graph.add("Reshape", outputs, graph.add("Concat", shape(-1), batch, shape(width), axis=0))
 
 
 def recurrence(

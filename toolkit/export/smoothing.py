@@ -5,7 +5,7 @@ import onnx
 from keras import ops
 from onnx import TensorProto, helper
 
-from toolkit.export.graph import Graph, array, axes
+from toolkit.export.graph import Graph, axes, layer_norm
 from toolkit.export.recurrent import recurrence
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing
 from toolkit.layers.smoothing import FIRST_SEASONS
@@ -22,9 +22,7 @@ def dilated_encoder(graph: Graph, layer: DilatedEncoder, inputs: str) -> str:
         states, _ = recurrence(graph, [recurrent.cell], outputs)
         outputs = graph.add("Add", states, outputs) if i else states
         if layer.norms:
-            norm = layer.norms[i]
-            scale, shift = graph.constant(array(norm.gamma)), graph.constant(array(norm.beta))
-            outputs = graph.add("LayerNormalization", outputs, scale, shift, axis=-1, epsilon=norm.epsilon)
+            outputs = layer_norm(graph, layer.norms[i], outputs)
     return graph.add("Gather", outputs, graph.constant(-1, np.int64), axis=0)
 
 

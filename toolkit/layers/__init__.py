@@ -5,15 +5,18 @@ from toolkit.layers.decoder import RecurrentDecoder
 from toolkit.layers.dilated import DilatedEncoder
 from toolkit.layers.embedding import SubwordEmbedding, WordDropout, WordEmbedding
 from toolkit.layers.encoder import RecurrentEncoder
+from toolkit.layers.encoders import Encoder, build_encoder
 from toolkit.layers.forecast import AttentionDecoder, ParallelDecoder, QuantileHead
 from toolkit.layers.pooling import SequencePooling
 from toolkit.layers.segments import SegmentedEncoder
 from toolkit.layers.smoothing import ExponentialSmoothing
+from toolkit.layers.transformer import TransformerEncoder
 
 __all__ = [
     "AttentionDecoder",
     "BahdanauAttention",
     "DilatedEncoder",
+    "Encoder",
     "ExponentialSmoothing",
     "LuongAttention",
     "ParallelDecoder",
@@ -23,6 +26,8 @@ __all__ = [
     "SegmentedEncoder",
     "SequencePooling",
     "SubwordEmbedding",
+    "TransformerEncoder",
     "WordDropout",
     "WordEmbedding",
+    "build_encoder",
 ]

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
-from toolkit.layers.encoder import CELLS
 from toolkit.layers.loop import loop
+from toolkit.layers.recurrent import CELLS, recur
 from toolkit.layers.sequence import Tensor
 
 STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries from step to step
@@ -156,7 +156,7 @@ class RecurrentDecoder(keras.layers.Layer):
         """All steps at once, layer by layer."""
 
         def run(layer, inputs, states):
-            return layer(inputs, initial_state=states), []
+            return recur(layer, inputs, initial_state=states)[0], []
 
         def drop(_, outputs):
             return self.dropout(outputs, training=training)

@@ -5,7 +5,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from toolkit.layers.encoder import CELLS
+from toolkit.layers.recurrent import CELLS, recur
 from toolkit.layers.sequence import Tensor
 
 
@@ -64,7 +64,7 @@ class DilatedEncoder(keras.layers.Layer):
             if i:
                 every_second = outputs[:, (ops.shape(outputs)[1] - 1) % 2 :: 2]
                 outputs = self.dropouts[i - 1](every_second, training=training)
-            states = layer(outputs)
+            states, _ = recur(layer, outputs)
             outputs = states + outputs if i else states
             if self.norms:
                 outputs = self.norms[i](outputs)

@@ -1,13 +1,13 @@
 """The recurrent encoder that all pipelines share."""
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
 from keras import ops
 
-from toolkit.layers.sequence import Tensor, last_step, reverse_sequences, zero_padding
-
-CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+from toolkit.layers.recurrent import CELLS, recur
+from toolkit.layers.sequence import Tensor, last_step, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -18,9 +18,9 @@ class RecurrentEncoder(keras.layers.Layer):
         y[l] = h[l] + x[l]                       residual, from the second layer on, where their widths are the same
         x[l+1] = dropout(norm(y[l]))
 
-    No mask is passed to the cells, which keeps their fused kernels: they run over the padding and what they produce
-    there is zeroed. The backward direction reads each row reversed inside its own length. Both equal a masked
-    recurrence exactly.
+    No mask is passed to the cells, which keeps their fused kernels (see `recur`): what they produce past a row's length
+    is zero, and the backward direction reads each row reversed inside its own length. Both equal a masked recurrence
+    exactly.
 
     Shapes: inputs (batch, time, features); lengths (batch,) integers ->
         outputs (batch, time, width), zero past each length; final (batch, width), the last layer's states at each
@@ -75,6 +75,9 @@ class RecurrentEncoder(keras.layers.Layer):
         self.backward_layers = [recurrent(name=f"{name}_backward") for name in names[:both]]
         self.norms = [norm(name=f"{name}_norm") for name in names if normalization == "layer"]
         self.dropouts = [drop(name=f"{name}_dropout") for name in names[1:]]
+        self.nudge: Callable[[Tensor, Tensor], Tensor] | None = (
+            None  # see `nudged`; of the first layer's inputs, lengths
+        )
 
     def build(self, inputs_shape, lengths_shape=None):
         batch, time, features = inputs_shape
@@ -87,23 +90,28 @@ class RecurrentEncoder(keras.layers.Layer):
             norm.build((batch, time, width))
 
     def call(self, inputs: Tensor, lengths: Tensor, training: bool = False):
-        outputs = inputs
+        outputs, final = inputs, None
         for i in range(len(self.forward_layers)):
             if i:
                 outputs = self.dropouts[i - 1](outputs, training=training)
-            states = self._both_directions(i, outputs, lengths)
+            states, final = self._both_directions(i, outputs, lengths)
             outputs = states + outputs if self.residuals[i] else states
             if self.norms:
-                outputs = self.norms[i](outputs)
-            outputs = zero_padding(outputs, lengths)
-        return outputs, self._final(outputs, lengths)
+                outputs = zero_padding(self.norms[i](outputs), lengths)
+        plain = not self.norms and not self.residuals[-1]
+        return outputs, final if plain else self._final(outputs, lengths)
 
     def _both_directions(self, i: int, inputs, lengths):
-        states = self.forward_layers[i](inputs)
+        if self.nudge is None or i:
+            forward = recur(self.forward_layers[i], inputs, lengths)
+        else:
+            states = nudged(self.forward_layers[i].cell, inputs, self.nudge(inputs, lengths))
+            states = zero_padding(states, lengths)
+            forward = states, last_step(states, lengths)
         if i >= len(self.backward_layers):
-            return states
-        backward = self.backward_layers[i](reverse_sequences(inputs, lengths))
-        return ops.concatenate([states, reverse_sequences(backward, lengths)], axis=-1)
+            return forward
+        backward = recur(self.backward_layers[i], inputs, lengths, reverse=True)
+        return [ops.concatenate(pair, axis=-1) for pair in zip(forward, backward, strict=True)]
 
     def _final(self, outputs, lengths):
         last = last_step(outputs, lengths)
@@ -118,3 +126,31 @@ class RecurrentEncoder(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), **self.settings}
+
+
+def nudged(cell: keras.Layer, inputs: Tensor, nudges: Tensor) -> Tensor:
+    """The hidden states of a cell that is pushed at every step.
+
+        h[t] = cell(x[t], h[t-1]) + nudge[t]
+
+    At nudges of zero, the gradient with respect to them is that with respect to the hidden states.
+
+    Shapes: inputs (batch, time, features); nudges (batch, time, units) -> (batch, time, units)
+    """
+    return keras.layers.RNN(_NudgedCell(cell), return_sequences=True)(ops.concatenate([inputs, nudges], axis=-1))
+
+
+class _NudgedCell(keras.layers.Layer):
+    """Shapes: inputs (batch, features + units), the last of which are added to the new state."""
+
+    def __init__(self, cell: keras.Layer):
+        super().__init__()
+        self.cell, self.state_size, self.built = cell, cell.state_size, True
+
+    def call(self, inputs, states):
+        hidden, states = self.cell(inputs[:, : -self.cell.units], states)
+        hidden = hidden + inputs[:, -self.cell.units :]
+        return hidden, [hidden, *states[1:]]
+
+    def get_initial_state(self, batch_size=None):
+        return self.cell.get_initial_state(batch_size)

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from toolkit.layers.attention import LuongAttention
+from toolkit.layers.recurrent import recur
 from toolkit.layers.sequence import Tensor
 
 
@@ -69,7 +70,7 @@ class AttentionDecoder(keras.layers.Layer):
         self.combine.build((*states[:-1], self.units + memory_shape[-1]))
 
     def call(self, queries: Tensor, state: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
-        states = self.recurrent(queries, initial_state=state)
+        states, _ = recur(self.recurrent, queries, initial_state=[state])
         context, _ = self.attention(states, memory, lengths)
         return self.combine(ops.concatenate([states, context], axis=-1))
 

@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from toolkit.layers.encoder import RecurrentEncoder
+from toolkit.layers.encoders import Encoder
 from toolkit.layers.sequence import Tensor
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class SegmentedEncoder(keras.layers.Layer):
-    """A recurrent encoder that starts anew every `size` steps.
+    """An encoder that starts anew every `size` steps.
 
     Pieces of a long text become rows of one batch, so that a text of 400 words costs 64 steps and not 400. States do
     not see past the borders of their piece.
@@ -17,7 +17,7 @@ class SegmentedEncoder(keras.layers.Layer):
     Shapes: inputs (batch, n * size, features); lengths (batch,) -> (batch, n * size, width), zero on padding
     """
 
-    def __init__(self, *, encoder: RecurrentEncoder, size: int, **kwargs):
+    def __init__(self, *, encoder: Encoder, size: int, **kwargs):
         super().__init__(**kwargs)
         self.encoder, self.size = encoder, size
 

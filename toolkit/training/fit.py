@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.errors import SeqloomError
 from toolkit.stanzas import TrainingConfig
 from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
+from toolkit.training.lazy import LazyAdam
 from toolkit.training.schedules import learning_rate
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
@@ -117,7 +118,8 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     """A fresh optimizer, over the layers that train in this epoch."""
     if task.tuned_later:
         task.tuned_later.trainable = epoch >= task.frozen_epochs
-    optimizer = keras.optimizers.Adam(
+    kind = LazyAdam if config.lazy_embeddings else keras.optimizers.Adam
+    optimizer = kind(
         config.learning_rate,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.gradient_clip,

@@ -1,0 +1,62 @@
+"""Lazy Adam equals Adam on the rows that occur, and leaves the others alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from examples import tiny_config, tiny_task
+from toolkit.training.checkpoints import Checkpoints
+from toolkit.training.fit import fit
+from toolkit.training.lazy import LazyAdam
+
+ROWS = 6
+SETTINGS = dict(learning_rate=0.1, beta_1=0.8, beta_2=0.9)
+
+
+def _steps(optimizer, gradients):
+    """A table of ones after these gradients."""
+    table = keras.Variable(np.ones((ROWS, 2), np.float32))
+    optimizer.build([table])
+    for gradient in gradients:
+        optimizer.apply([gradient])
+    return table.numpy()
+
+
+def _slices(rows, seed=0):
+    values = np.random.default_rng(seed).normal(size=(len(rows), 2)).astype(np.float32)
+    return tf.IndexedSlices(values, tf.constant(rows), (ROWS, 2))
+
+
+def test_rows_that_always_occur_are_updated_as_by_adam_even_if_they_occur_twice():
+    gradients = [_slices([1, 4, 1], seed) for seed in range(4)]
+    plain = _steps(keras.optimizers.Adam(**SETTINGS), [tf.convert_to_tensor(gradient) for gradient in gradients])
+    np.testing.assert_allclose(_steps(LazyAdam(**SETTINGS), gradients), plain, rtol=1e-5)
+
+
+def test_rows_that_do_not_occur_keep_their_value_and_moments():
+    lazy = _steps(LazyAdam(**SETTINGS), [_slices([1, 2]), _slices([2])])
+    np.testing.assert_array_equal(lazy[[0, 3, 4, 5]], 1)
+    np.testing.assert_array_equal(lazy[1], _steps(LazyAdam(**SETTINGS), [_slices([1, 2])])[1])
+    assert (lazy[1] != _steps(keras.optimizers.Adam(**SETTINGS), [_slices([1, 2]), _slices([2])])[1]).all()
+
+
+def test_dense_gradients_are_those_of_adam():
+    gradients = [tf.convert_to_tensor(_slices([1, 4], seed)) for seed in range(3)]
+    lazy, plain = _steps(LazyAdam(**SETTINGS), gradients), _steps(keras.optimizers.Adam(**SETTINGS), gradients)
+    np.testing.assert_array_equal(lazy, plain)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_training_moves_words_that_no_batch_holds_only_if_it_is_not_lazy(tmp_path, lazy):
+    keras.utils.clear_session()
+    inputs = keras.Input((3,), dtype="int32")
+    words = keras.layers.Embedding(ROWS, 2, name="words")
+    network = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(words(inputs))))
+    before = words.get_weights()[0]
+    batches = [(np.array([[1, 2, 2]]), np.ones((1, 1)), None), (np.array([[3, 2, 3]]), np.ones((1, 1)), None)]
+    task = tiny_task(network, batches=lambda epoch: batches, steps=2, evaluate=None)
+    fit(network, task, tiny_config(epochs=2, lazy_embeddings=lazy), Checkpoints(tmp_path), "f", lambda *_: None)
+    moved = (words.get_weights()[0] != before).any(axis=1)
+    assert moved.tolist() == [False, True, True, True, False, False]
+    assert isinstance(network.optimizer, LazyAdam) == lazy

@@ -1,0 +1,595 @@
+// The recurrent layers of recurrent.h for one instruction set. Compiled once for each, with SEQLOOM_KERNEL_NAME.
+//
+// A panel is four vectors of a step's gates: the gates of as many units as a vector is wide, or four times as many units
+// of an rnn. A tile of rows by one panel stays in registers from the bias to the activations. A gru's gates stand in
+// the order g, z, r, U h + d, so that the inputs feed the first three and the state the last three.
+#include "recurrent.h"
+
+#include <cstring>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+// Nothing here may be shared with what is compiled for another instruction set: no templates of the standard library.
+namespace seqloom {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int W = 16, kRows = 6;  // floats in a vector; rows of a tile, which with four vectors fill the registers
+#elif defined(__AVX__)
+constexpr int W = 8, kRows = 3;
+#elif defined(__aarch64__)
+constexpr int W = 4, kRows = 6;
+#else
+constexpr int W = 4, kRows = 3;
+#endif
+constexpr int kPanel = 4 * W;
+constexpr int kChunk = 256;  // steps of rows whose part of the weights' gradients is added up at once, from the cache
+
+typedef float V __attribute__((vector_size(W * 4)));
+typedef int VI __attribute__((vector_size(W * 4)));
+#define INLINE inline __attribute__((always_inline))
+
+INLINE V load(const float* from, int count = W) {
+  V v{};
+  if (count >= W) {
+    std::memcpy(&v, from, sizeof v);
+  } else {
+    for (int i = 0; i < count; ++i) v[i] = from[i];
+  }
+  return v;
+}
+
+INLINE void store(float* to, V v, int count = W) {
+  if (count >= W) {
+    std::memcpy(to, &v, sizeof v);
+  } else {
+    for (int i = 0; i < count; ++i) to[i] = v[i];
+  }
+}
+
+// Stores what is not read again soon past the caches, which need not fetch what was there. `to` is aligned.
+INLINE void stream(float* to, V v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, v);
+#else
+  store(to, v);
+#endif
+}
+
+// exp(x) = power (1 + rest): x = n log(2) + r with |r| <= log(2) / 2, power = 2^n, rest a polynomial that is exact to an
+// ulp (Cephes' expf). Apart they keep the precision of exp(x) - 1 near zero.
+struct Exp {
+  V power, rest;
+};
+
+INLINE Exp exp_parts(V x) {
+  x = x < -87.0f ? V{} - 87.0f : x;
+  x = x > 87.0f ? V{} + 87.0f : x;
+  // Adding 1.5 * 2^23 rounds to whole numbers, which then stand in the lowest bits, here with the exponent's bias.
+  const V shifted = x * 1.44269504f + (12582912.0f + 127.0f);
+  const V n = shifted - (12582912.0f + 127.0f);
+  const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return {(V)((VI)shifted << 23), p * (r * r) + r};
+}
+
+INLINE V inverse(V x) {
+#if defined(__AVX512F__)
+  const V near = _mm512_rcp14_ps(x);
+  return near * (2.0f - x * near);  // Newton's step; much faster than a division
+#else
+  return 1.0f / x;
+#endif
+}
+
+INLINE V sigmoid(V x) {
+  const Exp e = exp_parts(-x);
+  return inverse(1.0f + (e.power * e.rest + e.power));
+}
+
+INLINE V tanh(V x) {
+  const Exp e = exp_parts(x + x);
+  const V less = e.power * e.rest + (e.power - 1.0f);  // exp(2 x) - 1
+  return less * inverse(less + 2.0f);
+}
+
+// Calls f with how many, from 1 to kRows as a constant, and from where on, for all of `count` in parts of like size.
+template <int N>
+struct Constant {
+  static constexpr int value = N;
+};
+
+template <int N, class F>
+INLINE void call(int n, int at, const F& f) {
+  if constexpr (N > 0) {
+    if (n == N) {
+      f(Constant<N>{}, at);
+    } else {
+      call<N - 1>(n, at, f);
+    }
+  }
+}
+
+template <class F>
+INLINE void in_tiles(int count, const F& f) {
+  int at = 0;
+  for (int left = (count + kRows - 1) / kRows; left > 0; --left) {
+    const int n = (count - at + left - 1) / left;
+    call<kRows>(n, at, f);
+    at += n;
+  }
+}
+
+// sums[r][first + c] += sum over k of a[r][k] b[k][c], of C vectors b[k]
+template <int R, int C, int All>
+INLINE void multiply(V (&sums)[R][All], int first, const float* const* a, int from, const float* b, int depth) {
+  for (int k = 0; k < depth; ++k, b += C * W) {
+    V row[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) row[c] = load(b + c * W);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const float x = a[r][from + k];
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sums[r][first + c] += x * row[c];
+    }
+  }
+}
+
+// Where the vectors of panels stand in Keras' arrays: columns [first, first + columns) of each panel.
+struct Gates {
+  Cell cell;
+  int units, size, panels, columns;
+
+  explicit Gates(const Layer& layer)
+      : cell(layer.cell),
+        units(layer.units),
+        size(gates_size(layer.cell, layer.units)),
+        panels(size / kPanel),
+        columns(seqloom::columns(layer.cell)) {}
+
+  int unit(int panel, int column) const { return (cell == Cell::kRnn ? 4 * panel + column : panel) * W; }
+  int gate(int column) const { return cell == Cell::kLstm ? column : cell == Cell::kRnn ? 0 : (column + 2) % 3; }
+  int width() const { return gates(cell) * units; }
+  int row() const { return panels * columns * W; }  // floats of a row of weights
+  int recurrent_first() const { return 4 - columns; }
+
+  // f(place among the vectors of a row, place in Keras' row, how many floats) for all vectors that hold any
+  template <class F>
+  INLINE void each(int first, const F& f) const {
+    for (int panel = 0; panel < panels; ++panel) {
+      for (int column = 0; column < columns; ++column) {
+        const int at = unit(panel, first + column), left = units - at;
+        if (left > 0) f((panel * columns + column) * W, gate(first + column) * units + at, left < W ? left : W);
+      }
+    }
+  }
+};
+
+int round_up(int n, int to) { return (n + to - 1) / to * to; }
+
+// ---- forward ----
+
+// Weights by panels: (panel, row, column, W).
+void pack(const Gates& gates, int first, const float* weights, int rows, float* packed) {
+  std::memset(packed, 0, sizeof(float) * rows * gates.row());
+  const int wide = gates.columns * W;
+  for (int row = 0; row < rows; ++row) {
+    gates.each(first, [&](int to, int from, int count) {
+      std::memcpy(packed + (static_cast<size_t>(to / wide) * rows + row) * wide + to % wide,
+                  weights + static_cast<size_t>(row) * gates.width() + from, sizeof(float) * count);
+    });
+  }
+}
+
+void pack_forward(const Layer& layer, float* packed) {
+  const Gates gates(layer);
+  std::memset(packed, 0, sizeof(float) * gates.size);
+  const auto add_bias = [&](int first, const float* bias) {
+    gates.each(first, [&](int to, int from, int count) {
+      const int wide = gates.columns * W;
+      float* sums = packed + to / wide * kPanel + first * W + to % wide;
+      for (int i = 0; i < count; ++i) sums[i] += bias[from + i];
+    });
+  };
+  add_bias(0, layer.bias);
+  if (layer.cell == Cell::kGru) add_bias(gates.recurrent_first(), layer.bias + gates.width());
+  float* kernel = packed + gates.size;
+  pack(gates, 0, layer.kernel, layer.features, kernel);
+  pack(gates, gates.recurrent_first(), layer.recurrent, layer.units, kernel + layer.features * gates.row());
+}
+
+// Where a row is after so many steps.
+INLINE size_t place(const Layer& layer, int row, int step) {
+  return static_cast<size_t>(row) * layer.time + (layer.reverse ? layer.lengths[row] - 1 - step : step);
+}
+
+// Where what is saved of it is: rows of a step go one after the other, as they are worked on.
+INLINE size_t saved_place(const Layer& layer, int row, int step) {
+  return (static_cast<size_t>(step) * layer.batch + row) * saved_size(layer.cell, layer.units);
+}
+
+// The rows' state before their first step, in rows of `size`.
+void load_initial(const Layer& layer, int state, const int* rows, int count, int size, float* to) {
+  std::memset(to, 0, sizeof(float) * count * size);
+  if (!layer.initial) return;
+  for (int r = 0; r < count; ++r) {
+    const size_t row = static_cast<size_t>(state) * layer.batch + rows[r];
+    std::memcpy(to + static_cast<size_t>(r) * size, layer.initial + row * layer.units, sizeof(float) * layer.units);
+  }
+}
+
+template <int R>
+struct Rows {
+  const float* const* x;
+  const float* const* h;
+  float* const* y;
+  float* c;  // rows of `size`
+  float* const* saved;
+};
+
+// One step of R rows through one panel.
+template <Cell kCell, int R>
+INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias, const float* kernel,
+                      const float* recurrent, const Rows<R>& rows) {
+  constexpr int C = kCell == Cell::kGru ? 3 : 4;
+  V sums[R][4];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) sums[r][c] = load(bias + c * W);
+  }
+  multiply<R, C>(sums, 0, rows.x, 0, kernel, layer.features);
+  multiply<R, C>(sums, 4 - C, rows.h, 0, recurrent, layer.units);
+  const int unit = panel * W, left = layer.units - unit;
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+    if constexpr (kCell == Cell::kRnn) {
+#pragma GCC unroll 4
+      for (int c = 0; c < 4; ++c) {
+        const int at = panel * kPanel + c * W;
+        if (at < layer.units) store(rows.y[r] + at, tanh(sums[r][c]), layer.units - at);
+      }
+      continue;
+    }
+    V gates[4], h;
+    if constexpr (kCell == Cell::kLstm) {
+      gates[0] = sigmoid(sums[r][0]), gates[1] = sigmoid(sums[r][1]);
+      gates[2] = tanh(sums[r][2]), gates[3] = sigmoid(sums[r][3]);
+      float* cell = rows.c + static_cast<size_t>(r) * size + unit;
+      const V c = gates[1] * load(cell) + gates[0] * gates[2];
+      store(cell, c);
+      if (rows.saved[r]) stream(rows.saved[r] + 4 * size + unit, c);
+      h = gates[3] * tanh(c);
+    } else {
+      gates[1] = sigmoid(sums[r][1]), gates[2] = sigmoid(sums[r][2]), gates[3] = sums[r][3];
+      gates[0] = tanh(sums[r][0] + gates[2] * gates[3]);
+      h = gates[0] + gates[1] * (load(rows.h[r] + unit, left) - gates[0]);
+    }
+    if (rows.saved[r]) {
+#pragma GCC unroll 4
+      for (int c = 0; c < 4; ++c) stream(rows.saved[r] + panel * kPanel + c * W, gates[c]);
+    }
+    store(rows.y[r] + unit, h, left);
+  }
+}
+
+template <Cell kCell>
+void forward_rows(const Layer& layer, const float* packed, const int* rows, int count, float* scratch) {
+  const Gates gates(layer);
+  const int size = padded(layer.cell, layer.units);
+  const size_t wide = gates.columns * W, units = layer.units;
+  const float* kernel = packed + gates.size;
+  const float* recurrent = kernel + layer.features * gates.row();
+  float *first = scratch, *c = scratch + count * size;
+  load_initial(layer, 0, rows, count, size, first);
+  if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, c);
+  const float *x[kGroup], *h[kGroup];
+  float *y[kGroup], *save[kGroup];
+  for (int r = 0; r < count; ++r) h[r] = first + r * size;
+  int active = count;
+  for (int step = 0; step < layer.time; ++step) {
+    while (active && layer.lengths[rows[active - 1]] <= step) --active;
+    if (!active) break;
+    for (int r = 0; r < active; ++r) {
+      const size_t at = place(layer, rows[r], step);
+      x[r] = layer.inputs + at * layer.features, y[r] = layer.outputs + at * units;
+      save[r] = layer.saved ? layer.saved + saved_place(layer, rows[r], step) : nullptr;
+    }
+    for (int panel = 0; panel < gates.panels; ++panel) {
+      in_tiles(active, [&](auto n, int at) __attribute__((always_inline)) {
+        constexpr int R = decltype(n)::value;
+        const Rows<R> tile{x + at, h + at, y + at, c + at * size, save + at};
+        step_tile<kCell, R>(layer, size, panel, packed + panel * kPanel, kernel + panel * wide * layer.features,
+                            recurrent + panel * wide * units, tile);
+      });
+    }
+    for (int r = 0; r < active; ++r) h[r] = y[r];
+  }
+#if defined(__AVX512F__)
+  _mm_sfence();  // before another thread reads what was streamed
+#endif
+  for (int r = 0; r < count; ++r) {
+    const int row = rows[r], length = layer.lengths[row];
+    std::memcpy(layer.final + row * units, h[r], sizeof(float) * units);
+    if (kCell == Cell::kLstm) {
+      std::memcpy(layer.final + (layer.batch + row) * units, c + r * size, sizeof(float) * units);
+    }
+    std::memset(layer.outputs + (static_cast<size_t>(row) * layer.time + length) * units, 0,
+                sizeof(float) * units * (layer.time - length));
+  }
+}
+
+void forward(const Layer& layer, const float* packed, const int* rows, int count, float* scratch) {
+  const auto run = layer.cell == Cell::kRnn    ? forward_rows<Cell::kRnn>
+                   : layer.cell == Cell::kLstm ? forward_rows<Cell::kLstm>
+                                               : forward_rows<Cell::kGru>;
+  run(layer, packed, rows, count, scratch);
+}
+
+// ---- backward ----
+
+// The transpose of weights, for sums over gates: (four vectors of rows, gate, as many of them as there are, W).
+void pack_transposed(const Gates& gates, int first, const float* weights, int rows, float* packed) {
+  for (int from = 0; from < rows; from += kPanel) {
+    const int wide = round_up(rows - from < kPanel ? rows - from : kPanel, W), real = rows - from;
+    std::memset(packed, 0, sizeof(float) * wide * gates.row());
+    gates.each(first, [&](int to, int gate, int count) {
+      for (int lane = 0; lane < wide && lane < real; ++lane) {
+        const float* row = weights + static_cast<size_t>(from + lane) * gates.width() + gate;
+        for (int i = 0; i < count; ++i) packed[static_cast<size_t>(to + i) * wide + lane] = row[i];
+      }
+    });
+    packed += static_cast<size_t>(wide) * gates.row();
+  }
+}
+
+void pack_backward(const Layer& layer, float* packed) {
+  const Gates gates(layer);
+  pack_transposed(gates, gates.recurrent_first(), layer.recurrent, layer.units, packed);
+  pack_transposed(gates, 0, layer.kernel, layer.features, packed + round_up(layer.units, W) * gates.row());
+}
+
+// to[r] (+)= gates[r] . weights' transpose. Shapes: gates (count, size); to (count, wanted), or if `add` whole vectors
+template <int C, int kColumns, bool kAdd>
+INLINE void times_columns(const Gates& gates, int first, const float* const* from, const float* packed, int count,
+                          float* const* to, int at, int wanted) {
+  in_tiles(count, [&](auto n, int r0) __attribute__((always_inline)) {
+    constexpr int R = decltype(n)::value;
+    V sums[R][C];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sums[r][c] = kAdd ? load(to[r0 + r] + at + c * W) : V{};
+    }
+    for (int panel = 0; panel < gates.panels; ++panel) {
+      multiply<R, C>(sums, 0, from + r0, panel * kPanel + first * W,
+                     packed + static_cast<size_t>(panel) * kColumns * W * C * W, kColumns * W);
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) store(to[r0 + r] + at + c * W, sums[r][c], kAdd ? W : wanted - at - c * W);
+    }
+  });
+}
+
+template <int kColumns, bool kAdd>
+void times_transposed(const Gates& gates, int first, const float* const* from, const float* packed, int count,
+                      float* const* to, int wanted) {
+  for (int at = 0; at < wanted; at += kPanel) {
+    const int vectors = wanted - at < kPanel ? (wanted - at + W - 1) / W : 4;
+    call<4>(vectors, at, [&](auto n, int) {
+      times_columns<decltype(n)::value, kColumns, kAdd>(gates, first, from, packed, count, to, at, wanted);
+    });
+    packed += static_cast<size_t>(vectors) * W * gates.row();
+  }
+}
+
+// sums[i][columns] += sum over k of a[k][i] gates[k][columns]. Shapes: sums (rows, gates.row()); gates (depth, size)
+template <int C>
+void add_products(const Gates& gates, int first, const float* const* a, const float* z, int depth, int rows,
+                  float* sums) {
+  for (int panel = 0; panel < gates.panels; ++panel) {
+    const float* b = z + panel * kPanel + first * W;
+    in_tiles(rows, [&](auto n, int at) __attribute__((always_inline)) {
+      constexpr int R = decltype(n)::value;
+      float* to = sums + static_cast<size_t>(at) * gates.row() + panel * C * W;
+      V tile[R][C];
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) tile[r][c] = load(to + r * gates.row() + c * W);
+      }
+      const float* row = b;
+      for (int k = 0; k < depth; ++k, row += gates.size) {
+        V v[C];
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) v[c] = load(row + c * W);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+          const float x = a[k][at + r];
+#pragma GCC unroll 4
+          for (int c = 0; c < C; ++c) tile[r][c] += x * v[c];
+        }
+      }
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) store(to + r * gates.row() + c * W, tile[r][c]);
+      }
+    });
+  }
+}
+
+// One row at one step.
+struct Step {
+  const float *y, *dy, *h, *c, *saved;  // h and c before the step
+  float *dh, *dc, *z;
+};
+
+// Gradients of the gates before their activations, z, from those of a step's outputs. What reaches h[t-1] not through
+// the gates stays in dh, what reaches c[t-1] in dc.
+template <Cell kCell>
+INLINE void step_back(int units, int size, const Step& s) {
+  for (int unit = 0; unit < size; unit += W) {
+    const int left = units - unit;
+    const V dy = s.dy && left > 0 ? load(s.dy + unit, left) : V{};
+    V dh = load(s.dh + unit) + dy;
+    if constexpr (kCell == Cell::kRnn) {
+      const V h = left > 0 ? load(s.y + unit, left) : V{};
+      store(s.z + unit, dh * (1.0f - h * h));
+      store(s.dh + unit, V{});
+      continue;
+    }
+    const float* saved = s.saved + 4 * unit;
+    float* z = s.z + 4 * unit;
+    const V a = load(saved), b = load(saved + W), c = load(saved + 2 * W), d = load(saved + 3 * W);
+    if constexpr (kCell == Cell::kLstm) {  // a, b, c, d are i, f, g, o
+      const V squashed = tanh(load(s.saved + 4 * size + unit));
+      const V out = dh * d;
+      const V dc = load(s.dc + unit) + out * (1.0f - squashed * squashed);
+      store(z, dc * c * (a * (1.0f - a)));
+      store(z + W, dc * load(s.c + unit) * (b * (1.0f - b)));
+      store(z + 2 * W, dc * a * (1.0f - c * c));
+      store(z + 3 * W, out * squashed * (1.0f - d));
+      store(s.dc + unit, dc * b);
+      store(s.dh + unit, V{});
+    } else {  // g, z, r, U h + d
+      const V dg = dh * (1.0f - b) * (1.0f - a * a);
+      store(z, dg);
+      store(z + W, dh * (load(s.h + unit, left) - a) * (b * (1.0f - b)));
+      store(z + 2 * W, dg * d * (c * (1.0f - c)));
+      store(z + 3 * W, dg * c);
+      store(s.dh + unit, dh * b);
+    }
+  }
+}
+
+template <Cell kCell>
+void backward_rows(const Layer& layer, const Gradients& gradients, const float* packed, const int* rows, int count,
+                   float* scratch, float* sums) {
+  constexpr int C = kCell == Cell::kGru ? 3 : 4;
+  const Gates gates(layer);
+  const int size = padded(layer.cell, layer.units);
+  const size_t units = layer.units, features = layer.features;
+  const float* kernel = packed + round_up(layer.units, W) * gates.row();
+  float *first = scratch, *first_c = first + count * size, *dh = first_c + count * size, *dc = dh + count * size;
+  float* z = dc + count * size;
+  load_initial(layer, 0, rows, count, size, first);
+  if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, first_c);
+  Layer end = layer;  // whose initial states are the gradients of the final ones
+  end.initial = gradients.final;
+  load_initial(end, 0, rows, count, size, dh);
+  if (kCell == Cell::kLstm) load_initial(end, 1, rows, count, size, dc);
+  float* sums_recurrent = sums + gates.size;
+  float* sums_kernel = sums_recurrent + units * gates.row();
+
+  const float *x[kChunk + kGroup], *h[kChunk + kGroup], *from[kChunk + kGroup];
+  float *dx[kChunk + kGroup], *to[kGroup];
+  for (int r = 0; r < count; ++r) to[r] = dh + r * size;
+  int active = 0, depth = 0;
+  for (int step = layer.lengths[rows[0]] - 1; step >= 0; --step) {
+    while (active < count && layer.lengths[rows[active]] > step) ++active;
+    for (int r = 0; r < active; ++r) {
+      const int k = depth + r;
+      const size_t at = place(layer, rows[r], step), before = step ? place(layer, rows[r], step - 1) : 0;
+      x[k] = layer.inputs + at * features;
+      h[k] = step ? layer.outputs + before * units : first + r * size;
+      from[k] = z + static_cast<size_t>(k) * gates.size;
+      if (gradients.inputs) dx[k] = gradients.inputs + at * features;
+      const float* c = step ? layer.saved + saved_place(layer, rows[r], step - 1) + 4 * size : first_c + r * size;
+      const float* dy = gradients.outputs ? gradients.outputs + at * units : nullptr;
+      step_back<kCell>(layer.units, size,
+                       {layer.outputs + at * units, dy, h[k], c, layer.saved + saved_place(layer, rows[r], step),
+                        dh + r * size, dc + r * size, z + static_cast<size_t>(k) * gates.size});
+    }
+    if (step || layer.initial) {
+      times_transposed<C, true>(gates, 4 - C, from + depth, packed, active, to, layer.units);
+    }
+    depth += active;
+    if (depth < kChunk && step) continue;
+    add_products<C>(gates, 4 - C, h, z, depth, layer.units, sums_recurrent);
+    add_products<C>(gates, 0, x, z, depth, layer.features, sums_kernel);
+    if (gradients.inputs) times_transposed<C, false>(gates, 0, from, kernel, depth, dx, layer.features);
+    for (int i = 0; i < gates.size; i += W) {
+      V sum = load(sums + i);
+      for (int k = 0; k < depth; ++k) sum += load(from[k] + i);
+      store(sums + i, sum);
+    }
+    depth = 0;
+  }
+  for (int r = 0; r < count; ++r) {
+    const int row = rows[r], length = layer.lengths[row];
+    if (gradients.initial) {
+      std::memcpy(gradients.initial + row * units, dh + r * size, sizeof(float) * units);
+      if (kCell == Cell::kLstm) {
+        std::memcpy(gradients.initial + (layer.batch + row) * units, dc + r * size, sizeof(float) * units);
+      }
+    }
+    if (gradients.inputs) {
+      std::memset(gradients.inputs + (static_cast<size_t>(row) * layer.time + length) * features, 0,
+                  sizeof(float) * features * (layer.time - length));
+    }
+  }
+}
+
+void backward(const Layer& layer, const Gradients& gradients, const float* packed, const int* rows, int count,
+              float* scratch, float* sums) {
+  const auto run = layer.cell == Cell::kRnn    ? backward_rows<Cell::kRnn>
+                   : layer.cell == Cell::kLstm ? backward_rows<Cell::kLstm>
+                                               : backward_rows<Cell::kGru>;
+  run(layer, gradients, packed, rows, count, scratch, sums);
+}
+
+size_t sums_size(const Layer& layer) {
+  const Gates gates(layer);
+  return gates.size + static_cast<size_t>(layer.units + layer.features) * gates.row();
+}
+
+void reduce(const Layer& layer, const Gradients& gradients, const float* sums, int threads) {
+  const Gates gates(layer);
+  const size_t thread = sums_size(layer);
+  // Of all gates of a panel, as the biases' sums are, or of those that a matrix feeds.
+  const auto unpack = [&](int first, const float* from, bool all, float* to) {
+    const int wide = gates.columns * W;
+    gates.each(first, [&](int at, int keras, int count) {
+      V sum{};
+      const float* part = from + (all ? at / wide * kPanel + first * W + at % wide : at);
+      for (int i = 0; i < threads; ++i, part += thread) sum += load(part);
+      store(to + keras, sum, count);
+    });
+  };
+  unpack(0, sums, true, gradients.bias);
+  if (layer.cell == Cell::kGru) unpack(gates.recurrent_first(), sums, true, gradients.bias + gates.width());
+  const float* from = sums + gates.size;
+  for (int row = 0; row < layer.units; ++row, from += gates.row()) {
+    unpack(gates.recurrent_first(), from, false, gradients.recurrent + static_cast<size_t>(row) * gates.width());
+  }
+  for (int row = 0; row < layer.features; ++row, from += gates.row()) {
+    unpack(0, from, false, gradients.kernel + static_cast<size_t>(row) * gates.width());
+  }
+}
+
+size_t packed_size(const Layer& layer) {
+  const Gates gates(layer);
+  return gates.size + static_cast<size_t>(round_up(layer.units, W) + round_up(layer.features, W)) * gates.row();
+}
+
+size_t scratch_size(const Layer& layer) {
+  return 4 * kGroup * padded(layer.cell, layer.units) +
+         static_cast<size_t>(kChunk + kGroup) * gates_size(layer.cell, layer.units);
+}
+
+}  // namespace
+
+extern const Kernel SEQLOOM_KERNEL_NAME;
+const Kernel SEQLOOM_KERNEL_NAME = {SEQLOOM_KERNEL_LABEL, packed_size, scratch_size, sums_size, pack_forward,
+                                    pack_backward,        forward,     backward,     reduce};
+
+}  // namespace seqloom
