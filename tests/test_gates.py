@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples import CELLS, make_encoder, randomize
+from examples import CELLS, make_encoder, make_transformer, randomize
 from toolkit.errors import ArtifactError
 from toolkit.gates import GATES, Direction, Trace, fitting, joined, trace, trace_encoder
 from toolkit.layers.encoder import CELLS as KERAS
@@ -116,6 +116,19 @@ def test_an_encoder_equals_its_keras_layer_inside_the_length(
     assert len(found) == 3 + both
     assert all(each.trace.hidden.shape == (5, UNITS) for each in found)
     assert all(tuple(each.trace.gates) == GATES[cell] for each in found)
+
+
+@pytest.mark.parametrize(("units", "layers"), [(5, 1), (FEATURES, 2), (64, 2)])
+def test_a_transformer_equals_that_of_keras_and_has_no_gates(units: int, layers: int) -> None:
+    encoder = make_transformer(units=units, layers=layers, name="encoder")
+    encoder.build((None, None, FEATURES))
+    randomize(encoder, scale=units**-0.5)
+    inputs = sequence(9)
+    settings = {**encoder.settings, "cell": "transformer"}
+    found, outputs = trace_encoder(weights_of(encoder), settings, inputs)
+    expected = keras.ops.convert_to_numpy(encoder(inputs[None], np.array([9], np.int32))[0])
+    assert not found
+    np.testing.assert_allclose(outputs, expected[0], atol=1e-5)
 
 
 @given(time=st.integers(2, 9), seed=st.integers(0, 99))

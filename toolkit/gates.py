@@ -1,6 +1,7 @@
 """What a recurrent encoder did at every step: the values of its gates, from a run's weights with NumPy alone."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 from toolkit.artifact import Artifact
 from toolkit.config import Stanza
 from toolkit.errors import ArtifactError
+from toolkit.self_attention import transform
 
 WEIGHTS = "weights.safetensors"
 GATES = {"lstm": ("input", "forget", "output"), "gru": ("update", "reset"), "rnn": ()}
 STATES = {"lstm": 2, "gru": 1, "rnn": 1}  # arrays that a cell carries from step to step
 S = TypeVar("S", bound=Stanza)
 CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
+NO_GATES = "This encoder is a Transformer, which has no gates."
 
 
 class Trace(NamedTuple):
@@ -123,14 +126,16 @@ def trace(
 def trace_encoder(
     weights: Mapping[str, np.ndarray], settings: Mapping[str, Any], inputs: np.ndarray
 ) -> tuple[list[Direction], np.ndarray]:
-    """What `toolkit.layers.RecurrentEncoder` does with one sequence, which has no padding.
+    """What the encoder does with one sequence, which has no padding.
 
     Args:
         weights: those of `read_network`.
         settings: the encoder's stanza of the config.
 
-    Shapes: inputs (time, features) -> each layer and direction; outputs (time, width)
+    Shapes: inputs (time, features) -> each layer and direction, of a transformer none; outputs (time, width)
     """
+    if settings["cell"] == "transformer":
+        return [], transform(weights, settings["layers"], inputs)
     layers, found, outputs = settings["layers"], list[Direction](), inputs.astype(np.float64)
     both = {False: 0, True: layers, "first": 1}[settings["bidirectional"]]  # layers that read from both ends
     for i in range(layers):
@@ -174,8 +179,8 @@ def read_network(artifact: Artifact, model: type[S]) -> tuple[S, dict[str, np.nd
         where = str(artifact.folder / WEIGHTS)
         raise ArtifactError(f"these weights cannot be read: {error}.", where=where) from error
     # A segmented encoder stands before its encoder's name, with a number that Keras gave it.
-    names = {name: name.removeprefix("member0/") for name in arrays if name.startswith("member0/")}
-    return config, {short[max(short.find("encoder/layer"), 0) :]: arrays[name] for name, short in names.items()}
+    first = re.compile(r"member0/(segmented_encoder\w*/)?")
+    return config, {first.sub("", name, count=1): array for name, array in arrays.items() if first.match(name)}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from pipelines.forecasting.fitting import training_cutoffs
 from pipelines.forecasting.prepare import Prepared, prepare
 
 STATES_PER_WEIGHT = 4  # the weight, its gradient and two Adam moments
-FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer
 
 
 def check(config: Config) -> dict[str, str]:
@@ -38,8 +37,7 @@ def check(config: Config) -> dict[str, str]:
     parameters, batch = network.count_params(), config.training.batch_size
     steps = max(min(len(cutoffs), config.training.windows) // batch, 1)
     pieces = plan.history // plan.segment
-    states = config.encoder.units * config.encoder.layers * (2 if config.encoder.bidirectional else 1)
-    megabytes = 4e-6 * (STATES_PER_WEIGHT * parameters + pieces * batch * states * FLOATS_PER_STEP)
+    megabytes = 4e-6 * (STATES_PER_WEIGHT * parameters + batch * config.encoder.floats_kept(pieces))
     return {
         **facts,
         "network reads": f"{plan.history:,} steps, in {pieces:,} segments of {plan.segment:,}",

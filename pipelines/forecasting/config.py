@@ -140,10 +140,11 @@ class ModelConfig(Stanza):
 
 
 class ForecastEncoder(EncoderConfig):
-    """The recurrent encoder."""
+    """The encoder."""
 
-    cell: Literal["rnn", "lstm", "gru"] = "gru"
-    """The recurrent cell: rnn, lstm or gru."""
+    cell: Literal["rnn", "lstm", "gru", "transformer"] = "gru"
+    """The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from both ends, with
+    residual connections and layer normalisation, whatever the keys for these say."""
     bidirectional: bool = False
     """Read each sequence from both ends and concatenate the states."""
 
@@ -181,12 +182,14 @@ class Config(Stanza):
     model: ModelConfig = ModelConfig()
     """What forecasts."""
     encoder: ForecastEncoder = ForecastEncoder()
-    """The recurrent encoder."""
+    """The encoder."""
     training: ForecastTraining = ForecastTraining()
     """How weights are fitted."""
 
     @model_validator(mode="after")
     def _smoothing_reads_forward(self) -> "Config":
+        if self.model.network == "smoothing" and self.encoder.cell == "transformer":
+            raise ValueError("network: smoothing has recurrent layers. Set encoder.cell to lstm, gru or rnn.")
         if self.model.network == "smoothing" and self.encoder.bidirectional:
             raise ValueError("network: smoothing reads forward only. Leave encoder.bidirectional out.")
         return self

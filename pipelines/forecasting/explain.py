@@ -12,7 +12,7 @@ from toolkit.artifact import Artifact
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError, DataError
-from toolkit.gates import WEIGHTS, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+from toolkit.gates import NO_GATES, WEIGHTS, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
 
 MOST_PARTS = 26  # stretches of the past that are hidden, one after the other
 HIDING = (
@@ -34,8 +34,8 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
     plan, name = forecaster.plan, panel.ids[0]
     median = forecaster.forecast(panel)[0, :, plan.median]
     parts, effects = _effects(forecaster, panel)
-    steps, layers, notes = [], [], _notes(forecaster, panel)
-    if _has_gates(forecaster, Path(folder)):
+    steps, layers = [], list[Direction]()
+    if _has_encoder(forecaster, Path(folder)):
         (inputs,), read = _inputs(forecaster, panel), plan.segment
         layers = _traces(Path(folder), [inputs])[0][0]
         steps = _times(panel, -len(inputs) * read, 0)[::read]
@@ -48,27 +48,25 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
         effects=effects,
         effect="mean change of the median forecast, in the units of the data",
         hiding=HIDING,
-        notes=notes,
+        notes=_notes(forecaster, panel, bool(layers)),
     )
 
 
 def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
-    """The first network's final state after the last window of each series.
+    """The first network's final state, of a transformer the mean of its outputs, after the last window of each series.
 
     Raises:
-        ConfigError: the run has no recurrent encoder of its own, or a column was named.
+        ConfigError: the run has no encoder of the shared kind, or a column was named.
         SeqloomError: the run folder or the file cannot be used.
     """
     if column:
         raise ConfigError("series are read as those that the run was trained on.", where="--column")
     forecaster = Forecaster.load(folder)
-    if not _has_gates(forecaster, Path(folder)):
+    if not _has_encoder(forecaster, Path(folder)):
         mend = "Train with another model.network, or another model.kind."
         raise ConfigError("this run has no encoder that gives vectors.", where=str(folder), mend=mend)
     panel = forecaster.read(path)
-    found = _traces(Path(folder), _inputs(forecaster, panel))
-    both = len(found[0][0]) > 1 and found[0][0][-1].name.endswith("backward")
-    finals = [_final(outputs, both) for _, outputs in found]
+    finals = [_final(*traced) for traced in _traces(Path(folder), _inputs(forecaster, panel))]
     ends = _times(panel, -1, 0)
     return Vectors(list(panel.ids), ends, np.array(finals, np.float32), [""] * len(panel))
 
@@ -113,22 +111,23 @@ def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
     return bridged
 
 
-def _notes(forecaster: Forecaster, panel: Panel) -> list[str]:
+def _notes(forecaster: Forecaster, panel: Panel, gates: bool) -> list[str]:
     plan, combination = forecaster.plan, forecaster.combination
     assert combination is not None
     notes = []
     if NETWORK in combination.names:
         share = combination.weights[:, combination.names.index(NETWORK)].mean()
         part = f"{100 * share:.0f} % of the weight" if share else "no part"
-        notes.append(f"The network, whose gates these are, has {part} in this forecast; the bars are of all of it.")
-    if plan.network == "smoothing" and forecaster.runtime:
-        notes.append("Gates are not shown of a smoothing network.")
+        network = "The network, whose gates these are," if gates else "The network"
+        notes.append(f"{network} has {part} in this forecast; the bars are of all of it.")
+    if forecaster.runtime and not gates:
+        notes.append("Gates are not shown of a smoothing network." if plan.network == "smoothing" else NO_GATES)
     if plan.known:
         notes.append(f"{', '.join(plan.known)}: taken to be as on average where the file does not know them ahead.")
     return notes
 
 
-def _has_gates(forecaster: Forecaster, folder: Path) -> bool:
+def _has_encoder(forecaster: Forecaster, folder: Path) -> bool:
     return WEIGHTS in Artifact(folder, NAME).manifest["files"] and forecaster.plan.network != "smoothing"
 
 
@@ -150,9 +149,11 @@ def _traces(folder: Path, inputs: list[np.ndarray]) -> list[tuple[list[Direction
         return [trace_encoder(weights, settings, segments) for segments in inputs]
 
 
-def _final(outputs: np.ndarray, both: bool) -> np.ndarray:
-    """The last layer's states at the ends that they run to. Shapes: (time, width) -> (width,)"""
-    if not both:
+def _final(layers: list[Direction], outputs: np.ndarray) -> np.ndarray:
+    """The last layer's states at the ends that they run to. Shapes: outputs (time, width) -> (width,)"""
+    if not layers:  # of a transformer
+        return outputs.mean(axis=0)
+    if len(layers) == 1 or not layers[-1].name.endswith("backward"):
         return outputs[-1]
     half = outputs.shape[1] // 2
     return np.concatenate([outputs[-1, :half], outputs[0, half:]])

@@ -11,7 +11,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import Plan, feature_counts
 from pipelines.forecasting.smoothing import SmoothingNetwork, add_smoothing_network
 from toolkit import export
-from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead, RecurrentEncoder
+from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead, build_encoder
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -38,7 +38,7 @@ class ForecastNetwork(keras.Model):
         self.projection = None
         if plan.segment > 1:
             self.projection = keras.layers.Dense(units, activation="relu", name="projection")
-        self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
+        self.encoder = build_encoder(**config.encoder.model_dump(), name="encoder")
         if self.has_vectors:
             self.vectors = keras.layers.Embedding(len(plan.ids) + 1, model.series_vectors, name="vectors")
         self.bridge = None

@@ -1,1 +1,1 @@
-"""Text in, labels out: embedded words, a recurrent encoder, pooling, and a decision."""
+"""Text in, labels out: embedded words, an encoder, pooling, and a decision."""

@@ -15,7 +15,6 @@ from toolkit.data.text import TextEncoder, split_words
 from toolkit.errors import SeqloomError
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
-FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer (measured, LSTM)
 
 
 def check(config: Config) -> dict[str, str]:
@@ -99,7 +98,7 @@ def _unknown(examples: Examples, encoder: TextEncoder) -> float:
 
 def _memory(config: Config, parameters: int, trainable: int, lengths: np.ndarray, batch: int) -> float:
     """Megabytes, roughly: weights with their optimizer state, and what the longest batch keeps for its gradient."""
-    directions = 2 if config.encoder.bidirectional else 1
-    states = config.encoder.units * directions * config.encoder.layers
-    activations = int(np.percentile(lengths, 99)) * batch * states * FLOATS_PER_STEP
+    time = int(np.percentile(lengths, 99))
+    size = min(time, config.model.segment or time)
+    activations = batch * config.encoder.floats_kept(size) * time / max(size, 1)
     return 4e-6 * (parameters + (STATES_PER_WEIGHT - 1) * trainable + activations)

@@ -163,7 +163,7 @@ class Config(Stanza):
     vectors: VectorsConfig = VectorsConfig()
     """Where word vectors come from."""
     encoder: EncoderConfig = EncoderConfig()
-    """The recurrent encoder."""
+    """The encoder."""
     model: ModelConfig = ModelConfig()
     """What surrounds the encoder."""
     training: ClassificationTraining = ClassificationTraining()

@@ -12,7 +12,7 @@ from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
 from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
 from toolkit.errors import DataError, SeqloomError
-from toolkit.gates import Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder
+from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder
 
 MOST_HIDDEN = 256  # words that are hidden, one after the other
 ROWS = 64  # texts in one call of the graph
@@ -48,7 +48,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
         effect=f"fall of the probability of {policy.labels[judged]}",
         hiding=HIDING + " In a linear model beside the networks, it is left out." * bool(classifier.scorer.linear),
         attention=attention,
-        notes=_notes(encoder, text, encoded.sequences[0]),
+        notes=[*_notes(encoder, text, encoded.sequences[0]), *([] if layers else [NO_GATES])],
     )
 
 

@@ -37,7 +37,7 @@ vectors:
   training: {tuning:<21}# frozen | tuned | frozen_then_tuned; frozen suits few rows
 
 encoder:
-  cell: lstm                     # rnn | lstm | gru
+  cell: lstm                     # rnn | lstm | gru | transformer
   units: 128
   bidirectional: true
 

@@ -9,12 +9,12 @@ from pipelines.text_classification.config import Config
 from toolkit import export
 from toolkit.data.text import NGRAMS, UNKNOWN, EncodedTexts, TextEncoder, ngram_ids
 from toolkit.layers import (
-    RecurrentEncoder,
     SegmentedEncoder,
     SequencePooling,
     SubwordEmbedding,
     WordDropout,
     WordEmbedding,
+    build_encoder,
 )
 from toolkit.layers.sequence import zero_padding
 
@@ -23,7 +23,7 @@ PREDICTION_BATCH = 256
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class TextClassifier(keras.Model):
-    """Embedded words, a recurrent encoder, pooling, and one score a label.
+    """Embedded words, an encoder, pooling, and one score a label.
 
         x = dropout(table[words] + n-grams of words)
         h = encoder(x)                     [h; x] when pooling reads the words too
@@ -45,7 +45,7 @@ class TextClassifier(keras.Model):
         if buckets:
             self.subwords = SubwordEmbedding(rows=rows, per_word=NGRAMS, buckets=buckets, units=units, name="subwords")
         self.input_dropout = keras.layers.Dropout(model.input_dropout, noise_shape=(None, 1, None))
-        self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
+        self.encoder = build_encoder(**config.encoder.model_dump(), name="encoder")
         if self.segment:
             self.segmented = SegmentedEncoder(encoder=self.encoder, size=self.segment)
         self.pooling = SequencePooling(kinds=model.pooling, name="pooling")

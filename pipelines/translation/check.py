@@ -21,10 +21,10 @@ from toolkit.data.pairs import Grouped, Pairs, shared_sources, suspicious
 from toolkit.data.vectors import load_vectors
 from toolkit.errors import SeqloomError
 from toolkit.evaluation.sql import Database
+from toolkit.stanzas import FLOATS_PER_UNIT
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
-FLOATS_PER_STEP = 24  # kept for the backward pass, for each unit and step of a recurrent layer
-FLOATS_PER_SCORE = 4  # the same, for each target piece and piece of the vocabulary
+FLOATS_PER_SCORE = 4  # kept for the backward pass, for each target piece and piece of the vocabulary
 
 
 def check(config: Config) -> dict[str, str]:
@@ -153,9 +153,8 @@ def _steps(config: Config, prepared: Prepared, parameters: int) -> dict[str, str
 def _activations(config: Config, vocabulary: int, shape: Shape) -> int:
     """Numbers that a batch keeps for its gradient, roughly."""
     encoder, decoder = config.encoder, config.decoder
-    directions = 2 if encoder.bidirectional else 1
-    read = shape.source * encoder.units * encoder.layers * directions * FLOATS_PER_STEP
-    written = shape.target * decoder.units * decoder.layers * FLOATS_PER_STEP
+    read = encoder.floats_kept(shape.source)
+    written = shape.target * decoder.units * decoder.layers * FLOATS_PER_UNIT
     scored = shape.target * vocabulary * FLOATS_PER_SCORE
     attended = shape.target * shape.source * (decoder.units if decoder.attention == "bahdanau" else 4)
     return shape.rows * (read + written + scored + attended)

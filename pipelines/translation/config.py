@@ -189,7 +189,7 @@ class Config(Stanza):
     model: ModelConfig = ModelConfig()
     """What surrounds encoder and decoder."""
     encoder: EncoderConfig = EncoderConfig(cell="gru", units=256)
-    """The recurrent encoder."""
+    """The encoder."""
     decoder: DecoderConfig = DecoderConfig()
     """The recurrent decoder."""
     training: TranslationTraining = TranslationTraining()
@@ -211,10 +211,10 @@ class Config(Stanza):
                 raise ValueError(f"{needs} needs attention. Set decoder.attention.")
         if self.model.value_columns and not (self.model.copy_words and self.data.database):
             raise ValueError("model.value_columns needs data.database, and model.copy_words to write the values.")
-        if self.decoder.attention == "dot" and self.decoder.units != self.memory_width:
+        if self.decoder.attention == "dot" and self.decoder.units != self.encoder.width:
             raise ValueError(
                 f"decoder.attention: dot needs decoder.units ({self.decoder.units}) to be the width of the encoder"
-                f" ({self.memory_width}). Use general."
+                f" ({self.encoder.width}). Use general."
             )
         if self.model.tie != "none" and self.decoder.units != self.model.embedding:
             raise ValueError("model.tie needs model.embedding and decoder.units to be the same number.")
@@ -223,11 +223,3 @@ class Config(Stanza):
         if (self.vectors.source or self.vectors.target) and self.tokens.kind not in ("words", "dotted"):
             raise ValueError("vectors are of words. Set tokens.kind: words.")
         return self
-
-    @property
-    def memory_width(self) -> int:
-        """Size of the encoder's outputs."""
-        both = self.encoder.bidirectional is True or (
-            self.encoder.bidirectional == "first" and self.encoder.layers == 1
-        )
-        return self.encoder.units * (2 if both else 1)

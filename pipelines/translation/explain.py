@@ -11,7 +11,7 @@ from pipelines.translation.translate import Inputs
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ConfigError, DataError, SeqloomError
-from toolkit.gates import Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
 
 MOST_HIDDEN = 50  # pieces that are hidden, one after the other
 HIDING = (
@@ -40,12 +40,14 @@ def explain(folder: str | Path, text: str) -> Explanation:
     if len(source.ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
     steps = [codec.source.shown(piece) for piece in source.pieces]
+    layers = _layers(Path(folder), searcher, source)
+    notes += [] if layers else [NO_GATES]
     (best,) = searcher.search([source], translator.settings)[0]
     written = [*best.tokens, END] if best.finished else list(best.tokens)
     return Explanation(
         answer=found.text or "Nothing was written.",
         steps=steps,
-        layers=_layers(Path(folder), searcher, source),
+        layers=layers,
         parts=steps[:MOST_HIDDEN],
         effects=_effects(searcher, source, written),
         effect="fall of the mean probability of what was written",

@@ -49,7 +49,7 @@ model:
 {copying}  dropout: {dropout:<22}# more for fewer pairs
 
 encoder:
-  cell: gru                      # rnn | lstm | gru
+  cell: gru                      # rnn | lstm | gru | transformer
   units: {units}
 
 decoder:

@@ -10,7 +10,7 @@ from keras import ops
 from pipelines.translation.config import Config
 from toolkit import export
 from toolkit.data.codec import START, UNKNOWN
-from toolkit.layers import RecurrentDecoder, RecurrentEncoder, WordDropout
+from toolkit.layers import RecurrentDecoder, WordDropout, build_encoder
 from toolkit.layers.sequence import Tensor
 
 IMPOSSIBLE = -1e9  # a log-probability
@@ -54,7 +54,7 @@ class Translator(keras.Model):
             self.columns = keras.layers.Dense(model.embedding, use_bias=False, kernel_initializer=small, name="columns")
         self.word_dropout = WordDropout(rate=model.word_dropout, unknown_id=UNKNOWN)
         self.dropout = keras.layers.Dropout(model.dropout)
-        self.encoder = RecurrentEncoder(**config.encoder.model_dump(), name="encoder")
+        self.encoder = build_encoder(**config.encoder.model_dump(), name="encoder")
         self.decoder = RecurrentDecoder(**config.decoder.model_dump(), name="decoder")
         self.output_layer: Any = None if self.tied else keras.layers.Dense(target_size, name="output")
         self.gate: Any = keras.layers.Dense(1, name="gate") if self.copies else None

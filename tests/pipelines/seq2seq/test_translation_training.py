@@ -246,6 +246,9 @@ def test_targets_that_are_too_long_are_left_out_aloud(tiny_config):
         ({"training": {"label_smoothing": 1.0}}, "less than 1"),
         ({"training": {"average": 0}}, "greater than or equal to 1"),
         ({"encoder": {"bidirectional": "last"}}, "first"),
+        ({"encoder": {"cell": "transformer", "bidirectional": "first"}}, "Leave bidirectional out"),
+        ({"encoder": {"cell": "transformer"}, "decoder": {"attention": "dot"}}, r"width of the encoder \(3\)"),
+        ({"decoder": {"cell": "transformer"}}, "'rnn', 'lstm' or 'gru'"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -255,7 +258,7 @@ def test_a_config_that_contradicts_itself_is_refused(stanzas, told):
 
 
 def test_dot_attention_fits_a_wide_enough_decoder():
-    assert make_config(decoder={"attention": "dot"}).memory_width == 6
-    assert make_config(encoder={"bidirectional": "first", "layers": 2}).memory_width == 3
-    assert make_config(encoder={"bidirectional": "first"}).memory_width == 6
-    assert make_config(encoder={"bidirectional": False}).memory_width == 3
+    assert make_config(decoder={"attention": "dot"}).encoder.width == 6
+    assert make_config(encoder={"bidirectional": "first", "layers": 2}).encoder.width == 3
+    assert make_config(encoder={"bidirectional": "first"}).encoder.width == 6
+    assert make_config(encoder={"bidirectional": False}).encoder.width == 3
