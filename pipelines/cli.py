@@ -277,6 +277,57 @@ def explain(
 
 
 @app.command()
+def gradients(
+    config: ConfigPath,
+    overrides: Overrides = [],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=1, help="Training steps between the two looks.")] = 100,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far back the gradient reaches with each cell, on the data of a config."""
+    _, settings = _load(config, overrides)
+    _use_keras()
+    from pipelines.gradients import command
+
+    command(settings, steps=steps, out=out, as_json=as_json)
+
+
+@app.command()
+def forgetting(
+    models: Annotated[
+        list[Path], typer.Option("--model", metavar="DIR", help="A translation run; several are compared.")
+    ] = [],  # noqa: B006
+    data: Annotated[Path | None, typer.Option(help="With --model: pairs to measure on.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Without --model: training steps of a probe.")] = 2000,
+    seeds: Annotated[int, typer.Option(min=1, help="Without --model: networks of each cell.")] = 3,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is forgotten: by each cell in two probes, or by translation runs as sources grow longer."""
+    from pipelines.forgetting import command
+
+    if not models:
+        _use_keras()
+    command(models, data, steps=steps, seeds=seeds, out=out, as_json=as_json)
+
+
+@app.command()
+def ladder(
+    config: ConfigPath,
+    overrides: Overrides = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each rung.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs; by default runs/NAME-ladder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the history of the field on the data of a config, vanilla RNN to Transformer; goes on if stopped."""
+    _, settings = _load(config, overrides)
+    _use_keras()
+    from pipelines.ladder import command
+
+    command(settings, out or Path("runs") / f"{config.stem}-ladder", seeds=seeds, as_json=as_json)
+
+
+@app.command()
 def encode(
     path: Annotated[str, typer.Argument(help="A text file, a text a line; a table; or to forecast, a file of series.")],
     model: Model,

@@ -61,13 +61,6 @@ def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | Non
     if config.model.kind == "auto" and len(cutoffs) < LEAST_WINDOWS:
         warnings.warn(f"{len(cutoffs)} windows to learn from are too few for a network; it is left out.", stacklevel=2)
         return fitted
-    if not len(cutoffs):
-        plan, room = prepared.plan, prepared.splits.training_ends - prepared.panel.offsets[:-1]
-        raise DataError(
-            f"no series is long enough to learn from: the longest has {int(room.max(initial=0)):,} training steps, and"
-            f" a window takes {plan.segment:,} to read and {plan.horizon:,} to forecast.",
-            mend="Give more history, or lower horizon or model.segment.",
-        )
     for member in range(config.model.members):
         try:
             network, progress = _fit(config, prepared, cutoffs, folder / f"member{member}", (member, start))
@@ -108,6 +101,24 @@ def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, 
     return again
 
 
+def begin_network(config: Config, prepared: Prepared, cutoffs: Cutoffs, member: int) -> tuple[models.Network, Task]:
+    """A network from a seed of its own, and what it is to be fitted to.
+
+    Raises:
+        DataError: no series is long enough to learn from.
+    """
+    if not len(cutoffs):
+        plan, room = prepared.plan, prepared.splits.training_ends - prepared.panel.offsets[:-1]
+        raise DataError(
+            f"no series is long enough to learn from: the longest has {int(room.max(initial=0)):,} training steps, and"
+            f" a window takes {plan.segment:,} to read and {plan.horizon:,} to forecast.",
+            mend="Give more history, or lower horizon or model.segment.",
+        )
+    set_seed(config.seed + member)
+    network = models.build(config, prepared.plan)
+    return network, _task(config, prepared, network, cutoffs, config.seed + member)
+
+
 def training_cutoffs(prepared: Prepared, ends: np.ndarray) -> Cutoffs:
     """Every cutoff whose horizon ends before the given place.
 
@@ -143,11 +154,9 @@ def _fit(
 ) -> tuple[models.Network, Progress]:
     """Train one network, from a seed of its own or from the weights of a run."""
     member, start = origin
-    set_seed(config.seed + member)
-    network = models.build(config, prepared.plan)
+    network, task = begin_network(config, prepared, cutoffs, member)
     if start:
         _load(network, start.weights, member)
-    task = _task(config, prepared, network, cutoffs, config.seed + member)
     if not validate:
         task = replace(task, evaluate=None)
     with Watch(config.training.epochs, task.steps) as watch:

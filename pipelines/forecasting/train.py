@@ -13,7 +13,16 @@ from pipelines.forecasting import model as models
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import source
 from pipelines.forecasting.evaluate import evaluate_run
-from pipelines.forecasting.fitting import Fitted, Start, fit_all, refit_all, sample, units_of
+from pipelines.forecasting.fitting import (
+    Fitted,
+    Start,
+    begin_network,
+    fit_all,
+    refit_all,
+    sample,
+    training_cutoffs,
+    units_of,
+)
 from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
@@ -26,6 +35,7 @@ from toolkit.evaluation.combination import Combination, fit_weights
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.intervals import fit_conformal
 from toolkit.runtime import Runtime
+from toolkit.training.fit import Task
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, versions
 
 TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
@@ -60,6 +70,11 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         artifact.seal(folder, NAME, facts)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
+
+
+def begin(config: Config, prepared: Prepared) -> tuple[models.Network, Task]:
+    """The first network as it starts, and what it is to be fitted to."""
+    return begin_network(config, prepared, training_cutoffs(prepared, prepared.splits.training_ends), member=0)
 
 
 def choose(config: Config, prepared: Prepared, fitted: Fitted) -> Forecaster:

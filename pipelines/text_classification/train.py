@@ -71,7 +71,16 @@ def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[mod
 
 
 def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple[models.TextClassifier, Progress]:
-    """Train one network, from a seed of its own."""
+    """Train one network."""
+    network, task = begin(config, prepared, member)
+    checkpoints = Checkpoints(folder / f"member{member}")
+    with Watch(config.training.epochs, task.steps) as watch:
+        progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
+    return network, progress
+
+
+def begin(config: Config, prepared: Prepared, member: int = 0) -> tuple[models.TextClassifier, Task]:
+    """A network from a seed of its own, and what it is to be fitted to."""
     set_seed(config.seed + member)
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
@@ -79,11 +88,7 @@ def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple
         config, prepared.encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels)
     )
     keras.config.set_dtype_policy("float32")
-    task = _task(config, prepared, network, config.seed + member)
-    checkpoints = Checkpoints(folder / f"member{member}")
-    with Watch(config.training.epochs, task.steps) as watch:
-        progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
-    return network, progress
+    return network, _task(config, prepared, network, config.seed + member)
 
 
 def _task(config: Config, prepared: Prepared, network: models.TextClassifier, seed: int) -> Task:

@@ -85,6 +85,14 @@ def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[mod
 
 def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Translator, Progress]:
     """Train one network."""
+    network, task = begin(config, prepared)
+    with Watch(config.training.epochs, task.steps) as watch:
+        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
+    return network, progress
+
+
+def begin(config: Config, prepared: Prepared) -> tuple[models.Translator, Task]:
+    """A network as it starts, and what it is to be fitted to."""
     set_seed(config.seed, compiled=config.training.compile)
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
@@ -92,10 +100,7 @@ def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Trans
     network = models.build(config, **codec.sizes)
     keras.config.set_dtype_policy("float32")
     _set_vectors(config, codec, network)
-    task = _task(config, prepared, network)
-    with Watch(config.training.epochs, task.steps) as watch:
-        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
-    return network, progress
+    return network, _task(config, prepared, network)
 
 
 def _set_vectors(config: Config, codec: PairCodec, network: models.Translator) -> None:

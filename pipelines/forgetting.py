@@ -1,0 +1,189 @@
+"""The `forgetting` command: what is remembered of a sequence, by each cell in two probes, or by translation runs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipelines.catalogue import stage
+from toolkit.artifact import Artifact, write_text
+from toolkit.errors import ConfigError
+from toolkit.memory_plots import memory_figure
+from toolkit.report import Paragraph, Section, Table, picture, render_report
+
+CELLS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
+UNITS, TIME, LONGEST = 64, 30, 100
+AFTER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # symbols behind the one to keep; in training at most 100
+HALF = 0.5
+
+
+class Curve(NamedTuple):
+    """Quality of some networks over what `Probe.across` says. Shapes: places (n,), quality (networks, n)."""
+
+    name: str
+    places: np.ndarray
+    quality: np.ndarray
+
+    @property
+    def forgets_at(self) -> list[float]:
+        """For each network, where its quality first falls below half of the best it has; infinite where it does not."""
+        return [_falls_below(self.places, row, HALF * row.max()) for row in self.quality]
+
+
+class Probe(NamedTuple):
+    """Curves that belong on one picture, with the titles of its axes and how to read it."""
+
+    title: str
+    across: str
+    up: str
+    told: str
+    curves: list[Curve]
+    logarithmic: bool = False
+
+
+def probe_cells(*, steps: int, seeds: int) -> Iterator[Probe]:
+    """Train each cell on both tasks of `toolkit.training.recall`, from several seeds."""
+    from toolkit.training.recall import copy_curve, keep_curve
+
+    def curves(places: Sequence[int], measure: Any) -> list[Curve]:
+        rows = {name: [measure(cell, seed=seed) for seed in range(1, seeds + 1)] for cell, name in CELLS.items()}
+        return [Curve(name, np.array(places), np.array(found)) for name, found in rows.items()]
+
+    yield Probe(
+        "A sequence to keep whole",
+        "symbols read since",
+        "named rightly (share)",
+        f"A layer of {UNITS} units reads {TIME} random symbols of eight, and from its last state alone each of them is"
+        f" named: how often rightly, by the time since. A guess is right for 1 in 8. {steps:,} training steps.",
+        curves(range(TIME), lambda cell, seed: copy_curve(cell, units=UNITS, time=TIME, steps=steps, seed=seed)),
+    )
+    yield Probe(
+        "A symbol to keep while others pass by",
+        "symbols read since",
+        "named rightly (share)",
+        f"A layer of {UNITS} units reads a symbol and then others of the same eight, and only the first is asked for."
+        f" In training up to {LONGEST} follow, in the test up to {AFTER[-1]:,}. {steps:,} training steps.",
+        curves(
+            AFTER,
+            lambda cell, seed: keep_curve(cell, units=UNITS, longest=LONGEST, after=AFTER, steps=steps, seed=seed),
+        ),
+        logarithmic=True,
+    )
+
+
+def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
+    """Quality of translators by the length of what they read; runs of one kind of attention make one curve.
+
+    Raises:
+        SeqloomError: a run is no translator or is damaged, or the pairs cannot be read.
+    """
+    from toolkit.evaluation.translation import length_edges, scores_by_length
+
+    config, predict = stage("translation", "config"), stage("translation", "predict")
+    kinds: dict[str, list[list[Any]]] = {}
+    grouped, metric = None, ""
+    lengths: list[int] = []
+    edges: list[int] = []
+    for folder in folders:
+        settings = Artifact(folder, predict.NAME).read_config(config.Config)
+        if grouped is None:
+            grouped = stage("translation", "data").read_files(settings.data, str(data)).references()
+            metric = "exact_match" if settings.training.monitor == "exact_match" else "bleu"
+        found = list(predict.Translator(folder).translate(grouped.sources))
+        if not edges:
+            lengths = [len(each.source_pieces) for each in found]
+            edges = length_edges(lengths, bins=10)
+        bins = scores_by_length(lengths, [each.text for each in found], grouped.references, edges)
+        kind = settings.decoder.attention
+        name = "thought vector" if kind == "none" else f"{kind} attention"
+        kinds.setdefault(name, []).append(bins)
+    curves = []
+    for name, runs in kinds.items():
+        places = np.array([(each.low + each.high) / 2 for each in runs[0]])
+        curves.append(Curve(name, places, np.array([[getattr(each, metric) for each in bins] for bins in runs])))
+    rows = len(grouped.sources) if grouped else 0
+    told = f"{rows:,} sources in up to ten groups of like length, at the middle of each."
+    up = "exact match (share)" if metric == "exact_match" else "BLEU"
+    return Probe("Quality by length of the source", "pieces of the source", up, told, curves)
+
+
+def command(
+    models: Sequence[Path], data: Path | None, *, steps: int, seeds: int, out: Path | None, as_json: bool
+) -> None:
+    """Measure, print a line a curve, and write a page if asked for."""
+    if bool(models) != bool(data):
+        raise ConfigError("runs are measured on a file of pairs: give both or neither.", where="--model, --data")
+    found = []
+    for probe in [probe_runs(models, data)] if data else probe_cells(steps=steps, seeds=seeds):
+        found.append(probe)
+        if not as_json:
+            print(f"{probe.title}: {probe.up} by {probe.across}")
+            print("\n".join(map(_line, probe.curves)), flush=True)
+    if as_json:
+        print(json.dumps([_facts(probe) for probe in found]))
+    if out:
+        write_text(out, page(found))
+
+
+def page(probes: Sequence[Probe]) -> str:
+    """One self-contained HTML page."""
+    sections = []
+    for probe in probes:
+        lines = {each.name: (each.places, each.quality) for each in probe.curves}
+        figure = memory_figure(lines, probe.across, probe.up, logarithmic=probe.logarithmic)
+        columns = ("", f"falls below half of its best at, {probe.across}", "mean of the curve", "networks")
+        rows = [
+            (each.name, _spread(each.forgets_at), _spread(each.quality.mean(axis=1)), len(each.quality))
+            for each in probe.curves
+        ]
+        caption = (
+            "Mean and standard deviation over networks. Lines are means, bands go from the worst network to the best."
+        )
+        sections.append(
+            Section(probe.title, [Paragraph(probe.told), picture(figure, probe.title), Table(columns, rows, caption)])
+        )
+    verdict = " ".join(f"{probe.title}: {'; '.join(map(_told, probe.curves))}." for probe in probes)
+    return render_report(title="What is forgotten", subtitle="", verdict=verdict, sections=sections)
+
+
+def _falls_below(places: np.ndarray, quality: np.ndarray, enough: float) -> float:
+    """Where a curve first falls below `enough`, on the straight line between its points."""
+    below = np.flatnonzero(quality < enough)
+    if not len(below):
+        return float("inf")
+    at = below[0]
+    if not at:
+        return float(places[0])
+    return float(np.interp(enough, quality[[at, at - 1]], places[[at, at - 1]]))
+
+
+def _spread(values: Sequence[float] | np.ndarray) -> str:
+    finite = np.asarray(values)[np.isfinite(values)]
+    if not len(finite):
+        return "never"
+    never = f", {len(values) - len(finite)} never" if len(finite) < len(values) else ""
+    deviation = f" ± {finite.std(ddof=1):.3g}" if len(finite) > 1 else ""
+    return f"{finite.mean():.3g}{deviation}{never}"
+
+
+def _told(curve: Curve) -> str:
+    return f"{curve.name} {_spread(curve.forgets_at)}"
+
+
+def _line(curve: Curve) -> str:
+    mean = curve.quality.mean()
+    return f"  {curve.name:<22}mean {mean:<8.3g}below half of its best at {_spread(curve.forgets_at)}"
+
+
+def _facts(probe: Probe) -> dict[str, Any]:
+    curves: Mapping[str, Any] = {
+        each.name: {
+            "places": each.places.tolist(),
+            "quality": each.quality.tolist(),
+            "forgets_at": [at if np.isfinite(at) else None for at in each.forgets_at],
+        }
+        for each in probe.curves
+    }
+    return {"title": probe.title, "across": probe.across, "up": probe.up, "curves": curves}

@@ -1,0 +1,177 @@
+"""The `ladder` command: the history of the field on the data of a config, each rung trained with the same budget."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import safe_open
+
+from pipelines.catalogue import stage
+from toolkit import artifact
+from toolkit import config as configs
+from toolkit.errors import ConfigError
+from toolkit.gates import WEIGHTS
+from toolkit.memory_plots import ladder_figure
+from toolkit.report import METRICS, Paragraph, Section, Table, picture, render_report
+
+BARE = {"layers": 1, "bidirectional": False, "residual": False, "normalization": "none"}
+BOTH = {**BARE, "cell": "lstm", "bidirectional": True}
+STACKED = {**BOTH, "layers": 2}
+GNMT = {"cell": "lstm", "layers": 4, "bidirectional": "first", "residual": True, "normalization": "layer"}
+SELF_ATTENTION = {**BARE, "cell": "transformer", "bidirectional": True, "layers": 2}
+
+
+class Rung(NamedTuple):
+    """A step of the ladder: its encoder, and which settings of the pipeline's `ladder` module it takes besides."""
+
+    name: str
+    told: str
+    encoder: dict[str, Any]
+    others: tuple[str, ...]
+
+
+RUNGS = (
+    Rung("vanilla RNN", "Elman 1990", {**BARE, "cell": "rnn"}, ("PLAIN",)),
+    Rung("LSTM", "Hochreiter & Schmidhuber 1997", {**BARE, "cell": "lstm"}, ("PLAIN",)),
+    Rung("GRU", "Cho et al. 2014", {**BARE, "cell": "gru"}, ("PLAIN",)),
+    Rung("bidirectional", "LSTM from both ends, Graves & Schmidhuber 2005", BOTH, ("PLAIN",)),
+    Rung("stacked", "two such layers, Graves et al. 2013", STACKED, ("PLAIN",)),
+    Rung("attention", "over these, Bahdanau et al. 2015", STACKED, ("ATTENTION",)),
+    Rung("GNMT", "four layers, residual and normalised, Wu et al. 2016", GNMT, ("ATTENTION", "GNMT")),
+    Rung("Transformer", "two blocks of self-attention, Vaswani et al. 2017", SELF_ATTENTION, ("ATTENTION",)),
+)
+
+
+class Result(NamedTuple):
+    """What a rung's run came to. `test` are the metrics of its report."""
+
+    rung: str
+    seed: int
+    parameters: int
+    seconds: float
+    test: dict[str, float]
+
+
+def climb(config: Any, folder: Path, seeds: int) -> Iterator[Result]:
+    """Train every rung from several seeds; runs that are there already are read, and one that was stopped goes on.
+
+    Raises:
+        SeqloomError: the folder holds runs of another config, or a rung cannot be trained on this config.
+    """
+    for rung in RUNGS:
+        for seed in range(config.seed, config.seed + seeds):
+            changed = rung_config(config, rung, seed)
+            run = folder / f"{rung.name.replace(' ', '-')}-{seed}"
+            if (run / artifact.MANIFEST).exists():
+                _refuse_other(run, changed)
+            else:
+                stage(config.pipeline, "train").train(changed, run, resume=run.exists())
+            yield _result(rung, seed, run)
+
+
+def rung_config(config: Any, rung: Rung, seed: int) -> Any:
+    """The config with what the rung changes; its data, budget and sizes stay."""
+    settings = stage(config.pipeline, "ladder")
+    changes = {"seed": seed, **{f"encoder.{key}": value for key, value in rung.encoder.items()}, **settings.ALWAYS}
+    for name in rung.others:
+        changes |= getattr(settings, name)
+    values = config.model_dump()
+    for key, value in changes.items():
+        at = values
+        *outer, last = key.split(".")
+        for name in outer:
+            at = at[name]
+        at[last] = value
+    return type(config).model_validate(values)
+
+
+def command(config: Any, folder: Path, *, seeds: int, as_json: bool) -> None:
+    """Climb, print a line a run and then the table, and write the page."""
+    found = []
+    for result in climb(config, folder, seeds):
+        found.append(result)
+        if not as_json:
+            scores = "  ".join(f"{name} {value:.4g}" for name, value in result.test.items())
+            print(f"{result.rung}, seed {result.seed}: {scores}", flush=True)
+    metric = stage(config.pipeline, "ladder").METRIC
+    artifact.write_json(folder / "ladder.json", [each._asdict() for each in found])
+    artifact.write_text(folder / "ladder.html", page(found, metric, config.pipeline))
+    if as_json:
+        print(json.dumps([each._asdict() for each in found]))
+        return
+    columns, rows = table(found, metric)
+    widths = [max(len(str(row[at])) for row in [columns, *rows]) + 2 for at in range(len(columns))]
+    for row in [columns, *rows]:
+        print("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"{verdict(found, metric)}\nreport: {folder / 'ladder.html'}")
+
+
+def table(found: list[Result], metric: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns, and a row a rung."""
+    rows: list[tuple[str, ...]] = []
+    for name, results in _by_rung(found).items():
+        scores = [each.test[metric] for each in results]
+        seconds = statistics.mean(each.seconds for each in results)
+        rows.append((name, _spread(scores), f"{results[0].parameters:,}", f"{seconds:,.0f}"))
+    return ("", METRICS[metric].title, "parameters", "training, s"), rows
+
+
+def verdict(found: list[Result], metric: str) -> str:
+    """Which rung is best on the mean, and which others are within the seeds' spread of it."""
+    means = {name: statistics.mean(each.test[metric] for each in rows) for name, rows in _by_rung(found).items()}
+    best = min(means, key=lambda name: METRICS[metric].cost(means[name]))
+    scores = [each.test[metric] for each in _by_rung(found)[best]]
+    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    near = [name for name, mean in means.items() if name != best and abs(mean - means[best]) <= spread]
+    told = f" Within one standard deviation of it: {', '.join(near)}." if near else ""
+    return f"{best} is best: {METRICS[metric].title} {_spread(scores)}.{told}"
+
+
+def page(found: list[Result], metric: str, pipeline: str) -> str:
+    """One self-contained HTML page."""
+    columns, rows = table(found, metric)
+    told = {rung.name: rung.told for rung in RUNGS}
+    named = [(*row, told[row[0]]) for row in rows]
+    scores = {name: [each.test[metric] for each in results] for name, results in _by_rung(found).items()}
+    reading = (
+        "Every rung reads the same data with the same budget of epochs and the sizes of the config, and is scored on"
+        " the same test rows. A point is a seed, a line the mean. The budget suits some better than others: what is"
+        " deeper or slower to learn may want more of it."
+    )
+    drawing = picture(ladder_figure(scores, METRICS[metric].title), "Scores of the rungs", METRICS[metric].meaning)
+    sections = [
+        Section("The rungs", [Paragraph(reading), drawing]),
+        Section("In numbers", [Table((*columns, ""), named, "Mean and standard deviation over seeds.")]),
+    ]
+    return render_report(title="The ladder", subtitle=pipeline, verdict=verdict(found, metric), sections=sections)
+
+
+def _result(rung: Rung, seed: int, run: Path) -> Result:
+    report = json.loads((run / "report.json").read_bytes())
+    with safe_open(run / WEIGHTS, "numpy") as weights:
+        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+    parameters = sum(map(math.prod, shapes))
+    return Result(rung.name, seed, parameters, report["seconds"]["train"], report["test"])
+
+
+def _refuse_other(run: Path, config: Any) -> None:
+    stored = (run / "config.yaml").read_text(encoding="utf-8")
+    if stored != configs.dump(config):
+        raise ConfigError(
+            "this run is of another config.", where=str(run), mend="Choose another --out, or the config it began with."
+        )
+
+
+def _by_rung(found: list[Result]) -> Mapping[str, list[Result]]:
+    rungs: dict[str, list[Result]] = {}
+    for each in found:
+        rungs.setdefault(each.rung, []).append(each)
+    return rungs
+
+
+def _spread(scores: list[float]) -> str:
+    deviation = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+    return f"{statistics.mean(scores):.3f}{deviation}"

@@ -1,0 +1,9 @@
+"""How the rungs of `seqloom ladder` differ for a text classifier, beyond the encoder."""
+
+from typing import Any
+
+METRIC = "macro_f1"  # of report.json, for the picture
+ALWAYS: dict[str, Any] = {"model.members": 1, "model.linear": False, "model.segment": None}
+PLAIN: dict[str, Any] = {"model.pooling": ["last"], "model.word_skip": False}
+ATTENTION: dict[str, Any] = {"model.pooling": ["attention"], "model.word_skip": False}
+GNMT: dict[str, Any] = {}
