@@ -41,6 +41,15 @@ def test_rows_that_do_not_occur_keep_their_value_and_moments():
     assert (lazy[1] != _steps(keras.optimizers.Adam(**SETTINGS), [_slices([1, 2]), _slices([2])])[1]).all()
 
 
+def test_rows_are_clipped_together_with_everything_else():
+    gradients = [_slices([1, 4, 1], seed) for seed in range(4)]
+    clipped = {**SETTINGS, "global_clipnorm": 0.1}
+    plain = _steps(keras.optimizers.Adam(**clipped), [tf.convert_to_tensor(gradient) for gradient in gradients])
+    np.testing.assert_allclose(_steps(LazyAdam(**clipped), gradients), plain, rtol=1e-5)
+    lazy = _steps(LazyAdam(**clipped), [_slices([1, 2]), _slices([2])])
+    np.testing.assert_array_equal(lazy[[0, 3, 4, 5]], 1)
+
+
 def test_dense_gradients_are_those_of_adam():
     gradients = [tf.convert_to_tensor(_slices([1, 4], seed)) for seed in range(3)]
     lazy, plain = _steps(LazyAdam(**SETTINGS), gradients), _steps(keras.optimizers.Adam(**SETTINGS), gradients)

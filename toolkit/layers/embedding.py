@@ -91,8 +91,26 @@ class SubwordEmbedding(keras.layers.Layer):
         self.table = self.add_weight(shape=(self.buckets + 1, self.units), initializer=small, name="table")
 
     def call(self, tokens: Tensor, unknown_ngrams: Tensor) -> Tensor:
-        ngrams = ops.take(ops.concatenate([self.ngrams, unknown_ngrams], axis=0), tokens, axis=0)
-        return self.compose(ngrams)
+        if isinstance(tokens, keras.KerasTensor) or keras.backend.backend() != "tensorflow":
+            return self.compose(self._ngrams_of(tokens, unknown_ngrams))
+        import tensorflow as tf
+
+        # Words come again in a batch, and composing them is most of what a small text classifier does.
+        words, places = tf.unique(tf.reshape(tokens, (-1,)))
+        ngrams = self._ngrams_of(words, unknown_ngrams)
+        real = tf.where(ngrams > 0)  # (n, 2): places of n-grams, word by word
+        parts = tf.gather_nd(ngrams, real), real[:, 0]
+        options = {"num_segments": tf.size(words), "sparse_gradient": True}
+        vectors = tf.sparse.segment_sqrt_n(self.table.value, *parts, **options)
+        shape = (*tf.unstack(tf.shape(tokens)), self.units)
+        return tf.cast(tf.reshape(tf.gather(vectors, places), shape), self.compute_dtype)
+
+    def _ngrams_of(self, words: Tensor, unknown_ngrams: Tensor) -> Tensor:
+        """Shapes: words (...) -> (..., per_word)."""
+        unknown_ngrams = ops.pad(unknown_ngrams, ((0, 1), (0, 0)))  # there may be none
+        known = ops.take(self.ngrams, ops.minimum(words, self.rows - 1), axis=0)
+        unknown = ops.take(unknown_ngrams, ops.maximum(words - self.rows, 0), axis=0)
+        return ops.where(ops.expand_dims(words < self.rows, -1), known, unknown)
 
     def compose(self, ngrams: Tensor) -> Tensor:
         """Shapes: (..., per_word) integers -> (..., units)."""

@@ -20,14 +20,22 @@ class LazyAdam(keras.optimizers.Adam):
     Reference: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; t counts all steps, as in TensorFlow Addons' LazyAdam
     """
 
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        """As Keras does, but gradients of rows stay that, each row once."""
+        if not any(hasattr(each, "indices") for each in grads):
+            return super()._clip_gradients(grads)
+        import tensorflow as tf
+
+        grads = [_each_once(each) if isinstance(each, tf.IndexedSlices) else each for each in grads]
+        return tf.clip_by_global_norm(grads, self.global_clipnorm)[0] if self.global_clipnorm else grads
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if not hasattr(gradient, "indices"):
             super().update_step(gradient, variable, learning_rate)
             return
         import tensorflow as tf
 
-        rows, places = tf.unique(gradient.indices)
-        values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+        rows, values = gradient.indices, gradient.values
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         steps = ops.cast(self.iterations + 1, variable.dtype)
@@ -38,3 +46,12 @@ class LazyAdam(keras.optimizers.Adam):
         self.assign(m, tf.IndexedSlices(new_m, rows))
         self.assign(v, tf.IndexedSlices(new_v, rows))
         self.assign_sub(variable, tf.IndexedSlices(rate * new_m / (tf.sqrt(new_v) + self.epsilon), rows))
+
+
+def _each_once(gradient: Any) -> Any:
+    """The same gradient, with the values of rows that stand there several times added up."""
+    import tensorflow as tf
+
+    rows, places = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
