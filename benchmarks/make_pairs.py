@@ -4,7 +4,7 @@
 
 GeoQuery and Advising: questions to SQL with their values filled in, the first listed query, split by question, and for
 GeoQuery by query too. Django: English to Python, 16,000 / 1,000 / 1,805 lines in file order. SCAN: commands to actions.
-Reversal: sequences of 20 symbols and the same backwards, drawn here.
+Reversal: sequences of 20 symbols, and of 1 to 30, and the same backwards, drawn here.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 SHARED, OUT = Path("../shared/data"), Path("benchmarks/data")
 PARTS = {"train": "train", "dev": "validation", "test": "test"}
-SYMBOLS, LENGTH = "abcdefghijklmnopqrstuvwxyz", 20
+SYMBOLS, LENGTH, LONGEST = "abcdefghijklmnopqrstuvwxyz", 20, 30
 
 
 def write(name: str, rows: list[tuple[str, str]]) -> None:
@@ -66,6 +66,9 @@ def reversal() -> None:
     draws = random.Random(1)
     rows = [draws.choices(SYMBOLS, k=LENGTH) for _ in range(12_000)]
     write("reversal", [(" ".join(row), " ".join(reversed(row))) for row in rows])
+    for part, count in {"train": 12_000, "validation": 1_000, "test": 3_000}.items():
+        rows = [draws.choices(SYMBOLS, k=draws.randint(1, LONGEST)) for _ in range(count)]
+        write(f"reversal_lengths-{part}", [(" ".join(row), " ".join(reversed(row))) for row in rows])
 
 
 if __name__ == "__main__":
