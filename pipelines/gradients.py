@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.catalogue import stage
+from toolkit import config as configs
 from toolkit.artifact import write_text
 from toolkit.memory_plots import gradients_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
@@ -23,8 +24,8 @@ READING = (
     "For each step of a sequence, how much the loss would change with the hidden state there: the norm of the gradient,"
     " over all paths from that state on, as a mean over rows. Left is the end of the sequence, right its beginning."
     " Where the curve falls, the gradient vanishes: what was read there can hardly be learned. The states are those of"
-    " the first layer, read forwards. Where pooling or attention looks at every step, the gradient has a short way to"
-    " each of them, and the curve stays up whatever the cell."
+    " the first of two layers or more, which read forwards only. Where pooling or attention looks at every step, the"
+    " gradient has a short way to each of them, and the curve stays up whatever the cell."
 )
 
 
@@ -40,14 +41,18 @@ class Curve(NamedTuple):
 def measure(config: Any, steps: int) -> Iterator[Curve]:
     """Each cell with and without residual connections, as it starts and after so many training steps.
 
-    Residual connections need a layer below them, so there are two layers at least.
+    The encoder reads in one direction, so that the end of a sequence is far from its beginning, and has two layers at
+    least, since residual connections need one below them.
+
+    Raises:
+        SeqloomError: the config does not allow such an encoder, or the data cannot be used.
     """
-    first = config.encoder.bidirectional == "first"
-    layers = max(config.encoder.layers, 3 if first else 2)
     prepared = stage(config.pipeline, "prepare").prepare(config)
+    layers = max(config.encoder.layers, 2)
     for cell, residual in itertools.product(CELLS, (False, True)):
-        encoder = config.encoder.model_copy(update={"cell": cell, "layers": layers, "residual": residual})
-        changed = config.model_copy(update={"encoder": encoder})
+        encoder = {"cell": cell, "layers": layers, "residual": residual, "bidirectional": False}
+        changes = {f"encoder.{key}": value for key, value in encoder.items()}
+        changed = configs.changed(config, changes, f"{config.pipeline} with a one-directional {cell}")
         network, task = stage(config.pipeline, "train").begin(changed, prepared)
         reach, batches = reach_of(network, task.loss), _some(task)
         yield Curve(cell, residual, 0, reach(batches))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from toolkit.gates import WEIGHTS
 from toolkit.memory_plots import ladder_figure
 from toolkit.report import METRICS, Paragraph, Section, Table, picture, render_report
 
+WORDS = re.compile("embedding|subwords|vectors")  # in the names of weights that are the same on every rung
 BARE = {"layers": 1, "bidirectional": False, "residual": False, "normalization": "none"}
 BOTH = {**BARE, "cell": "lstm", "bidirectional": True}
 STACKED = {**BOTH, "layers": 2}
@@ -46,7 +48,7 @@ RUNGS = (
 
 
 class Result(NamedTuple):
-    """What a rung's run came to. `test` are the metrics of its report."""
+    """What a rung's run came to: weights but those of words and pieces, and `test`, the metrics of its report."""
 
     rung: str
     seed: int
@@ -78,14 +80,7 @@ def rung_config(config: Any, rung: Rung, seed: int) -> Any:
     changes = {"seed": seed, **{f"encoder.{key}": value for key, value in rung.encoder.items()}, **settings.ALWAYS}
     for name in rung.others:
         changes |= getattr(settings, name)
-    values = config.model_dump()
-    for key, value in changes.items():
-        at = values
-        *outer, last = key.split(".")
-        for name in outer:
-            at = at[name]
-        at[last] = value
-    return type(config).model_validate(values)
+    return configs.changed(config, changes, f"the rung {rung.name}")
 
 
 def command(config: Any, folder: Path, *, seeds: int, as_json: bool) -> None:
@@ -152,8 +147,8 @@ def page(found: list[Result], metric: str, pipeline: str) -> str:
 def _result(rung: Rung, seed: int, run: Path) -> Result:
     report = json.loads((run / "report.json").read_bytes())
     with safe_open(run / WEIGHTS, "numpy") as weights:
-        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
-    parameters = sum(map(math.prod, shapes))
+        names = [name for name in weights.keys() if not WORDS.search(name)]  # noqa: SIM118
+        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
     return Result(rung.name, seed, parameters, report["seconds"]["train"], report["test"])
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -214,6 +214,21 @@ def _scalar(text: str, tag: str, place: str) -> Any:
         case "int" | "float":
             return text  # such as 1_000 or .nan: the field's own message says what it expects
     raise ConfigError(f"the tag !{tag.lstrip('!')} is not read here.", where=place, mend="Remove it.")
+
+
+def changed(config: M, changes: Mapping[str, Any], name: str) -> M:
+    """The config with other values at some places, such as "encoder.units", checked as if a user had written it.
+
+    Args:
+        name: what the changes are for; it stands in error messages.
+
+    Raises:
+        ConfigError: the config does not allow the changes.
+    """
+    document = parse(dump(config), name)
+    for key, value in changes.items():
+        apply_override(document, f"{key}={json.dumps(value)}")
+    return validate(document, type(config))
 
 
 def apply_override(document: Document, override: str) -> None:

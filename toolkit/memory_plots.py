@@ -29,6 +29,7 @@ def gradients_figure(curves: Mapping[tuple[str, int], np.ndarray]) -> Figure:
             look = {"color": COLOURS[plain.index(base)], "linestyle": "-" if base == name else "--"}
             axes.plot(norms, label=name, **look)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_title("before training" if not step else f"after {step:,} training steps", loc="left", fontsize=9)
         axes.set_xlabel("steps back from the end of the sequence")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

@@ -3,9 +3,17 @@
 from typing import Any
 
 METRIC = "bleu"  # of report.json, for the picture
-ALWAYS: dict[str, Any] = {"model.members": 1, "model.copy_words": False, "model.value_columns": False, "compare": []}
-PLAIN: dict[str, Any] = {"decoder.attention": "none", "decoder.layers": 1, "search.coverage_penalty": 0.0}
-ATTENTION: dict[str, Any] = {"decoder.attention": "bahdanau", "decoder.attend_from": "top", "decoder.layers": 1}
+ALWAYS: dict[str, Any] = {
+    "model.members": 1,
+    "model.copy_words": False,
+    "model.value_columns": False,
+    "search.coverage_penalty": 0.0,
+    "decoder.layers": 1,
+    "decoder.attend_from": "top",
+    "compare": [],
+}
+PLAIN: dict[str, Any] = {"decoder.attention": "none"}
+ATTENTION: dict[str, Any] = {"decoder.attention": "bahdanau"}
 GNMT: dict[str, Any] = {
     "decoder.attend_from": "bottom",
     "decoder.layers": 4,
