@@ -34,6 +34,17 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Pairs with peers, which live in an environment of their own; about half an hour.
+bench: setup .peers/installed
+	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/recurrent_step.py
+	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/translation_step.py
+	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/joeynmt_pairs.py
+
+.peers/installed:
+	$(PYTHON) -m venv .peers
+	.peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 joeynmt==2.3.0 numpy
+	touch $@
+
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
