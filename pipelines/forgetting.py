@@ -144,7 +144,10 @@ def page(probes: Sequence[Probe]) -> str:
         sections.append(
             Section(probe.title, [Paragraph(probe.told), picture(figure, probe.title), Table(columns, rows, caption)])
         )
-    verdict = " ".join(f"{probe.title}: {'; '.join(map(_told, probe.curves))}." for probe in probes)
+    verdict = " ".join(
+        f"{probe.title}, below half of the best at: {'; '.join(map(_told, probe.curves))} ({probe.across})."
+        for probe in probes
+    )
     return render_report(title="What is forgotten", subtitle="", verdict=verdict, sections=sections)
 
 
@@ -164,7 +167,7 @@ def _spread(values: Sequence[float] | np.ndarray) -> str:
     if not len(finite):
         return "never"
     never = f", {len(values) - len(finite)} never" if len(finite) < len(values) else ""
-    deviation = f" ± {finite.std(ddof=1):.3g}" if len(finite) > 1 else ""
+    deviation = f" ± {finite.std(ddof=1):.2g}" if len(finite) > 1 else ""
     return f"{finite.mean():.3g}{deviation}{never}"
 
 

@@ -224,6 +224,7 @@ def test_targets_that_are_too_long_are_left_out_aloud(tiny_config):
         ({"model": {"copy_words": True}, "decoder": {"attention": "none"}}, "model.copy_words needs attention"),
         ({"search": {"coverage_penalty": 0.1}, "decoder": {"attention": "none"}}, "coverage_penalty needs attention"),
         ({"decoder": {"attention": "none", "attend_from": "bottom"}}, "attend_from: bottom needs attention"),
+        ({"training": {"compile": True, "lazy_embeddings": True}}, "not for compiled steps"),
         ({"decoder": {"attention": "dot", "units": 5}}, r"decoder.units \(5\) to be the width of the encoder \(6\)"),
         (
             {"decoder": {"attention": "dot"}, "encoder": {"bidirectional": "first", "layers": 2}},
