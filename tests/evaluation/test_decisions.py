@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logsumexp, softmax
 
@@ -24,18 +24,17 @@ SHARES = st.sampled_from([0.05, 0.3, 0.5, 0.7, 0.95, 1.0])
 
 def policies() -> st.SearchStrategy[Policy]:
     """Policies of all kinds over four labels and three features."""
-    level = st.floats(0, 0.999)  # a probability next to 1 is rounded to it by one formula and not by another
-    share = st.none() | level
+    share = st.none() | st.floats(0, 1)
     centroids = np.random.default_rng(0).normal(size=(4, 3))
     rule = st.none() | st.one_of(
-        st.builds(NoneRule, st.just("max_probability"), level),
+        st.builds(NoneRule, st.just("max_probability"), st.floats(0, 1)),
         st.builds(NoneRule, st.just("energy"), st.floats(-2, 12)),
         st.builds(NoneRule, st.just("centroid"), st.floats(-1, 1)),
     )
     shared = {"labels": st.just(LABELS), "temperature": st.floats(0.1, 10), "none": rule}
     shared["centroids"] = st.just(centroids)
     single = st.builds(Policy, many=st.just(False), cutoff=share, margin=share, **shared)
-    thresholds = st.tuples(*[level] * 4)
+    thresholds = st.tuples(*[st.floats(0, 1)] * 4)
     return single | st.builds(Policy, many=st.just(True), thresholds=thresholds, **shared)
 
 
@@ -63,6 +62,10 @@ def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tupl
 def test_deciding_many_rows_equals_deciding_one_by_one(policy, seed):
     random = np.random.default_rng(seed)
     logits, features = random.normal(size=(20, 4), scale=3), random.normal(size=(20, 3))
+    if (
+        policy.many
+    ):  # what is as good as at its threshold, such as next to 1, is above it by one formula and not by another
+        assume(np.abs(expit(logits / policy.temperature) - policy.thresholds).min() > 1e-12)
     expected = [decide_row(policy, *row) for row in zip(logits, features, strict=True)]
     assert policy.decide(logits, features) == expected
 
