@@ -288,7 +288,9 @@ def gradients(
     _, settings = _load(config, overrides)
     _use_keras()
     from pipelines.gradients import command
+    from toolkit.artifact import keep_inputs
 
+    keep_inputs([str(config)], out)
     command(settings, steps=steps, out=out, as_json=as_json)
 
 

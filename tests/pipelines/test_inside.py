@@ -37,6 +37,17 @@ def test_gradients_say_what_config_is_wrong() -> None:
     assert result.code == 2 and "encoder.cel" in result.err
 
 
+def test_a_page_never_replaces_what_is_read(trained: Any) -> None:
+    before = trained.config.read_bytes()
+    result = seqloom("gradients", trained.config, "--out", trained.config)
+    assert result.code != 0 and trained.config.name in result.err
+    assert trained.config.read_bytes() == before
+    Path("pairs.csv").write_text("source,target\na,b\n")
+    result = seqloom("forgetting", "--model", trained.folder, "--data", "pairs.csv", "--out", "pairs.csv")
+    assert result.code != 0 and "would be lost" in result.err
+    assert Path("pairs.csv").read_text() == "source,target\na,b\n"
+
+
 def test_probes_of_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
