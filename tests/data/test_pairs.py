@@ -32,17 +32,18 @@ def _pairs(*rows):
     [
         ("a.csv", "source,target\na,b\n", {}),
         ("a.csv", "en,x,de\na,,b\n", {"source": "en", "target": "de"}),
-        ("a.csv.gz", gzip.compress(b"source,target\na,b\n"), {}),
+        ("a.csv.gz", "source,target\na,b\n", {}),
         ("a.tsv", "a\tb\n", {"source": "0", "target": "1", "header": False}),
         ("a.txt", "a\tb\tCC-BY\n", {"source": "0", "target": "1", "header": False}),
-        ("a.txt.gz", gzip.compress(b"target\tsource\nb\ta\n"), {}),
+        ("a.txt.gz", "target\tsource\nb\ta\n", {}),
         ("a.data", "source;target\na;b\n", {"format": "csv"}),
         ("a.jsonl", '{"source": "a", "target": "b"}\n', {}),
         ("a.json", '[["a", "b"]]', {"source": "0", "target": "1"}),
     ],
 )
 def test_a_table_has_a_column_for_each_side(tmp_path, name, content, options):
-    assert _read(_write(tmp_path, name, content), **options) == [("a", "b")]
+    packed = gzip.compress(content.encode()) if name.endswith(".gz") else content
+    assert _read(_write(tmp_path, name, packed), **options) == [("a", "b")]
 
 
 def test_two_files_belong_together_line_by_line(tmp_path):
