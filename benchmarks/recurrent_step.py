@@ -101,7 +101,7 @@ def train(folder: Path, threads: int, role: str) -> None:
     import keras
     import tensorflow as tf
 
-    from toolkit.training.lazy import LazyAdam
+    from toolkit.training.adam import Adam
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -125,7 +125,7 @@ def train(folder: Path, threads: int, role: str) -> None:
             model.set_weights(list(np.load(folder / "weights.npz").values()))
             entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             loss = keras.losses.MeanSquaredError() if case.series else entropy
-            model.compile(LazyAdam() if role == "lazy" else "adam", loss, jit_compile=False)
+            model.compile("adam" if role == "keras" else Adam(lazy=role == "lazy"), loss, jit_compile=False)
             answer(norms(model, loss, batches))
         else:
             started = time.perf_counter()

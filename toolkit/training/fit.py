@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.errors import SeqloomError
 from toolkit.stanzas import TrainingConfig
 from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
-from toolkit.training.lazy import LazyAdam
+from toolkit.training.adam import Adam
 from toolkit.training.schedules import learning_rate
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
@@ -118,9 +118,9 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     """A fresh optimizer, over the layers that train in this epoch."""
     if task.tuned_later:
         task.tuned_later.trainable = epoch >= task.frozen_epochs
-    kind = LazyAdam if config.lazy_embeddings else keras.optimizers.Adam
-    optimizer = kind(
+    optimizer = Adam(
         config.learning_rate,
+        lazy=config.lazy_embeddings,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.gradient_clip,
     )

@@ -1,4 +1,4 @@
-"""Lazy Adam equals Adam on the rows that occur, and leaves the others alone."""
+"""Adam equals Keras'; the lazy one does on the rows that occur, and leaves the others alone."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 from examples import tiny_config, tiny_task
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
-from toolkit.training.lazy import LazyAdam
+from toolkit.training.adam import Adam
 
 ROWS = 6
 SETTINGS = dict(learning_rate=0.1, beta_1=0.8, beta_2=0.9)
@@ -31,13 +31,13 @@ def _slices(rows, seed=0):
 def test_rows_that_always_occur_are_updated_as_by_adam_even_if_they_occur_twice():
     gradients = [_slices([1, 4, 1], seed) for seed in range(4)]
     plain = _steps(keras.optimizers.Adam(**SETTINGS), [tf.convert_to_tensor(gradient) for gradient in gradients])
-    np.testing.assert_allclose(_steps(LazyAdam(**SETTINGS), gradients), plain, rtol=1e-5)
+    np.testing.assert_allclose(_steps(Adam(lazy=True, **SETTINGS), gradients), plain, rtol=1e-5)
 
 
 def test_rows_that_do_not_occur_keep_their_value_and_moments():
-    lazy = _steps(LazyAdam(**SETTINGS), [_slices([1, 2]), _slices([2])])
+    lazy = _steps(Adam(lazy=True, **SETTINGS), [_slices([1, 2]), _slices([2])])
     np.testing.assert_array_equal(lazy[[0, 3, 4, 5]], 1)
-    np.testing.assert_array_equal(lazy[1], _steps(LazyAdam(**SETTINGS), [_slices([1, 2])])[1])
+    np.testing.assert_array_equal(lazy[1], _steps(Adam(lazy=True, **SETTINGS), [_slices([1, 2])])[1])
     assert (lazy[1] != _steps(keras.optimizers.Adam(**SETTINGS), [_slices([1, 2]), _slices([2])])[1]).all()
 
 
@@ -45,15 +45,26 @@ def test_rows_are_clipped_together_with_everything_else():
     gradients = [_slices([1, 4, 1], seed) for seed in range(4)]
     clipped = {**SETTINGS, "global_clipnorm": 0.1}
     plain = _steps(keras.optimizers.Adam(**clipped), [tf.convert_to_tensor(gradient) for gradient in gradients])
-    np.testing.assert_allclose(_steps(LazyAdam(**clipped), gradients), plain, rtol=1e-5)
-    lazy = _steps(LazyAdam(**clipped), [_slices([1, 2]), _slices([2])])
+    np.testing.assert_allclose(_steps(Adam(lazy=True, **clipped), gradients), plain, rtol=1e-5)
+    lazy = _steps(Adam(lazy=True, **clipped), [_slices([1, 2]), _slices([2])])
     np.testing.assert_array_equal(lazy[[0, 3, 4, 5]], 1)
 
 
-def test_dense_gradients_are_those_of_adam():
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("options", [{}, {"global_clipnorm": 0.1}, {"weight_decay": 0.1}])
+def test_dense_gradients_are_those_of_keras(lazy, options):
     gradients = [tf.convert_to_tensor(_slices([1, 4], seed)) for seed in range(3)]
-    lazy, plain = _steps(LazyAdam(**SETTINGS), gradients), _steps(keras.optimizers.Adam(**SETTINGS), gradients)
-    np.testing.assert_array_equal(lazy, plain)
+    plain = _steps(keras.optimizers.Adam(**SETTINGS, **options), gradients)
+    np.testing.assert_allclose(_steps(Adam(lazy=lazy, **SETTINGS, **options), gradients), plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"global_clipnorm": 0.1}])
+def test_gradients_of_rows_are_those_of_the_whole_table_unless_it_is_lazy(options):
+    gradients = [_slices([1, 4, 1], 1), _slices([2], 2)]
+    plain = _steps(
+        keras.optimizers.Adam(**SETTINGS, **options), [tf.convert_to_tensor(gradient) for gradient in gradients]
+    )
+    np.testing.assert_allclose(_steps(Adam(**SETTINGS, **options), gradients), plain, rtol=1e-6)
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -68,4 +79,4 @@ def test_a_training_moves_words_that_no_batch_holds_only_if_it_is_not_lazy(tmp_p
     fit(network, task, tiny_config(epochs=2, lazy_embeddings=lazy), Checkpoints(tmp_path), "f", lambda *_: None)
     moved = (words.get_weights()[0] != before).any(axis=1)
     assert moved.tolist() == [False, True, True, True, False, False]
-    assert isinstance(network.optimizer, LazyAdam) == lazy
+    assert network.optimizer.lazy == lazy
