@@ -40,6 +40,7 @@ def train(folder: Path, threads: int, compiled: bool) -> None:
     import tensorflow as tf
 
     from pipelines.translation import model as models
+    from pipelines.translation.train import parts
     from toolkit.training.checkpoints import Checkpoints
     from toolkit.training.fit import Batch, Task, fit
     from toolkit.training.runs import set_seed
@@ -48,7 +49,7 @@ def train(folder: Path, threads: int, compiled: bool) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     questions, answer = listen()
     settings = config(compiled)
-    set_seed(settings.seed, compiled=compiled)
+    set_seed(settings.seed)
     network = models.build(settings, source_size=PIECES, target_size=PIECES)
     weights = {variable.path.split("/", 1)[1]: np.asarray(variable) for variable in network.weights}
     inputs = dict(np.load(folder / "batch.npz"))
@@ -64,7 +65,7 @@ def train(folder: Path, threads: int, compiled: bool) -> None:
                 yield inputs, np.zeros_like(mask), mask
             answer(time.perf_counter() - started)
 
-    task = Task(batches=batches, steps=1, loss=models.loss, evaluate=None, compiled=compiled)
+    task = Task(batches, 1, models.loss, evaluate=None, compiled=parts(settings, network) if compiled else None)
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(network, task, settings.training, Checkpoints(Path(checkpoints)), "", lambda *_: None)
 

@@ -157,12 +157,6 @@ class TranslationTraining(TrainingConfig):
     average: int = Field(1, ge=1, le=50)
     """Keep the mean of the weights after this many epochs in a row."""
 
-    @model_validator(mode="after")
-    def _compiled_programs_know_their_sizes(self) -> "TranslationTraining":
-        if self.compile and self.lazy_embeddings:
-            raise ValueError("lazy_embeddings is not for compiled steps. Set compile: false, or leave it out.")
-        return self
-
 
 class SearchConfig(Stanza):
     """How translations are looked for."""

@@ -67,8 +67,11 @@ class Translator(keras.Model):
         super().build(input_shape)
 
     def call(self, inputs, training: bool = False):
-        memory, final, lengths = *self.encode(inputs, training), inputs["lengths"]
-        before = inputs["before"]
+        return self.score(inputs, *self.encode(inputs, training), training)
+
+    def score(self, inputs, memory: Tensor, final: Tensor, training: bool = False) -> Tensor:
+        """What follows the encoder. Shapes: -> (batch, target, 3)."""
+        before, lengths = inputs["before"], inputs["lengths"]
         if training and self.sampling:
             states, weights = self.decode(before, final, memory, lengths, training)
             before = self._sampled(before, ops.stop_gradient(self.logits(states)))
@@ -79,8 +82,10 @@ class Translator(keras.Model):
         if not training:
             right = self._is_best(inputs, logits, normalizer, states, weights, -nll)
             return ops.stack([nll, nll, ops.cast(right, "float32")], axis=-1)
-        spread = normalizer - ops.mean(logits, axis=-1)  # the mean negative log-probability of all pieces
-        loss = (1 - self.label_smoothing) * nll + self.label_smoothing * spread
+        loss = nll
+        if self.label_smoothing:
+            spread = normalizer - ops.mean(logits, axis=-1)  # the mean negative log-probability of all pieces
+            loss = (1 - self.label_smoothing) * nll + self.label_smoothing * spread
         return ops.stack([loss, nll, ops.zeros_like(nll)], axis=-1)
 
     def encode(self, inputs, training: bool = False) -> tuple[Tensor, Tensor]:

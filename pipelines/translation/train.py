@@ -17,7 +17,7 @@ from pipelines.translation.evaluate import evaluate_run, score
 from pipelines.translation.pieces import PairCodec
 from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher, graph_names
 from pipelines.translation.prepare import Encoded, Prepared, prepare
-from toolkit import artifact
+from toolkit import artifact, kernels
 from toolkit import config as configs
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START
@@ -26,9 +26,11 @@ from toolkit.data.pairs import Grouped
 from toolkit.data.vectors import build_matrix, load_vectors
 from toolkit.errors import ConfigError, SeqloomError
 from toolkit.evaluation.sql import Database
+from toolkit.layers.recurrent import CELLS
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.parts import Parts, whole
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
 
@@ -93,7 +95,7 @@ def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Trans
 
 def begin(config: Config, prepared: Prepared) -> tuple[models.Translator, Task]:
     """A network as it starts, and what it is to be fitted to."""
-    set_seed(config.seed, compiled=config.training.compile)
+    set_seed(config.seed)
     half = config.training.mixed_precision
     keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
     codec = prepared.codec
@@ -144,8 +146,14 @@ def _task(config: Config, prepared: Prepared, network: models.Translator) -> Tas
         loss=models.loss,
         evaluate=partial(_validate, config, prepared, network),
         average=training.average,
-        compiled=training.compile,
+        compiled=parts(config, network) if training.compile else None,
     )
+
+
+def parts(config: Config, network: models.Translator) -> Parts:
+    """The network for a compiled step, with the encoder apart where it has a kernel of its own."""
+    fused = config.encoder.cell in CELLS and config.training.mixed_precision == "none" and kernels.load()[0]
+    return (network.encode, network.score) if fused else whole(network)
 
 
 def batch(codec: PairCodec, pairs: Encoded, rows: np.ndarray, shape: Shape) -> dict[str, np.ndarray]:

@@ -14,23 +14,13 @@ import pytest
 
 from examples import BATCH, ROWS, frozen_then_tuned, tiny_config, tiny_data, tiny_network, tiny_task
 from toolkit.errors import SeqloomError
+from toolkit.layers.recurrent import in_xla
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import StoppedError, fit
+from toolkit.training.parts import whole
 from toolkit.training.schedules import learning_rate
 
 STEPS = ROWS // BATCH
-
-
-@pytest.fixture
-def compilable():
-    """Undo what a test before this one in its process may have asked for: Keras compiles nothing deterministic."""
-    from tensorflow.python.framework import config
-
-    asked = config.is_op_determinism_enabled()
-    config.disable_op_determinism()
-    yield
-    if asked:
-        config.enable_op_determinism()
 
 
 def _nobody(progress, step):
@@ -307,29 +297,45 @@ def _named_task(network, *, sizes, **changes):
     return tiny_task(network, batches=batches, steps=len(sizes), evaluate=evaluate, **changes)
 
 
-def test_compiled_steps_learn_the_same_from_batches_of_several_shapes(tmp_path, compilable):
+def test_compiled_steps_learn_the_same_from_batches_of_several_shapes(tmp_path):
     networks = []
     for compiled in (True, False):
-        make_task = partial(_named_task, sizes=(16, 32, 16), compiled=compiled)
-        network, progress = _fit(tmp_path / str(compiled), network=_named_network(), make_task=make_task, epochs=2)
-        assert network.jit_compile == compiled
+        network = _named_network()
+        make_task = partial(_named_task, sizes=(16, 32, 16), compiled=whole(network) if compiled else None)
+        _, progress = _fit(tmp_path / str(compiled), network=network, make_task=make_task, epochs=2)
         assert progress.history[-1]["loss"] < progress.history[0]["loss"]
         networks.append(network)
     _assert_equal(networks[0].get_weights(), networks[1].get_weights(), atol=1e-4)
 
 
-def test_a_compiled_training_that_was_stopped_ends_as_if_it_had_not(tmp_path, compilable):
+def test_only_the_second_part_is_compiled(tmp_path):
+    network, seen = _named_network(), []
+
+    def first(inputs, training):
+        seen.append(("first", in_xla()))
+        return (2.0 * inputs["inputs"],)
+
+    def second(inputs, doubled, training):
+        seen.append(("second", in_xla()))
+        return network({"inputs": doubled / 2.0}, training=training)
+
+    _fit(tmp_path, network=network, make_task=partial(_named_task, sizes=(32, 32), compiled=(first, second)), epochs=1)
+    assert set(seen) == {("first", False), ("second", True)}
+
+
+def test_a_compiled_training_that_was_stopped_ends_as_if_it_had_not(tmp_path):
     def watch(progress, step):
         if (progress.epoch, step) == (1, 1):
             raise KeyboardInterrupt
 
     def run(folder, **changes):
-        make_task = partial(_named_task, sizes=(32, 32), compiled=True)
-        return _fit(tmp_path / folder, network=_named_network(), make_task=make_task, epochs=2, **changes)
+        network = _named_network()
+        make_task = partial(_named_task, sizes=(32, 32), compiled=whole(network))
+        return _fit(tmp_path / folder, network=network, make_task=make_task, epochs=2, **changes)
 
-    whole = run("whole")
+    unbroken = run("unbroken")
     run("stopped", watch=watch)
-    _assert_same_run(whole, run("stopped"))
+    _assert_same_run(unbroken, run("stopped"))
 
 
 # Going on
@@ -430,6 +436,7 @@ from pathlib import Path
 from examples import frozen_then_tuned, tiny_config, tiny_network
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import StoppedError, fit
+from toolkit.training.parts import whole
 
 def watch(progress, step):
     if (progress.epoch, step) == (3, 2):

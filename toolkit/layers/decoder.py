@@ -127,7 +127,7 @@ class RecurrentDecoder(keras.layers.Layer):
             outputs, weights, states = self.step(step_inputs, states, attend, masks)
             return (outputs, weights) if self.attention else (outputs,), states
 
-        outputs = loop(step, inputs, states)
+        outputs = loop(step, inputs, states, self.weights)
         return outputs if self.attention else (outputs[0], None)
 
     def initial_states(self, final: Tensor) -> tuple[Tensor, ...]:

@@ -1,6 +1,6 @@
 """A loop over time with a step of one's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,15 +12,16 @@ States = tuple[Tensor, ...]
 Step = Callable[[Tensor, States], tuple[States, States]]  # inputs and states of one step to outputs and states
 
 
-def loop(step: Step, inputs: Tensor, states: States) -> States:
-    """Run `step` over time; returns its outputs of all steps.
+def loop(step: Step, inputs: Tensor, states: States, weights: Sequence[keras.Variable] = ()) -> States:
+    """Run `step`, which reads `weights`, over time; returns its outputs of all steps.
 
     Shapes: inputs (batch, time, features); states, and each output of a step, (batch, ...) ->
         outputs (batch, time, ...)
     """
     time_major = ops.swapaxes(inputs, 0, 1)
     if keras.backend.backend() == "tensorflow":
-        outputs = _tensorflow_loop(step, time_major, states)
+        with read_once(weights):
+            outputs = _tensorflow_loop(step, time_major, states)
     else:
 
         def body(carry: States, step_inputs: Tensor) -> tuple[States, States]:
@@ -29,6 +30,17 @@ def loop(step: Step, inputs: Tensor, states: States) -> States:
 
         _, outputs = ops.scan(body, states, time_major)
     return tuple(ops.swapaxes(each, 0, 1) for each in outputs)
+
+
+def read_once(weights: Sequence[keras.Variable]) -> keras.StatelessScope:
+    """Within it, layers take the values that the weights have now. Nothing may be assigned there.
+
+    A weight that is read inside TensorFlow's loop is a new array at every step, and is kept for the gradient as such:
+    XLA copies it each time.
+    """
+    import tensorflow as tf
+
+    return keras.StatelessScope([(each, tf.convert_to_tensor(each.value)) for each in weights])
 
 
 def _tensorflow_loop(step: Step, inputs: Any, states: States) -> States:

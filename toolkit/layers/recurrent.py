@@ -1,11 +1,13 @@
 """One recurrent layer in one direction, over right-padded sequences whose lengths are known."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 
 from toolkit import kernels
+from toolkit.layers.loop import read_once
 from toolkit.layers.sequence import Tensor, last_step, reverse_sequences, zero_padding
 
 CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -35,7 +37,8 @@ def recur(
     if operations:
         return _run_kernel(operations, layer, inputs, lengths, reverse, initial_state)
     inputs = reverse_sequences(inputs, lengths) if reverse else inputs
-    outputs = layer(inputs, initial_state=list(initial_state) or None)
+    with read_once(layer.weights) if keras.backend.backend() == "tensorflow" else nullcontext():
+        outputs = layer(inputs, initial_state=list(initial_state) or None)
     if lengths is None:
         return outputs, outputs[:, -1]
     if reverse:
@@ -49,10 +52,10 @@ def _operations(layer: keras.layers.RNN, inputs: Tensor) -> Any:
     if isinstance(inputs, keras.KerasTensor) or layer.compute_dtype != "float32":
         return None
     operations, _ = kernels.load()
-    return operations if operations and not _compiled() else None
+    return operations if operations and not in_xla() else None
 
 
-def _compiled() -> bool:
+def in_xla() -> bool:
     """Whether this is being traced for XLA, as `jit_compile` asks, which has no place for operations of one's own."""
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util

@@ -12,6 +12,7 @@ from toolkit.errors import SeqloomError
 from toolkit.stanzas import TrainingConfig
 from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
 from toolkit.training.adam import Adam
+from toolkit.training.parts import Parts, step_in_parts
 from toolkit.training.schedules import learning_rate
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
@@ -35,7 +36,8 @@ class Task:
         tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.
         average: evaluate and keep the mean of the weights after this many epochs in a row, while training goes on from
             the last of them (Vaswani et al. 2017, arXiv:1706.03762, 6.1).
-        compiled: compile the step with XLA; worth it for loops over time, when batches have few different shapes.
+        compiled: the network in two parts, of which XLA compiles the second (see `step_in_parts`); worth it for loops
+            over time, when batches have few different shapes.
     """
 
     batches: Callable[[int], Iterable[Batch]]
@@ -45,7 +47,7 @@ class Task:
     tuned_later: keras.layers.Layer | None = None
     frozen_epochs: int = 0
     average: int = 1
-    compiled: bool = False
+    compiled: Parts | None = None
 
 
 def fit(
@@ -126,8 +128,11 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     )
     if config.mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=task.compiled)
+    in_parts = task.compiled and keras.backend.backend() == "tensorflow"
+    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=bool(task.compiled and not in_parts))
     model.optimizer.build(model.trainable_variables)
+    if in_parts:
+        model.train_step = step_in_parts(model, *task.compiled)
 
 
 def _epoch(

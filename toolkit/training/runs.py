@@ -30,14 +30,10 @@ def refuse_foreign(folder: Path, resume: bool) -> None:
         raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
 
 
-def set_seed(seed: int, *, compiled: bool = False) -> None:
-    """Make all that follows in this process depend on nothing but the seed.
-
-    Keras compiles nothing with XLA where TensorFlow's operators are told to be deterministic, which compiled programs
-    are on a CPU in any case.
-    """
+def set_seed(seed: int) -> None:
+    """Make all that follows in this process depend on nothing but the seed."""
     keras.utils.set_random_seed(seed)
-    if not compiled and keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from pipelines.translation.prepare import prepare
 from pipelines.translation.train import train
 from toolkit.artifact import read_weights
 from toolkit.errors import ConfigError, DataError, SeqloomError
+from toolkit.training.parts import step_in_parts
 from toolkit.training.watch import Watch
 
 RESULTS = ("weights.safetensors", "encoder.onnx", "decoder.onnx", "pieces.json", "translation.json", "history.csv")
@@ -215,6 +217,41 @@ def test_targets_that_are_too_long_are_left_out_aloud(tiny_config):
     assert max(map(len, prepared.train.targets)) == 2
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA compiles parts on TensorFlow alone")
+@pytest.mark.parametrize("tie", ["none", "all"])
+def test_a_step_in_parts_has_the_loss_and_the_gradients_of_a_whole_one(tie):
+    random = np.random.default_rng(0)
+    inputs = {name: random.integers(4, 20, (3, 4)).astype(np.int32) for name in ("source", "before", "after")}
+    inputs["lengths"] = np.array([4, 0, 2], np.int32)
+    weights = random.random((3, 4)).astype(np.float32)
+    config = make_config(model={"tie": tie, "embedding": 6}, decoder={"units": 6}, tokens={"joint": True})
+    whole, apart = (models.build(config, source_size=20, target_size=20) for _ in range(2))
+    apart.set_weights(whole.get_weights())
+    losses = []
+    for network in (whole, apart):
+        network.compile(keras.optimizers.SGD(1.0), models.loss, jit_compile=False)  # moves weights by their gradients
+        if network is apart:
+            network.train_step = step_in_parts(network, network.encode, network.score)
+        losses.append(float(network.train_on_batch(inputs, np.zeros_like(weights), sample_weight=weights)))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    for one, other in zip(whole.get_weights(), apart.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(tiny_config, tmp_path, crash_at, lazy):
+    settings = {"epochs": 2, "compile": True, "monitor": "loss", "lazy_embeddings": lazy}
+    config = changed(tiny_config, model={"dropout": 0.1}, decoder={"dropout": 0.1}, training=settings)
+    train(config, tmp_path / "whole", resume=False)
+    crash_at(training._task(config, prepare(config), models.build(config, **prepare(config).codec.sizes)).steps + 2)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(config, tmp_path / "broken", resume=False)
+    train(config, tmp_path / "broken", resume=True)
+    one, other = (read_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "broken"))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
 # Configs
 
 
@@ -224,7 +261,6 @@ def test_targets_that_are_too_long_are_left_out_aloud(tiny_config):
         ({"model": {"copy_words": True}, "decoder": {"attention": "none"}}, "model.copy_words needs attention"),
         ({"search": {"coverage_penalty": 0.1}, "decoder": {"attention": "none"}}, "coverage_penalty needs attention"),
         ({"decoder": {"attention": "none", "attend_from": "bottom"}}, "attend_from: bottom needs attention"),
-        ({"training": {"compile": True, "lazy_embeddings": True}}, "not for compiled steps"),
         ({"decoder": {"attention": "dot", "units": 5}}, r"decoder.units \(5\) to be the width of the encoder \(6\)"),
         (
             {"decoder": {"attention": "dot"}, "encoder": {"bidirectional": "first", "layers": 2}},
