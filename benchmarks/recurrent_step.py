@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from workers import Worker, in_turn, listen, show
+from workers import TUNED, Worker, gemm_peak, in_turn, listen, show
 
 WORDS, VECTOR, CLASSES, FEATURES, HORIZON = 20_000, 100, 2, 8, 24
 GATES = {"lstm": 4, "gru": 3}
-TUNED = {"MALLOC_MMAP_THRESHOLD_": "2000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000", "MALLOC_ARENA_MAX": "1"}
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,7 @@ def train(folder: Path, threads: int, role: str) -> None:
     answer("ready")
     for question in questions:
         if question == "peak":
-            square = tf.random.uniform((1536, 1536))
-            started = time.perf_counter()
-            tf.linalg.matmul(square, square).numpy()
-            answer(2e-9 * 1536**3 / (time.perf_counter() - started))
+            answer(gemm_peak())
         elif isinstance(question, str):
             keras.backend.clear_session()
             case, stored = CASES[question], np.load(folder / "batches.npz")
@@ -179,8 +175,7 @@ def main() -> None:
             if CASES[case].series:
                 del workers["seqloom, lazy Adam"]
             workers["PyTorch"] = Worker([*theirs, "plain"])
-            tuned = [f"{name}={value}" for name, value in TUNED.items()]
-            workers["PyTorch, malloc"] = Worker(["env", *tuned, *theirs, "plain"])
+            workers["PyTorch, malloc"] = Worker(["env", *TUNED, *theirs, "plain"])
             if CASES[case].shortest:
                 workers |= {f"PyTorch, {role}": Worker([*theirs, role]) for role in ("packed", "bucketed")}
             compare(case, workers, gflop, rounds)

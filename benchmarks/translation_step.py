@@ -1,11 +1,12 @@
-"""A training step and a beam search of a translator, against the same network written plainly in PyTorch.
+"""A training step and a search of a translator, against the same network written plainly in PyTorch.
 
-PEER_PYTHON=.../python python benchmarks/translation_step.py [ROUNDS [THREADS]]
+PEER_PYTHON=.../python python benchmarks/translation_step.py [ROUNDS [THREADS [ATTENTION...]]]
 
 PEER_PYTHON is a Python with `torch==2.13.0` and numpy, in an environment of its own. Bidirectional GRU of 256 units,
-LSTM of 256 with Bahdanau attention and input feeding, 8,000 pieces on both sides, 20 of them in each text, no dropout.
-Both sides start from the same weights and must agree before they are timed: on the loss of a batch, and on the
-translations, for which the output layer is made sharper; where rounding decides who stays in a beam, few may differ.
+LSTM of 256 with attention (bahdanau, or Luong's general) and input feeding, 8,000 pieces on both sides, 20 of them in
+each text, no dropout. Both sides start from the same weights and must agree before they are timed: on the loss of a
+batch, and on the translations, for which the output layer is made sharper; where rounding decides who stays in a beam,
+few may differ. The share of the GEMM peak is that of recurrent_step.py.
 """
 
 import os
@@ -17,25 +18,34 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from workers import Worker, in_turn, listen, show
+from workers import TUNED, Worker, gemm_peak, in_turn, listen, show
 
-BATCH, SENTENCES, LENGTH, PIECES, BEAM = 64, 256, 20, 8000, 5
-STEPS, SHARPER = 5, 6.0
+BATCH, SENTENCES, LENGTH, PIECES, BEAMS = 64, 256, 20, 8000, (5, 1)
+UNITS, STEPS, SHARPER = 256, 5, 6.0
 
 
-def config(compiled: bool):
+def config(attention: str, compiled: bool = False):
     from pipelines.translation.config import Config
 
     return Config(
         pipeline="translation",
         data={"train": "none.tsv"},
-        model={"dropout": 0.0},
-        decoder={"dropout": 0.0},
+        model={"embedding": UNITS, "dropout": 0.0},
+        encoder={"cell": "gru", "units": UNITS},
+        decoder={"cell": "lstm", "units": UNITS, "attention": attention, "dropout": 0.0},
         training={"compile": compiled, "schedule": "constant", "epochs": 1},
     )
 
 
-def train(folder: Path, threads: int, compiled: bool) -> None:
+def gigaflops() -> float:
+    """The products of a training step, three times those of its forward pass."""
+    encoder = 2 * (UNITS + UNITS) * 3 * UNITS
+    decoder = 3 * UNITS * 4 * UNITS + 3 * UNITS * UNITS + UNITS * PIECES
+    attention = 2 * UNITS * UNITS + UNITS * UNITS  # keys and queries
+    return 6e-9 * BATCH * LENGTH * (encoder + decoder + attention + 3 * UNITS * LENGTH)
+
+
+def train(folder: Path, threads: int, attention: str, compiled: bool) -> None:
     """Training as a run does it: a round is so many steps of `fit`."""
     import tensorflow as tf
 
@@ -48,7 +58,7 @@ def train(folder: Path, threads: int, compiled: bool) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     questions, answer = listen()
-    settings = config(compiled)
+    settings = config(attention, compiled)
     set_seed(settings.seed)
     network = models.build(settings, source_size=PIECES, target_size=PIECES)
     weights = {variable.path.split("/", 1)[1]: np.asarray(variable) for variable in network.weights}
@@ -60,18 +70,21 @@ def train(folder: Path, threads: int, compiled: bool) -> None:
 
     def batches(_: int) -> Iterator[Batch]:
         for steps in questions:
+            if steps == "peak":
+                answer(gemm_peak())
+                continue
             started = time.perf_counter()
             for _ in range(steps):
                 yield inputs, np.zeros_like(mask), mask
-            answer(time.perf_counter() - started)
+            answer((time.perf_counter() - started) / steps)
 
     task = Task(batches, 1, models.loss, evaluate=None, compiled=parts(settings, network) if compiled else None)
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(network, task, settings.training, Checkpoints(Path(checkpoints)), "", lambda *_: None)
 
 
-def search(folder: Path, threads: int) -> None:
-    """Beam search as `seqloom translate` does it: a round is all sentences."""
+def search(folder: Path, threads: int, beam: int) -> None:
+    """The search of `seqloom translate`: a round is all sentences."""
     from pipelines.translation.pieces import PairCodec, Source
     from pipelines.translation.predict import Member, Searcher
     from toolkit.data.codec import RESERVED, TextCodec
@@ -84,7 +97,7 @@ def search(folder: Path, threads: int) -> None:
     searcher = Searcher(pairs, [Member.load(*graphs)])
     searcher.pool = ThreadPoolExecutor(threads)
     sources = [Source(ids.tolist(), [""] * LENGTH, [], []) for ids in np.load(folder / "sources.npy")]
-    settings = SearchSettings(beam=BEAM, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
+    settings = SearchSettings(beam=beam, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
     found = [best for (best,) in searcher.search(sources, settings)]
     answer([[best.tokens for best in found], [best.log_probability for best in found]])
     for _ in questions:
@@ -93,12 +106,12 @@ def search(folder: Path, threads: int) -> None:
         answer(time.perf_counter() - started)
 
 
-def export(folder: Path) -> None:
+def export(folder: Path, attention: str) -> None:
     """Graphs and weights for the search: END impossible, all else sharper."""
     from pipelines.translation import model as models
     from toolkit.data.codec import END
 
-    network = models.build(config(False), source_size=PIECES, target_size=PIECES)
+    network = models.build(config(attention), source_size=PIECES, target_size=PIECES)
     weights = dict(np.load(folder / "weights.npz"))
     weights["output/kernel"] *= SHARPER
     weights["output/bias"][END] = -1e9
@@ -110,43 +123,53 @@ def export(folder: Path) -> None:
         (folder / name).write_bytes(graph.SerializeToString())
 
 
-def main() -> None:
-    rounds, threads = [int(value) for value in (sys.argv[1:] + ["9", "2"][len(sys.argv) - 1 :])]
+def compare(attention: str, folder: Path, rounds: int, threads: int) -> None:
     peer = os.environ["PEER_PYTHON"], str(Path(__file__).with_name("translation_step_peer.py"))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder, random = Path(temporary), np.random.default_rng(1)
-        ours = [sys.executable, __file__, str(folder), str(threads)]
-        names = ("source", "before", "after")
-        batch = {name: random.integers(4, PIECES, (BATCH, LENGTH)).astype(np.int32) for name in names}
-        np.savez(folder / "batch.npz", **batch, lengths=np.full(BATCH, LENGTH, np.int32))
-        np.save(folder / "sources.npy", random.integers(4, PIECES, (SENTENCES, LENGTH)).astype(np.int32))
-        workers = {"seqloom": Worker([*ours, "train"]), "seqloom, compile": Worker([*ours, "compiled"])}
-        workers["PyTorch"] = Worker([*peer, str(folder), str(threads), "train"])
-        losses = {name: worker.ready for name, worker in workers.items()}
-        assert np.ptp(list(losses.values())) < 1e-4, losses
-        print(f"losses agree to {np.ptp(list(losses.values())):.1e}", flush=True)
-        show(f"{STEPS} training steps", in_turn(workers, STEPS, rounds), "PyTorch", "s")
-        for worker in workers.values():
-            worker.close()
-        export(folder)
-        workers = {"seqloom": Worker([*ours, "search"])}
-        workers["PyTorch"] = Worker([*peer, str(folder), str(threads), "search"])
+    ours, theirs = ([*each, str(folder), str(threads), attention] for each in ([sys.executable, __file__], peer))
+    workers = {"seqloom": Worker([*ours, "train"]), "seqloom, compile": Worker([*ours, "compiled"])}
+    workers["PyTorch"] = Worker([*theirs, "train"])
+    workers["PyTorch, malloc"] = Worker(["env", *TUNED, *theirs, "train"])
+    losses = {name: worker.ready for name, worker in workers.items()}
+    assert np.ptp(list(losses.values())) < 1e-4, losses
+    peak = max(workers["seqloom"].ask("peak") for _ in range(9))
+    seconds = in_turn(workers, STEPS, rounds)
+    show(f"{attention}: a training step; peak {peak:.0f} GFLOP/s", seconds, "PyTorch", "s")
+    tuned = np.median(np.divide(seconds["seqloom, compile"], seconds["PyTorch, malloc"]))
+    share = gigaflops() / np.median(seconds["seqloom, compile"]) / peak
+    print(f"  seqloom, compile: {share:.2f} of the peak; {tuned:.2f} of PyTorch, malloc", flush=True)
+    for worker in workers.values():
+        worker.close()
+    export(folder, attention)
+    for beam in BEAMS:
+        workers = {"seqloom": Worker([*ours, str(beam)]), "PyTorch": Worker([*theirs, str(beam)])}
         (texts, scores), (peer_texts, peer_scores) = (worker.ready for worker in workers.values())
         same = np.array([a == b for a, b in zip(texts, peer_texts, strict=True)])
         difference = np.abs(np.subtract(scores, peer_scores))[same].max()
         assert same.mean() > 0.98 and difference < 1e-3, (same.mean(), difference)
         print(f"{same.mean():.1%} of the translations agree, their scores to {difference:.1e}", flush=True)
-        show(f"{SENTENCES} sentences, beam of {BEAM}", in_turn(workers, None, rounds), "PyTorch", "s")
+        show(f"{attention}: {SENTENCES} sentences, beam of {beam}", in_turn(workers, None, rounds), "PyTorch", "s")
         for worker in workers.values():
             worker.close()
+
+
+def main() -> None:
+    rounds, threads = [int(value) for value in (sys.argv[1:3] + ["9", "2"][len(sys.argv[1:3]) :])]
+    random = np.random.default_rng(1)
+    for attention in sys.argv[3:] or ("bahdanau", "general"):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder, names = Path(temporary), ("source", "before", "after")
+            batch = {name: random.integers(4, PIECES, (BATCH, LENGTH)).astype(np.int32) for name in names}
+            np.savez(folder / "batch.npz", **batch, lengths=np.full(BATCH, LENGTH, np.int32))
+            np.save(folder / "sources.npy", random.integers(4, PIECES, (SENTENCES, LENGTH)).astype(np.int32))
+            compare(attention, folder, rounds, threads)
 
 
 if __name__ == "__main__":
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     match sys.argv[1:]:
-        case [folder, threads, "train" | "compiled" as role]:
-            train(Path(folder), int(threads), role == "compiled")
-        case [folder, threads, "search"]:
-            search(Path(folder), int(threads))
+        case [folder, threads, attention, "train" | "compiled" as role]:
+            train(Path(folder), int(threads), attention, role == "compiled")
+        case [folder, threads, _, beam]:
+            search(Path(folder), int(threads), int(beam))
         case _:
             main()

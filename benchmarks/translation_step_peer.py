@@ -11,20 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from workers import listen
 
-START, SIZE, UNITS, BEAM = 2, 256, 256, 5
+START, SIZE, UNITS = 2, 256, 256
 
 
 class Translator(nn.Module):
-    def __init__(self, pieces: int):
+    def __init__(self, pieces: int, bahdanau: bool):
         super().__init__()
+        self.bahdanau = bahdanau
         self.source = nn.Embedding(pieces, SIZE)
         self.target = nn.Embedding(pieces, SIZE)
         self.encoder = nn.GRU(SIZE, UNITS, batch_first=True, bidirectional=True)
         self.bridge = nn.Linear(2 * UNITS, 2 * UNITS)
         self.cell = nn.LSTMCell(SIZE + UNITS, UNITS)
-        self.query = nn.Linear(UNITS, UNITS)
         self.keys = nn.Linear(2 * UNITS, UNITS, bias=False)
-        self.energy = nn.Linear(UNITS, 1, bias=False)
+        if bahdanau:
+            self.query = nn.Linear(UNITS, UNITS)
+            self.energy = nn.Linear(UNITS, 1, bias=False)
         self.combine = nn.Linear(3 * UNITS, UNITS)
         self.output = nn.Linear(UNITS, pieces)
 
@@ -36,8 +38,11 @@ class Translator(nn.Module):
     def step(self, words: Tensor, states, fed: Tensor, memory: Tensor, keys: Tensor):
         """Shapes: words (sentences * beams, size), memory and keys (sentences, source, ...)."""
         h, c = self.cell(torch.cat([words, fed], -1), states)
-        queries = self.query(h).view(memory.shape[0], -1, 1, UNITS)
-        scores = self.energy(torch.tanh(queries + keys[:, None])).squeeze(-1)
+        if self.bahdanau:
+            queries = self.query(h).view(memory.shape[0], -1, 1, UNITS)
+            scores = self.energy(torch.tanh(queries + keys[:, None])).squeeze(-1)
+        else:
+            scores = h.view(memory.shape[0], -1, UNITS) @ keys.transpose(1, 2)
         context = torch.softmax(scores, -1) @ memory
         fed = torch.tanh(self.combine(torch.cat([h, context.reshape(h.shape[0], -1)], -1)))
         return (h, c), fed
@@ -75,18 +80,20 @@ class Translator(nn.Module):
             ("bridge", "decoder/bridge"),
             ("query", "decoder/attention/query"),
             ("keys", "decoder/attention/memory"),
+            ("keys", "decoder/attention/projection"),
             ("energy", "decoder/attention/energy"),
             ("combine", "decoder/combine"),
             ("output", "output"),
         ):
-            values[f"{ours}.weight"] = weights[f"{theirs}/kernel"].T
+            if f"{theirs}/kernel" in weights:
+                values[f"{ours}.weight"] = weights[f"{theirs}/kernel"].T
             if f"{theirs}/bias" in weights:
                 values[f"{ours}.bias"] = weights[f"{theirs}/bias"]
         self.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()})
 
 
 @torch.inference_mode()
-def beam_search(model: Translator, source: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def beam_search(model: Translator, source: Tensor, steps: int, beam: int) -> tuple[Tensor, Tensor]:
     """The best hypothesis of each sentence after so many steps, of which none is END, and its log-probability.
 
     Shapes: source (sentences, source) -> (sentences, steps); (sentences,)
@@ -101,7 +108,7 @@ def beam_search(model: Translator, source: Tensor, steps: int) -> tuple[Tensor, 
         states, fed = model.step(model.target(tokens.flatten()), states, fed, memory, keys)
         scores = torch.log_softmax(model.output(fed), -1).view(sentences, beams, -1) + totals[:, :, None]
         pieces = scores.shape[-1]
-        totals, best = scores.flatten(1).topk(BEAM)
+        totals, best = scores.flatten(1).topk(beam)
         parents, tokens = best // pieces, best % pieces
         rows = (first * beams + parents).flatten()
         states, fed = (states[0][rows], states[1][rows]), fed[rows]
@@ -109,12 +116,17 @@ def beam_search(model: Translator, source: Tensor, steps: int) -> tuple[Tensor, 
     return texts[:, 0], totals[:, 0]
 
 
-def train(folder: Path) -> None:
+def load(folder: Path, name: str, attention: str) -> Translator:
+    weights = dict(np.load(folder / name))
+    model = Translator(len(weights["source_embedding/embeddings"]), attention == "bahdanau")
+    model.load(weights)
+    return model
+
+
+def train(folder: Path, attention: str) -> None:
     questions, answer = listen()
     batch = {name: torch.from_numpy(array).long() for name, array in np.load(folder / "batch.npz").items()}
-    weights = dict(np.load(folder / "weights.npz"))
-    model = Translator(len(weights["source_embedding/embeddings"]))
-    model.load(weights)
+    model = load(folder, "weights.npz", attention)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
     def loss() -> Tensor:
@@ -131,22 +143,24 @@ def train(folder: Path) -> None:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             value.item()
-        answer(time.perf_counter() - started)
+        answer((time.perf_counter() - started) / steps)
 
 
-def search(folder: Path) -> None:
+def search(folder: Path, attention: str, beam: int) -> None:
     questions, answer = listen()
-    weights = dict(np.load(folder / "sharper.npz"))
-    model = Translator(len(weights["source_embedding/embeddings"]))
-    model.load(weights)
+    model = load(folder, "sharper.npz", attention)
     source = torch.from_numpy(np.load(folder / "sources.npy")).long()
-    answer([each.tolist() for each in beam_search(model, source, source.shape[1])])
+    answer([each.tolist() for each in beam_search(model, source, source.shape[1], beam)])
     for _ in questions:
         started = time.perf_counter()
-        beam_search(model, source, source.shape[1])
+        beam_search(model, source, source.shape[1], beam)
         answer(time.perf_counter() - started)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(int(sys.argv[2]))
-    {"train": train, "search": search}[sys.argv[3]](Path(sys.argv[1]))
+    folder, threads, attention, role = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    if role == "train":
+        train(Path(folder), attention)
+    else:
+        search(Path(folder), attention, int(role))

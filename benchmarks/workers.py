@@ -8,8 +8,22 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+# Gets the memory of large arrays from the system once, for PyTorch, which asks for it anew at every step.
+TUNED = ("MALLOC_MMAP_THRESHOLD_=2000000000", "MALLOC_TRIM_THRESHOLD_=8000000000", "MALLOC_ARENA_MAX=1")
+
+
+def gemm_peak(size: int = 1536) -> float:
+    """GFLOP/s of one product of square matrices, on TensorFlow's threads."""
+    import tensorflow as tf
+
+    square = tf.random.uniform((size, size))
+    started = time.perf_counter()
+    tf.linalg.matmul(square, square).numpy()
+    return 2e-9 * size**3 / (time.perf_counter() - started)
 
 
 def listen() -> tuple[Iterator[Any], Callable[[Any], None]]:

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from examples import tiny_config, tiny_task
+from toolkit.training.adam import Adam
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
-from toolkit.training.adam import Adam
 
 ROWS = 6
 SETTINGS = dict(learning_rate=0.1, beta_1=0.8, beta_2=0.9)

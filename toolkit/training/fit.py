@@ -10,8 +10,8 @@ import numpy as np
 
 from toolkit.errors import SeqloomError
 from toolkit.stanzas import TrainingConfig
-from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
 from toolkit.training.adam import Adam
+from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
 from toolkit.training.parts import Parts, step_in_parts
 from toolkit.training.schedules import learning_rate
 
