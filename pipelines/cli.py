@@ -14,6 +14,7 @@ import typer
 
 from pipelines.catalogue import PIPELINES, stage
 from toolkit.errors import ConfigError, SeqloomError
+from toolkit.threads import set_threads
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 vectors_app = typer.Typer(no_args_is_help=True, help="Look into word vectors.")
@@ -37,6 +38,7 @@ def _options(
     """Sequence models from short YAML files: text classification, translation and forecasting."""
     if debug:
         os.environ["SEQLOOM_DEBUG"] = "1"
+    set_threads()
 
 
 @app.command()

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import keras
 
 from toolkit import kernels
+from toolkit.threads import SWITCH, thread_count
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
 
@@ -21,8 +22,10 @@ def examine() -> dict[str, str]:
         **{name: version(name) for name in PACKAGES},
         "backend": f"{backend} (change it with KERAS_BACKEND)",
         "devices": ", ".join(gpus) or "CPU only",
+        "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it",
         "training": _kernel(backend, bool(gpus)),
         "prediction": "ONNX Runtime on the CPU: one fused operator a layer, with exact lengths",
+        "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",
     }
 
 
@@ -49,6 +52,6 @@ def _kernel(backend: str, gpu: bool) -> str:
     operations, name = kernels.load()
     if operations:
         reason = f"as {kernels.SWITCH} asks" if kernels.SWITCH in os.environ else "the best that this processor has"
-        return f"Seqloom's own kernel with {name} instructions, {reason}; not in mixed precision or compiled steps"
+        return f"Seqloom's own kernel with {name} instructions, {reason}; not in mixed precision or inside XLA"
     loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
     return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"

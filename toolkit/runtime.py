@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from toolkit.errors import ArtifactError
+from toolkit.threads import thread_count
 
 
 class Runtime:
@@ -12,15 +13,15 @@ class Runtime:
 
     Args:
         model: the bytes of an ONNX file.
-        threads: threads of one call; 0 takes all cores.
+        threads: threads of one call; None takes all that there are.
         name: stands in error messages.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 0, name: str = "model.onnx"):
+    def __init__(self, model: bytes, *, threads: int | None = None, name: str = "model.onnx"):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or thread_count()
         options.log_severity_level = 4  # what goes wrong is raised too
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,7 +1,6 @@
 """From texts to labels with a run folder. Starts without Keras and TensorFlow."""
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +17,7 @@ from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember
 from toolkit.runtime import Runtime
+from toolkit.threads import thread_count
 
 NAME = "text_classification"
 LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
@@ -47,7 +47,7 @@ class Scorer:
         self.encoder = TextEncoder(**vocabulary)
         # One thread a call and a call a core: recurrent operators gain little from more threads of their own.
         self.runtime = Runtime(graph, threads=1)
-        self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.pool = ThreadPoolExecutor(thread_count())
         self.linear: LinearMember | None = None
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """From texts to translations, with ONNX Runtime alone."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +15,7 @@ from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
+from toolkit.threads import thread_count
 
 NAME = "translation"
 PIECES, FACTS = "pieces.json", "translation.json"
@@ -161,7 +161,7 @@ class Searcher:
 
     def __init__(self, codec: PairCodec, members: Sequence[Member]):
         self.codec, self.ensemble = codec, Ensemble(members)
-        self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.pool = ThreadPoolExecutor(thread_count())
 
     def translate(
         self, texts: Sequence[str], settings: SearchSettings, *, replace_unknown: bool = True

@@ -183,6 +183,14 @@ def test_doctor_prints_versions_devices_and_kernels() -> None:
     assert all(value in shown.out for value in facts.values())
 
 
+def test_doctor_says_how_many_threads_it_was_told_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLOOM_THREADS", "3")
+    assert json.loads(seqloom("doctor", "--json").out)["threads"].startswith("3,")
+    monkeypatch.setenv("SEQLOOM_THREADS", "many")
+    result = seqloom("doctor")
+    assert (result.code, "SEQLOOM_THREADS is 'many'" in result.err) == (2, True)
+
+
 def test_neighbours_are_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQLOOM_CACHE", "cache")
     Path("v.txt").write_text("king 1 0\nqueen 2 0.1\nman 0 1\nwoman 0.1 3\ncar -1 0\n")

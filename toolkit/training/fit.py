@@ -128,11 +128,11 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     )
     if config.mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    in_parts = task.compiled and keras.backend.backend() == "tensorflow"
-    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=bool(task.compiled and not in_parts))
+    parts = task.compiled if keras.backend.backend() == "tensorflow" else None
+    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=bool(task.compiled and not parts))
     model.optimizer.build(model.trainable_variables)
-    if in_parts:
-        model.train_step = step_in_parts(model, *task.compiled)
+    if parts:
+        model.train_step = step_in_parts(model, *parts)
 
 
 def _epoch(
