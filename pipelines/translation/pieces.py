@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -44,8 +45,8 @@ class PairCodec:
         copies: whether pieces of a source may be copied.
         limits: the most pieces of a source and of a target.
         growth: pieces of a target for each of the source, at most, beyond SLACK.
-        values: of the database that the targets query. A piece that is one is read as its columns alone, so that what
-            is learned of one value holds for all.
+        values: of the database that the targets query. A value is one piece, whatever its words, and is read as its
+            columns alone, so that what is learned of one value holds for all.
     """
 
     source: TextCodec
@@ -114,10 +115,11 @@ class PairCodec:
         return len(self.source.split([text], self.limits[0] + 1)[0])
 
     def _source(self, pieces: list[str]) -> Source:
-        ids = [self.source.ids.get(piece, UNKNOWN) for piece in pieces]
-        columns: list[list[int]] = self.values.find(pieces) if self.values else []
+        columns: list[list[int]] = []
         if self.values:
-            ids = [UNKNOWN if found else known for known, found in zip(ids, columns, strict=True)]
+            pieces, columns = self.values.group(pieces)
+        ids = [self.source.ids.get(piece, UNKNOWN) for piece in pieces]
+        ids = [UNKNOWN if found else known for known, found in zip_longest(ids, columns)]
         return Source(ids, pieces, self._copies(pieces) if self.copies else [], columns)
 
     def _copies(self, pieces: list[str]) -> list[int]:
@@ -128,7 +130,14 @@ class PairCodec:
 
     def _target(self, source: Source, pieces: list[str]) -> list[int]:
         known, copied = self.target.ids, dict(zip(source.pieces, source.copies, strict=True))
-        return [known.get(piece, copied.get(piece, UNKNOWN)) for piece in pieces]
+        whole = [piece.split(" ") for piece in source.pieces if " " in piece]  # values of several words
+        ids, place = [], 0
+        while place < len(pieces):
+            value = max((words for words in whole if pieces[place : place + len(words)] == words), key=len, default=None)
+            piece = " ".join(value) if value else pieces[place]
+            ids.append(known.get(piece, copied.get(piece, UNKNOWN)))
+            place += len(value) if value else 1
+        return ids
 
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target

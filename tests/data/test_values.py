@@ -23,8 +23,8 @@ def places(tmp_path):
 
 
 def columns_of(found, text):
-    words = text.split()
-    return {word: [found.columns[i] for i in columns] for word, columns in zip(words, found.find(words), strict=True)}
+    pairs = zip(*found.group(text.split()), strict=True)
+    return {word: [found.columns[i] for i in columns] for word, columns in pairs}
 
 
 def test_words_are_known_by_the_columns_that_hold_them_whatever_their_case(places):
@@ -41,13 +41,14 @@ def test_words_are_known_by_the_columns_that_hold_them_whatever_their_case(place
 def test_a_value_of_several_words_is_found_whole_or_not_at_all(places):
     found = read_values(places)
     both = ["city_name", "state_name"]
-    assert columns_of(found, "the new york river") == {"the": [], "new": both, "york": both, "river": []}
+    assert columns_of(found, "the New york river") == {"the": [], "New york": both, "river": []}
     assert columns_of(found, "a new york-er") == {"a": [], "new": [], "york-er": []}
 
 
 def test_the_longest_of_values_that_overlap_counts():
     found = ColumnValues(["short", "long"], {"york": [0], "new york": [1], "york city": [0]})
-    assert found.find(["new", "york", "city"]) == [[1], [1], []]
+    assert found.group(["new", "york", "city"]) == (["new york", "city"], [[1], []])
+    assert found.group([]) == ([], [])
 
 
 def test_numbers_are_no_values_even_when_they_are_stored_as_texts(places):

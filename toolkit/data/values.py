@@ -32,17 +32,17 @@ class ColumnValues:
         """The most words of a value."""
         return max((value.count(" ") + 1 for value in self.values), default=0)
 
-    def find(self, words: Sequence[str]) -> list[list[int]]:
-        """For each word the columns of the longest value that it is part of, the first of those that overlap."""
-        lower, found, place = [word.lower() for word in words], [list[int]() for _ in words], 0
-        while place < len(lower):
-            for end in range(min(place + self.longest, len(lower)), place, -1):
-                if columns := self.values.get(" ".join(lower[place:end])):
-                    found[place:end] = [columns] * (end - place)
-                    place = end - 1
-                    break
-            place += 1
-        return found
+    def group(self, words: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+        """The words with each value as one of them, and the columns of each: the longest value, the first of those that
+        overlap."""
+        lower, grouped, found, place = [word.lower() for word in words], list[str](), list[list[int]](), 0
+        while place < len(words):
+            ends = range(min(place + self.longest, len(words)), place, -1)
+            end = next((end for end in ends if " ".join(lower[place:end]) in self.values), place + 1)
+            grouped.append(" ".join(words[place:end]))
+            found.append(self.values.get(grouped[-1].lower(), []))
+            place = end
+        return grouped, found
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": self.columns, "values": self.values}
