@@ -11,6 +11,7 @@ from translators import make_codec
 
 from pipelines.translation.pieces import MOST, SLACK, PairCodec
 from toolkit.data.codec import UNKNOWN, fit_codec, normalize
+from toolkit.data.values import ColumnValues
 from toolkit.errors import DataError
 
 COPYING = make_codec(target=("eins", "zwei", "paris"), copies=True)
@@ -53,6 +54,18 @@ def test_inputs_are_padded_and_keep_the_order():
     np.testing.assert_array_equal(inputs["source"], [[4, 5, 0], [0, 0, 0], [5, 1, 0], [0, 0, 0]])
     np.testing.assert_array_equal(inputs["copies"], [[SIZE, SIZE + 1, 0], [0, 0, 0], [SIZE, SIZE + 1, 0], [0, 0, 0]])
     assert set(make_codec().inputs(make_codec().read(["one"]), 1, 1)) == {"source", "lengths"}
+
+
+def test_a_value_of_several_words_is_one_piece_that_is_copied_whole():
+    codec = dataclasses.replace(COPYING, values=ColumnValues(["city"], {"new york": [0], "york": [0], "paris": [0]}))
+    (source,) = codec.read(["one New York two paris"])
+    assert source.pieces == ["one", "New York", "two", "paris"]
+    assert source.ids == [4, UNKNOWN, 5, UNKNOWN]
+    assert source.columns == [[], [0], [], [0]]
+    (target,) = codec.targets([source], ["eins New York , york paris"], 8)
+    assert target == [4, SIZE + 1, UNKNOWN, UNKNOWN, 6]
+    assert codec.target.join(codec.write(source, [4, SIZE + 1, 6])) == "eins New York paris"
+    assert codec.inputs([source], 1, 4)["columns"][0, :, 0].tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x07", "\u2028"])
