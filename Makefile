@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+BENCH := $(DEMO:runs/demo%=runs/bench%)
 
 .PHONY: setup demo test lint bench lock
 
@@ -34,15 +35,30 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Pairs with peers, which live in an environment of their own; about half an hour.
-bench: setup .peers/installed
+# All that is measured in seconds, with peers in environments of their own and public data in ../shared/data.
+bench: setup .peers/installed .fasttext/installed
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/recurrent_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/translation_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/joeynmt_pairs.py
+	$(BIN)/python benchmarks/predict_step.py
+	FASTTEXT_PYTHON=.fasttext/bin/python $(BIN)/python benchmarks/whole_jobs.py $(BENCH)
+	$(BIN)/python benchmarks/cold_start.py $(BENCH)/text_classification-kernel-0
+	$(BIN)/python benchmarks/forecast_cold_start.py $(BENCH)/forecasting-kernel-0 configs/samples/co2.csv
+	$(BIN)/python benchmarks/translate_cold_start.py $(BENCH)/translation-kernel-0
+	$(BIN)/python benchmarks/explain_seconds.py $(BENCH)/translation-kernel-0 "Wednesday, March 30, 2022"
+	$(BIN)/python benchmarks/forecast_scale.py
+	$(BIN)/seqloom run benchmarks/trec6.yaml --set training.epochs=1 --set model.members=1 --out $(BENCH)/trec6
+	$(BIN)/python benchmarks/classify_lines.py $(BENCH)/trec6
+	$(BIN)/python benchmarks/bucketing.py benchmarks/clinc150.yaml --set training.epochs=4 --set model.members=1
 
 .peers/installed:
 	$(PYTHON) -m venv .peers
 	.peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 joeynmt==2.3.0 numpy
+	touch $@
+
+.fasttext/installed:
+	$(PYTHON) -m venv .fasttext
+	.fasttext/bin/pip install --quiet --disable-pip-version-check fasttext-numpy2==0.10.4
 	touch $@
 
 lock:

@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from examples import make_encoder, randomize
 from toolkit import export
 from toolkit.errors import ArtifactError
-from toolkit.runtime import Runtime
+from toolkit.runtime import PIECE, Runtime
 
 FEATURES, LENGTHS = 4, np.array([3, 1], np.int32)
 
@@ -42,6 +43,21 @@ def test_no_rows_give_no_rows():
         "states": ((3, 0, 3), np.float32),
         "final": ((0, 3), np.float32),
     }
+
+
+@pytest.mark.parametrize("rows", [0, 1, PIECE, 2 * PIECE + 3])
+def test_rows_in_pieces_give_what_one_call_gives(rows):
+    graph = export.Graph()
+    lengths = graph.add("Unsqueeze", graph.add("Cast", "lengths", to=TensorProto.FLOAT), export.axes(graph, 1))
+    graph.name(graph.add("Mul", "steps", lengths), "products")
+    inputs = {"steps": ["batch", FEATURES], "lengths": ["batch"]}
+    model = graph.model(inputs, {"products": ["batch", FEATURES]}, floats=("steps",))
+    arrays = {
+        "steps": np.random.default_rng(0).normal(size=(rows, FEATURES)).astype(np.float32),
+        "lengths": np.arange(rows, dtype=np.int32),
+    }
+    found = Runtime(model.SerializeToString(), threads=1).run_pieces(arrays, "products")
+    np.testing.assert_array_equal(found, arrays["steps"] * arrays["lengths"][:, None].astype(np.float32))
 
 
 @pytest.mark.parametrize(

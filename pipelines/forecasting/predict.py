@@ -81,7 +81,7 @@ class Forecaster:
         conformal = Conformal.from_json(artifact.read_json("intervals.json"))
         runtime = ridge = None
         if "model.onnx" in files:
-            runtime = Runtime(artifact.read_bytes("model.onnx"))
+            runtime = Runtime(artifact.read_bytes("model.onnx"), threads=1)
         if "ridge.npz" in files:
             ridge = _read_ridge(artifact.read_bytes("ridge.npz"), where)
         forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal)
@@ -209,7 +209,7 @@ class Forecaster:
     def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
         assert self.runtime is not None
         inputs = make_inputs(self.plan, panel, cutoffs, self.sizes_of(panel, cutoffs))
-        quantiles = inputs.forecasts(self.runtime.run(inputs.arrays)["quantiles"])
+        quantiles = inputs.forecasts(self.runtime.run_pieces(inputs.arrays, "quantiles"))
         # A series without any value has no level to forecast around.
         unknown = ~np.isfinite(windows.past(panel, panel.values, cutoffs, self.plan.history)).any(axis=1)
         quantiles[unknown] = np.nan

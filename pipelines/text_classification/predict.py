@@ -16,13 +16,13 @@ from toolkit.data.text import RESERVED, TextEncoder
 from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember
-from toolkit.runtime import Runtime
+from toolkit.runtime import PIECE, Runtime
 from toolkit.threads import thread_count
 
 NAME = "text_classification"
 LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
-BATCH_ROWS, BATCH_WORDS = 256, 16_384  # bounds of one call, which bound the memory
+BATCH_WORDS = 16_384  # of one call at most, which bounds the memory
 
 
 class Prediction(NamedTuple):
@@ -76,7 +76,7 @@ def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
     """Cut rows that are sorted by length into batches of bounded size."""
     start = 0
     while start < len(order):
-        stop = min(start + BATCH_ROWS, len(order))
+        stop = min(start + PIECE, len(order))
         while stop - start > 1 and (stop - start) * lengths[stop - 1] > BATCH_WORDS:
             stop = start + (stop - start) // 2
         yield order[start:stop]

@@ -133,7 +133,9 @@ class PairCodec:
         whole = [piece.split(" ") for piece in source.pieces if " " in piece]  # values of several words
         ids, place = [], 0
         while place < len(pieces):
-            value = max((words for words in whole if pieces[place : place + len(words)] == words), key=len, default=None)
+            value = max(
+                (words for words in whole if pieces[place : place + len(words)] == words), key=len, default=None
+            )
             piece = " ".join(value) if value else pieces[place]
             ids.append(known.get(piece, copied.get(piece, UNKNOWN)))
             place += len(value) if value else 1
