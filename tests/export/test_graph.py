@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import randomize
+from examples import make_encoder, randomize
 from toolkit import export
 from toolkit.runtime import Runtime
 
@@ -65,3 +65,21 @@ def test_real_steps_are_those_inside_each_row_s_length():
     inputs = {"inputs": np.zeros((3, 3, FEATURES), np.float32), "lengths": lengths}
     found = Runtime(model.SerializeToString(), threads=1).run(inputs)["real"]
     np.testing.assert_array_equal(found[:, :, 0], np.arange(3)[:, None] < lengths)
+
+
+def test_what_no_output_depends_on_is_left_out_even_within_a_recurrent_operator():
+    encoder = make_encoder(cell="lstm", layers=2)
+    encoder.build((None, None, FEATURES), (None,))
+
+    def written(*outputs):
+        graph = export.Graph()
+        found = dict(zip(("states", "final"), export.encoder(graph, encoder, "steps", "lengths"), strict=True))
+        for name in outputs:
+            graph.name(found[name], name)
+        shapes = {"states": ["time", "batch", encoder.width], "final": ["batch", encoder.width]}
+        inputs = {"steps": ["time", "batch", FEATURES], "lengths": ["batch"]}
+        return graph.model(inputs, {name: shapes[name] for name in outputs}, floats=("steps",)).graph.node
+
+    lower, upper = (node for node in written("final") if node.op_type == "LSTM")
+    assert lower.output[0] and not upper.output[0] and upper.output[1]
+    assert all(node.output[0] for node in written("states", "final"))

@@ -1,6 +1,6 @@
 """An ONNX graph under construction, and the pieces that all blocks are made of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,7 +50,7 @@ class Graph:
         kinds = {name: TensorProto.FLOAT if name in floats else TensorProto.INT32 for name in inputs}
         kinds |= {name: TensorProto.INT64 if name in integers else TensorProto.FLOAT for name in outputs}
         graph = helper.make_graph(
-            self.nodes,
+            self._nodes_behind(outputs),
             "seqloom",
             [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in outputs.items()],
@@ -60,6 +60,18 @@ class Graph:
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="seqloom")
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def _nodes_behind(self, outputs: Iterable[str]) -> list[onnx.NodeProto]:
+        """Those that outputs depend on. A recurrent operator writes no states that nobody reads."""
+        read, nodes = set(outputs), list[onnx.NodeProto]()
+        for node in reversed(self.nodes):
+            if read.intersection(node.output):
+                read.update(node.input)
+                nodes.append(node)
+        for node in nodes:
+            if node.op_type in ("LSTM", "GRU", "RNN") and node.output[0] not in read:
+                node.output[0] = ""
+        return nodes[::-1]
 
 
 def dense(graph: Graph, layer: keras.layers.Dense, inputs: str) -> str:
