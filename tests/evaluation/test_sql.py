@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sqlite3
 import threading
 import time
@@ -263,6 +264,7 @@ def test_what_is_no_query_says_why(query: str, expected: str, database: Database
 
 def test_ctrl_c_stops_more_than_the_query(path: Path) -> None:
     ended = threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
     def press() -> None:
         while not ended.wait(0.5):  # again, for Python drops one that comes while it runs a finalizer
@@ -275,6 +277,7 @@ def test_ctrl_c_stops_more_than_the_query(path: Path) -> None:
                 database.run(ENDLESS + "max(x) FROM c")
         finally:
             ended.set()
+            signal.signal(signal.SIGINT, before)
 
 
 def test_text_that_is_no_unicode_is_kept_apart(tmp_path: Path) -> None:
