@@ -87,7 +87,7 @@ def forecast(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[
     from toolkit.data.windows import BLOCK
     from toolkit.runtime import Runtime
 
-    runtime = Runtime(graph, threads=1)
+    runtime = Runtime(graph)
     inputs, lengths = np.concatenate(inputs), np.concatenate(lengths)
     cuts = range(0, len(lengths), BLOCK)
     blocks = [{"segments": inputs[at : at + BLOCK], "lengths": lengths[at : at + BLOCK]} for at in cuts]

@@ -56,7 +56,7 @@ def test_rows_in_pieces_give_what_one_call_gives(rows):
         "steps": np.random.default_rng(0).normal(size=(rows, FEATURES)).astype(np.float32),
         "lengths": np.arange(rows, dtype=np.int32),
     }
-    found = Runtime(model.SerializeToString(), threads=1).run_pieces(arrays, "products")
+    found = Runtime(model.SerializeToString()).run_pieces(arrays, "products")
     np.testing.assert_array_equal(found, arrays["steps"] * arrays["lengths"][:, None].astype(np.float32))
 
 

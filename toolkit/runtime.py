@@ -12,19 +12,18 @@ PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and
 
 
 class Runtime:
-    """A loaded graph.
+    """A loaded graph. A call takes one thread: recurrent operators gain little from more, so calls run side by side.
 
     Args:
         model: the bytes of an ONNX file.
-        threads: threads of one call; None takes all that there are.
         name: stands in error messages.
     """
 
-    def __init__(self, model: bytes, *, threads: int | None = None, name: str = "model.onnx"):
+    def __init__(self, model: bytes, *, name: str = "model.onnx"):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or thread_count()
+        options.intra_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised too
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

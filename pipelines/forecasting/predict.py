@@ -81,7 +81,7 @@ class Forecaster:
         conformal = Conformal.from_json(artifact.read_json("intervals.json"))
         runtime = ridge = None
         if "model.onnx" in files:
-            runtime = Runtime(artifact.read_bytes("model.onnx"), threads=1)
+            runtime = Runtime(artifact.read_bytes("model.onnx"))
         if "ridge.npz" in files:
             ridge = _read_ridge(artifact.read_bytes("ridge.npz"), where)
         forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal)

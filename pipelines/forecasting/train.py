@@ -111,7 +111,7 @@ def _sizes(prepared: Prepared) -> dict[str, float]:
 
 def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
     """The networks as a graph that is known to compute what they do."""
-    runtime = Runtime(models.to_onnx(fitted.networks).SerializeToString(), threads=1)
+    runtime = Runtime(models.to_onnx(fitted.networks).SerializeToString())
     cutoffs = sample(prepared.splits.validation, 64)
     arrays = make_inputs(prepared.plan, prepared.panel, cutoffs, prepared.sizes[cutoffs.series]).arrays
     expected = np.mean([network.predict_on_batch(arrays) for network in fitted.networks], axis=0)

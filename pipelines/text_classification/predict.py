@@ -45,8 +45,7 @@ class Scorer:
 
     def __init__(self, graph: bytes, vocabulary: dict[str, Any]):
         self.encoder = TextEncoder(**vocabulary)
-        # One thread a call and a call a core: recurrent operators gain little from more threads of their own.
-        self.runtime = Runtime(graph, threads=1)
+        self.runtime = Runtime(graph)
         self.pool = ThreadPoolExecutor(thread_count())
         self.linear: LinearMember | None = None
 

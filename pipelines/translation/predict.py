@@ -88,8 +88,7 @@ class Member(NamedTuple):
 
     @classmethod
     def load(cls, encoder: bytes, decoder: bytes) -> "Member":
-        # One thread a call and a search a core: a step of a decoder is too short to share.
-        return cls(Runtime(encoder, threads=1, name="encoder.onnx"), Runtime(decoder, threads=1, name="decoder.onnx"))
+        return cls(Runtime(encoder, name="encoder.onnx"), Runtime(decoder, name="decoder.onnx"))
 
 
 class Ensemble:

@@ -39,7 +39,7 @@ def _runtime(decoder: Any) -> Runtime:
             graph.name(value, name)
     model = graph.model(inputs, outputs, floats=("words", "state", "memory"))
     assert not {"Loop", "Scan", "If"} & {node.op_type for node in model.graph.node}
-    return Runtime(model.SerializeToString(), threads=1)
+    return Runtime(model.SerializeToString())
 
 
 def _steps(decoder: Any, runtime: Runtime, inputs: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:

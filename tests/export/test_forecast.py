@@ -77,7 +77,7 @@ def _inputs(rows, time, horizon, seed=0):
 
 def _assert_graph_equals_network(network, sizes=SIZES):
     model = network.to_onnx()
-    runtime = Runtime(model.SerializeToString(), threads=1)
+    runtime = Runtime(model.SerializeToString())
     for size in sizes:
         inputs = _inputs(*size)
         expected, found = network(inputs), runtime.run({name: inputs[name] for name in runtime.inputs})
@@ -113,13 +113,13 @@ def test_large_weights_overflow_nowhere(decoder):
 
 @every_decoder
 def test_no_rows_give_no_forecasts(decoder):
-    runtime = Runtime(Network(decoder).to_onnx().SerializeToString(), threads=1)
+    runtime = Runtime(Network(decoder).to_onnx().SerializeToString())
     inputs = _inputs(0, 3, 2)
     assert runtime.run({name: inputs[name] for name in runtime.inputs})["quantiles"].shape == (0, 2, STEPS, LEVELS)
 
 
 def test_padding_never_changes_what_the_graph_gives():
-    runtime = Runtime(Network(AttentionDecoder).to_onnx().SerializeToString(), threads=1)
+    runtime = Runtime(Network(AttentionDecoder).to_onnx().SerializeToString())
     inputs = _inputs(5, 6, 4)
     wide = np.random.default_rng(9).normal(size=(5, 15, WIDTH)).astype(np.float32)
     real = np.arange(6)[:, None] < inputs["lengths"][:, None, None]
@@ -138,6 +138,6 @@ def test_quantiles_equal_those_of_the_network_and_never_cross(levels, median):
     shapes = {"quantiles": ["horizon", "batch", STEPS, levels]}
     model = graph.model({"inputs": ["horizon", "batch", FEATURES]}, shapes, floats=("inputs",))
     inputs = _inputs(4, 1, 7)["queries"]
-    found = Runtime(model.SerializeToString(), threads=1).run({"inputs": inputs})["quantiles"]
+    found = Runtime(model.SerializeToString()).run({"inputs": inputs})["quantiles"]
     np.testing.assert_allclose(found, ops.convert_to_numpy(head(inputs)), atol=1e-5, rtol=1e-5)
     assert (np.diff(found, axis=-1) >= 0).all()

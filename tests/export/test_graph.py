@@ -24,7 +24,7 @@ def _to_runtime(build, shape, floats=("inputs",)):
     graph = export.Graph()
     graph.name(build(graph), "outputs")
     model = graph.model({"inputs": shape}, {"outputs": [*shape[:-1], "width"]}, floats=floats)
-    return Runtime(model.SerializeToString(), threads=1)
+    return Runtime(model.SerializeToString())
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -63,7 +63,7 @@ def test_real_steps_are_those_inside_each_row_s_length():
     model = graph.model(shapes, {"real": ["time", "batch", 1]}, floats=("inputs",))
     lengths = np.array([0, 2, 3], np.int32)
     inputs = {"inputs": np.zeros((3, 3, FEATURES), np.float32), "lengths": lengths}
-    found = Runtime(model.SerializeToString(), threads=1).run(inputs)["real"]
+    found = Runtime(model.SerializeToString()).run(inputs)["real"]
     np.testing.assert_array_equal(found[:, :, 0], np.arange(3)[:, None] < lengths)
 
 

@@ -37,7 +37,7 @@ def test_smoothing_equals_the_layer_for_every_season_and_length(season):
     layers = [make_smoothing(season, seed) for seed in (0, 1)]
     model = smoothing_graph(layers)
     assert "Loop" not in {node.op_type for node in model.graph.node}
-    runtime, random = Runtime(model.SerializeToString(), threads=1), np.random.default_rng(0)
+    runtime, random = Runtime(model.SerializeToString()), np.random.default_rng(0)
     for time in (1, 3, 26):
         known = (random.random((5, time)) < 0.7) * (np.arange(time) >= 2 * np.arange(5)[:, None])
         inputs = {
@@ -65,7 +65,7 @@ def test_dilated_recurrence_equals_the_layer_with_fused_cells(cell, normalizatio
     operators = [node.op_type for node in model.graph.node]
     assert operators.count({"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[cell]) == 3
     assert not {"Loop", "Scan", "If"} & set(operators)
-    runtime, random = Runtime(model.SerializeToString(), threads=1), np.random.default_rng(0)
+    runtime, random = Runtime(model.SerializeToString()), np.random.default_rng(0)
     for time in (1, 6, 11):
         inputs = random.normal(size=(3, time, FEATURES)).astype(np.float32)
         expected = layer(ops.convert_to_tensor(inputs))

@@ -84,7 +84,7 @@ def _texts(lengths, time, seed=0):
 
 def _assert_graph_equals_network(network, *batches):
     model = network.to_onnx()
-    runtime = Runtime(model.SerializeToString(), threads=1)
+    runtime = Runtime(model.SerializeToString())
     for batch in batches:
         inputs = dict(zip(("tokens", "lengths", "unknown_ngrams"), batch, strict=False))
         expected, found = network(**inputs), runtime.run(inputs)
@@ -138,7 +138,7 @@ def test_each_pooling_by_itself_equals_the_network_for_batches_of_any_shape(kind
 def test_padding_never_changes_what_the_graph_gives(kind):
     recurrent = dict(cell="gru", bidirectional=True, normalization="layer")
     network = Network(**recurrent) if kind == "recurrent" else Network(encoder=make_transformer(layers=2))
-    runtime = Runtime(network.to_onnx().SerializeToString(), threads=1)
+    runtime = Runtime(network.to_onnx().SerializeToString())
     tokens, lengths = _texts([4, 7], SIZE)
     wide = _texts([4, 7], 3 * SIZE, seed=5)[0]
     wide[:, :SIZE] = np.where(np.arange(SIZE) < lengths[:, None], tokens, wide[:, :SIZE])

@@ -82,7 +82,7 @@ def test_the_graph_of_all_members_equals_the_mean_of_the_networks(season, vector
         assert isinstance(network, SmoothingNetwork)
         randomize(network, seed=i, scale=0.3)
     arrays = make_inputs(plan, panel, at_ends(panel), None).arrays
-    runtime = Runtime(models.to_onnx(networks).SerializeToString(), threads=1)
+    runtime = Runtime(models.to_onnx(networks).SerializeToString())
     assert set(runtime.inputs) == set(arrays)
     expected = np.mean([network.predict_on_batch(arrays) for network in networks], axis=0)
     assert expected.shape == (3, HORIZON, 3)
