@@ -1,8 +1,8 @@
 """NeuralForecast's recurrent networks trained on ETTh1, 96 hours ahead, as `forecast_training.py` asks.
 
-A worker (see `workers.py`): each question is a model's name and the most training steps; each answer says after how many
-steps its validation error was least, the seconds of training until then, and the test scores of the network of that step.
-Both sides see the same rows, z-scored by the training rows, and score every window of all seven channels.
+A worker (see `workers.py`): each question is a model's name and the most training steps; each answer says after how
+many steps its validation error was least, the seconds of training until then, and the test scores of that network. Both
+sides see the same rows, z-scored by the training rows, and score every window of all seven channels.
 """
 
 import copy

@@ -84,5 +84,5 @@ def make(folder: Path) -> None:
 if __name__ == "__main__":
     with ExitStack() as stack:
         for pages in (text_classification, forecasting, translation):  # the page with its pictures is not stored
-            stack.enter_context(mock.patch.object(pages, "render", lambda *_, **__: ("", "")))
+            stack.enter_context(mock.patch.object(pages, "render", return_value=("", "")))
         make(Path(stack.enter_context(TemporaryDirectory())))
