@@ -57,10 +57,10 @@ class SplitConfig(Stanza):
     """Steps at the start of each series to train on; validation and test steps follow, and what comes after them is not
     used. Empty: all that the other two leave."""
     validation: Steps | float | None = None
-    """Steps before the test part, or a share of those; empty: a fifth at most, and 3 to 20 horizons."""
+    """Steps before the test part, or a share of those; empty: 3 to 20 horizons or two seasons, a fifth at most."""
     test: Steps | float | str | None = None
-    """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: a fifth at
-    most, and 3 to 20 horizons."""
+    """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: as for
+    validation."""
     drop: int = Field(0, ge=0, le=1_000_000)
     """Steps at the end of each series to leave out, as if they had not come yet."""
     step: Steps | None = None

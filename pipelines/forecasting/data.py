@@ -18,6 +18,7 @@ from toolkit.errors import DataError
 # whole season at least, so that every part of it is seen), and windows wanted in all, which overlap where there would
 # be fewer.
 FEWEST_HORIZONS, MOST_HORIZONS, WANTED_WINDOWS = 3, 20, 200
+SEASONS = 2  # held back of each of many series, where a fifth is as much: intervals fitted to one year fit one year
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _held_back(wanted: int | float | None, lengths: np.ndarray, horizon: int, se
     elif wanted is not None:
         steps = (lengths * wanted).astype(np.int64)
     else:
-        fewest = max(FEWEST_HORIZONS, -(-season // horizon))
+        fewest = max(FEWEST_HORIZONS, -(-SEASONS * season // horizon))
         most = np.clip(WANTED_WINDOWS // max(len(lengths), 1), fewest, max(fewest, MOST_HORIZONS))
         steps = horizon * np.clip(lengths // (5 * horizon), 1, most)
     return np.where(steps <= lengths // 2, steps, 0)
