@@ -2,7 +2,6 @@
 
 import warnings
 from collections import Counter
-from functools import partial
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from pipelines.text_classification.config import Config, Paths
 from pipelines.text_classification.data import Examples, read_examples, shared_texts
 from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import epoch_order, padding_waste
-from toolkit.data.text import TextEncoder, split_words
+from toolkit.data.text import TextEncoder
 from toolkit.errors import SeqloomError
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
@@ -37,7 +36,7 @@ def check(config: Config) -> dict[str, str]:
         "labels": _label_counts(train, prepared.labels),
         "shared texts": _shared(prepared.splits.train, prepared.splits.validation, prepared.splits.test),
         "words a text": f"median {int(np.median(lengths))}, longest {lengths.max()}",
-        "truncated": f"{_truncated(train, config):.1%} of the training texts are longer than tokens.max_tokens",
+        "truncated": f"{_truncated(train, encoder):.1%} of the training texts are longer than tokens.max_tokens",
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
         "vectors": _coverage(prepared.coverage),
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
@@ -76,10 +75,9 @@ def _shared(train: Examples, validation: Examples, test: Examples) -> str:
     return f"{shared_texts(train, validation)} of validation and {shared_texts(train, test)} of test stand in train too"
 
 
-def _truncated(examples: Examples, config: Config) -> float:
-    limit = config.tokens.max_tokens
-    longer = partial(split_words, lowercase=False, punctuation=config.tokens.punctuation, limit=limit + 1)
-    return sum(len(longer(text)) > limit for text in examples.texts) / len(examples)
+def _truncated(examples: Examples, encoder: TextEncoder) -> float:
+    limit = encoder.split.keywords["limit"]
+    return sum(len(encoder.split(text, limit=limit + 1)) > limit for text in examples.texts) / len(examples)
 
 
 def _coverage(coverage: dict | None) -> str:

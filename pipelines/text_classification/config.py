@@ -56,6 +56,9 @@ class TokensConfig(Stanza):
 
     lowercase: bool = True
     """Lower-case texts; GloVe's words are."""
+    capitals: bool = False
+    """Read a sign before each word that has a capital, or is in capitals, so that lower-case words keep what these
+    tell; the linear model of model.linear reads them too."""
     punctuation: bool = True
     """Read commas and other signs as words of their own; without, only !, ? and $ are."""
     max_tokens: int = Field(256, ge=1, le=100_000)
@@ -124,6 +127,9 @@ class ClassificationTraining(RowTraining):
     """Share of the target spread over all labels."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: rare labels weigh more, so that each label weighs the same in all."""
+    refit: bool = False
+    """Once all choices are made on validation rows, train again on training and validation rows together, as many
+    epochs as were best; takes twice as long, and is worth it where rows are few."""
 
 
 class NoneConfig(Stanza):

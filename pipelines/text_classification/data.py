@@ -38,6 +38,12 @@ class Splits:
     validation: Examples
     test: Examples
 
+    def joined(self) -> "Splits":
+        """The same with the validation rows among the training rows, once all choices are made."""
+        first, second = self.train, self.validation
+        rows = replace(first, texts=first.texts + second.texts, labels=first.labels + second.labels)
+        return replace(self, train=rows)
+
 
 def read_splits(config: DataConfig, seed: int) -> Splits:
     """Training, validation and test examples, read or set aside as the config says.

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,31 @@ from toolkit.evaluation.decisions import NoneRule, Policy
 from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
 
 
-def fit_linear(splits: Splits, labels: Labels, scorer: Scorer) -> LinearMember | None:
+def fit_linear(splits: Splits, labels: Labels, scorer: Scorer, capitals: bool) -> LinearMember | None:
     """The linear model to average with the scorer's networks, weighed on validation rows; None: it gets no weight."""
-    model = baselines.fit_tfidf_logistic(splits.train.texts, targets(splits.train, labels), len(labels))
+    model = baselines.fit_tfidf_logistic(splits.train.texts, targets(splits.train, labels), len(labels), capitals)
     texts, truth = splits.validation.texts, targets(splits.validation, labels)
     return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth)
+
+
+def refit_linear(member: LinearMember, splits: Splits, labels: Labels) -> LinearMember:
+    """The same, fitted to other training rows; its weight and temperatures stay."""
+    truth, capitals = targets(splits.train, labels), member.model.capitals
+    return replace(member, model=baselines.fit_tfidf_logistic(splits.train.texts, truth, len(labels), capitals))
 
 
 def fit_policy(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:
     """The decision rule of a run, fitted on its validation rows."""
     logits, features = scorer.score(splits.validation.texts)
-    centroids = None
-    if config.none_of_the_above and config.none_of_the_above.score == "centroid":
-        truth = targets(splits.train, labels)
-        centroids = decisions.class_centroids(scorer.score(splits.train.texts)[1], truth, len(labels))
+    centroids = fit_centroids(config, splits, labels, scorer)
     return _fit(config, labels, logits, targets(splits.validation, labels), features, centroids)
+
+
+def fit_centroids(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> np.ndarray | None:
+    """The centre of each label's training rows, where the decision rule measures distances from them."""
+    if not config.none_of_the_above or config.none_of_the_above.score != "centroid":
+        return None
+    return decisions.class_centroids(scorer.score(splits.train.texts)[1], targets(splits.train, labels), len(labels))
 
 
 def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
@@ -46,7 +55,8 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
     model = _answers(classifier, splits.test)
     evaluated = time.monotonic()
     linear = classifier.scorer.linear
-    others = fit_baselines(config.decision, splits, labels, linear.model if linear else None)
+    served = linear.model if linear and not linear.model.capitals else None
+    others = fit_baselines(config.decision, splits, labels, served, config.training.refit)
     scores = {name: answers.scores() for name, answers in others.items()}
     report: dict[str, Any] = {
         "pipeline": NAME,
@@ -82,23 +92,34 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
 
 
 def fit_baselines(
-    config: DecisionConfig, splits: Splits, labels: Labels, logistic: TfidfLogistic | None = None
+    config: DecisionConfig,
+    splits: Splits,
+    labels: Labels,
+    logistic: TfidfLogistic | None = None,
+    refit: bool = False,
 ) -> dict[str, Answers]:
     """What the simplest things that users could do instead say about the test rows, with decisions fitted alike.
 
-    `logistic` is the regression on these training rows where it is fitted already.
+    Args:
+        logistic: the regression on these training rows, with `refit` on validation rows too, where it is fitted
+            already.
+        refit: what answers on test rows has seen the validation rows too, as the run's networks have.
     """
-    truth = {name: targets(examples, labels) for name, examples in vars(splits).items()}
-    logistic = logistic or baselines.fit_tfidf_logistic(splits.train.texts, truth["train"], len(labels))
-    majority = partial(baselines.majority, truth["train"], len(labels))
+    whole = splits.joined() if refit else splits
+    seen, all_seen = (targets(rows.train, labels) for rows in (splits, whole))
+    last = logistic or baselines.fit_tfidf_logistic(whole.train.texts, all_seen, len(labels))
+    first = baselines.fit_tfidf_logistic(splits.train.texts, seen, len(labels)) if refit else last
     logits = {
-        "majority class": (majority(len(splits.validation)), majority(len(splits.test))),
-        "TF-IDF + logistic regression": (logistic.logits(splits.validation.texts), logistic.logits(splits.test.texts)),
+        "majority class": (
+            baselines.majority(seen, len(labels), len(splits.validation)),
+            baselines.majority(all_seen, len(labels), len(splits.test)),
+        ),
+        "TF-IDF + logistic regression": (first.logits(splits.validation.texts), last.logits(splits.test.texts)),
     }
-    answers = {}
+    truth, answers = targets(splits.test, labels), {}
     for name, (validation, test) in logits.items():
-        policy = _fit(config, labels, validation, truth["validation"])
-        answers[name] = Answers(truth["test"], policy.probabilities(test), policy.decide(test))
+        policy = _fit(config, labels, validation, targets(splits.validation, labels))
+        answers[name] = Answers(truth, policy.probabilities(test), policy.decide(test))
     return answers
 
 

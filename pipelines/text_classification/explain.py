@@ -1,7 +1,8 @@
 """What a text classifier looked at: its gates, its attention, and the words that moved the answer. Without Keras."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipelines.text_classification.classify import TABLES, Inputs
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
+from toolkit.capitals import capitals_of
 from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
 from toolkit.errors import DataError, SeqloomError
 from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder
@@ -34,7 +36,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
     classifier = Classifier(folder)
     encoder, policy = classifier.scorer.encoder, classifier.policy
     encoded, words = encoder.encode([text]), encoder.split(text) or ["(no word)"]
-    logits, features = _hiding(classifier, text, words, encoded)
+    logits, features = _hiding(classifier, text, encoded)
     probabilities, (chosen,) = policy.probabilities(logits), policy.decide(logits[:1], features)
     judged = chosen[0] if chosen else int(probabilities[0].argmax())
     named = [f"{policy.labels[i]} ({probabilities[0, i]:.2f})" for i in chosen or (judged,)]
@@ -83,9 +85,7 @@ def _notes(encoder: TextEncoder, text: str, ids: list[int]) -> list[str]:
     return notes
 
 
-def _hiding(
-    classifier: Classifier, text: str, words: list[str], encoded: EncodedTexts
-) -> tuple[np.ndarray, np.ndarray]:
+def _hiding(classifier: Classifier, text: str, encoded: EncodedTexts) -> tuple[np.ndarray, np.ndarray]:
     """Shapes: -> logits (1 + hidden, labels) of the text itself and with each word hidden; features (1, n) of itself"""
     scorer, ids = classifier.scorer, encoded.sequences[0]
     places = range(min(len(ids), MOST_HIDDEN))
@@ -94,9 +94,19 @@ def _hiding(
     found = [scorer.runtime.run(scorer.encoder.inputs(rows, block), ["logits", "features"]) for block in blocks]
     logits = np.concatenate([each["logits"] for each in found])
     if scorer.linear:
-        texts = [text, *(" ".join(words[:i] + words[i + 1 :]) for i in places)]
+        texts = [text, *islice(_without_each(scorer.encoder, text), len(places))]
         logits = scorer.linear.combine(scorer.linear.model.logits(texts), logits)
     return logits, found[0]["features"][:1]
+
+
+def _without_each(encoder: TextEncoder, text: str) -> Iterator[str]:
+    """The text without each of its words; for the sign of its capitals, with the word in lower case."""
+    words = encoder.split(text, lowercase=False, capitals=False) or [""]
+    signs = capitals_of(words) if encoder.split.keywords["capitals"] else [None] * len(words)
+    for i, sign in enumerate(signs):
+        if sign:
+            yield " ".join([*words[:i], words[i].lower(), *words[i + 1 :]])
+        yield " ".join(words[:i] + words[i + 1 :])
 
 
 def _look_inside(

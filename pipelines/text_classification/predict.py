@@ -152,10 +152,13 @@ def _check_vocabulary(vocabulary: Any, where: str) -> None:
     """Refuse what `prepare` cannot have written and what would take the machine's memory."""
     largest = {"max_tokens": 100_000, "multiple": 100_000, "buckets": 10_000_000}
     least = {"max_tokens": 1, "multiple": 1, "buckets": 0}
+    names = signature(TextEncoder).parameters
+    needed = {name for name, each in names.items() if each.default is each.empty}
     try:
         words = vocabulary["words"]
         fits = (
-            vocabulary.keys() == signature(TextEncoder).parameters.keys()
+            needed <= vocabulary.keys() <= names.keys()
+            and all(type(vocabulary.get(name, False)) is bool for name in ("lowercase", "punctuation", "capitals"))
             and all(type(vocabulary[name]) is int for name in largest)
             and all(least[name] <= vocabulary[name] <= most for name, most in largest.items())
             and tuple(words[:2]) == RESERVED

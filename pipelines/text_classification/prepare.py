@@ -1,14 +1,16 @@
 """What is learned from the data before a network is: labels, vocabulary and the vectors to start from."""
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts
+from toolkit.capitals import CAPITALS
 from toolkit.data.batches import LENGTH_STEP
 from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
 from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
@@ -44,9 +46,14 @@ def prepare(config: Config) -> Prepared:
         shared = shared_texts(splits.train, examples)
         if shared:
             warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the training rows too.", stacklevel=2)
+    return learn(config, splits)
+
+
+def learn(config: Config, splits: Splits) -> Prepared:
+    """Choose the vocabulary of the training texts and look up its vectors."""
     tokens, seed = config.tokens, config.seed
-    split = partial(split_words, lowercase=tokens.lowercase, punctuation=tokens.punctuation, limit=tokens.max_tokens)
-    texts = [split(text) for text in splits.train.texts]
+    options: dict[str, bool] = tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
+    texts = [split_words(text, limit=tokens.max_tokens, **options) for text in splits.train.texts]
     counts = count_words(texts)
     words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
     tuned = len(words)
@@ -59,11 +66,11 @@ def prepare(config: Config) -> Prepared:
         table, _ = build_matrix(words, vectors, seed=seed)
         table /= table.std()  # so that dropout and learning rates mean the same for all vectors
     table[0] = 0
-    covered = coverage(counts, vectors) if vectors else None
+    written = Counter({word: count for word, count in counts.items() if word not in CAPITALS})
+    covered = coverage(written, vectors) if vectors else None
     vocabulary = {
         "words": words,
-        "lowercase": tokens.lowercase,
-        "punctuation": tokens.punctuation,
+        **options,
         "max_tokens": tokens.max_tokens,
         "multiple": config.model.segment or LENGTH_STEP,
         "buckets": config.vectors.ngram_buckets,

@@ -4,9 +4,10 @@ import hashlib
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,9 +15,15 @@ import numpy as np
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import targets
-from pipelines.text_classification.evaluate import evaluate_run, fit_linear, fit_policy
+from pipelines.text_classification.evaluate import (
+    evaluate_run,
+    fit_centroids,
+    fit_linear,
+    fit_policy,
+    refit_linear,
+)
 from pipelines.text_classification.predict import LINEAR, LINEAR_ARRAYS, NAME, Scorer
-from pipelines.text_classification.prepare import Prepared, prepare
+from pipelines.text_classification.prepare import Prepared, learn, prepare
 from toolkit import artifact
 from toolkit import config as configs
 from toolkit.data.batches import epoch_order
@@ -29,6 +36,15 @@ from toolkit.training.runs import history_csv, named_weights, refuse_foreign, se
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
+
+Members = list[tuple[models.TextClassifier, Progress]]
+
+
+class Refitted(NamedTuple):
+    """Networks that were trained again on training and validation rows together."""
+
+    prepared: Prepared
+    members: Members
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -43,21 +59,20 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         prepared = prepare(config)
         members = _fit_all(config, prepared, checkpoints)
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        networks = [network for network, _ in members]
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
-        _write(config, prepared, networks, history, folder)
+        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
+        _write(config, prepared, members, again, history, folder)
         artifact.seal(folder, NAME, _facts(config, prepared))
-        report = evaluate_run(
-            folder, prepared.splits, config, history, sum(progress.seconds for _, progress in members)
-        )
+        seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
+        report = evaluate_run(folder, prepared.splits, config, history, seconds)
         artifact.seal(folder, NAME, _facts(config, prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
 
 
-def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.TextClassifier, Progress]]:
+def _fit_all(config: Config, prepared: Prepared, folder: Path) -> Members:
     """All members; after Ctrl-C those that there are."""
-    members: list[tuple[models.TextClassifier, Progress]] = []
+    members: Members = []
     for member in range(config.model.members):
         try:
             members.append(_fit(config, prepared, folder, member))
@@ -70,9 +85,30 @@ def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[mod
     return members
 
 
-def _fit(config: Config, prepared: Prepared, folder: Path, member: int) -> tuple[models.TextClassifier, Progress]:
-    """Train one network."""
+def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
+    """As many networks on training and validation rows; None after Ctrl-C, when those that there are must do."""
+    if not members[-1][1].finished:
+        return None
+    whole = learn(config, prepared.splits.joined())
+    again: Members = []
+    for member, (_, progress) in enumerate(members):
+        training = config.training.model_copy(update={"epochs": progress.best_epoch + 1})
+        changed = config.model_copy(update={"training": training})
+        try:
+            again.append(_fit(changed, whole, folder / "refit", member, choose=False))
+        except StoppedError:
+            return None
+        if not again[-1][1].finished:
+            return None
+    return Refitted(whole, again)
+
+
+def _fit(
+    config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
+) -> tuple[models.TextClassifier, Progress]:
+    """Train one network; without `choose` keep its last epoch, for there are no rows left to choose the best by."""
     network, task = begin(config, prepared, member)
+    task = task if choose else replace(task, evaluate=None)
     checkpoints = Checkpoints(folder / f"member{member}")
     with Watch(config.training.epochs, task.steps) as watch:
         progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
@@ -165,18 +201,22 @@ def _validate(
 def _write(
     config: Config,
     prepared: Prepared,
-    networks: list[models.TextClassifier],
+    members: Members,
+    again: Refitted | None,
     history: list[dict[str, float]],
     folder: Path,
 ) -> None:
     """The files that predict, once the graph is known to compute what the network does."""
-    graph = models.to_onnx(networks).SerializeToString()
-    scorer = Scorer(graph, prepared.vocabulary)
-    if config.training.mixed_precision == "none":
-        _check_export(networks, scorer, prepared.splits.validation.texts)
+    networks = [network for network, _ in members]
+    graph, scorer = _export(config, prepared, networks)
     if config.model.linear:
-        scorer.linear = fit_linear(prepared.splits, prepared.labels, scorer)
+        scorer.linear = fit_linear(prepared.splits, prepared.labels, scorer, config.tokens.capitals)
     policy = fit_policy(config.decision, prepared.splits, prepared.labels, scorer)
+    if again:  # what was chosen stays
+        prepared, networks, linear = again.prepared, [network for network, _ in again.members], scorer.linear
+        graph, scorer = _export(config, prepared, networks)
+        scorer.linear = refit_linear(linear, prepared.splits, prepared.labels) if linear else None
+        policy = replace(policy, centroids=fit_centroids(config.decision, prepared.splits, prepared.labels, scorer))
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_bytes(folder / "model.onnx", graph)
     artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
@@ -194,6 +234,15 @@ def _write(
         artifact.write_bytes(folder / "centroids.npy", buffer.getvalue())
 
 
+def _export(config: Config, prepared: Prepared, networks: list[models.TextClassifier]) -> tuple[bytes, Scorer]:
+    """The networks' graph, and what scores with it."""
+    graph = models.to_onnx(networks).SerializeToString()
+    scorer = Scorer(graph, prepared.vocabulary)
+    if config.training.mixed_precision == "none":
+        _check_export(networks, scorer, prepared.splits.validation.texts)
+    return graph, scorer
+
+
 def _check_export(networks: list[models.TextClassifier], scorer: Scorer, texts: list[str]) -> None:
     """Compare what will predict with what was trained, on texts of all lengths."""
     exported, _ = scorer.score(texts)
@@ -207,7 +256,8 @@ def _fingerprint(config: Config, prepared: Prepared) -> str:
     """Of everything that the networks' weights depend on."""
     parts = (prepared.splits.train, prepared.splits.validation, prepared.vocabulary)
     model = config.model.model_copy(update={"linear": False})
-    fitted = config.model_copy(update={"decision": DecisionConfig(), "model": model})
+    training = config.training.model_copy(update={"refit": False})
+    fitted = config.model_copy(update={"decision": DecisionConfig(), "model": model, "training": training})
     digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in parts:
         digest.update(repr(part).encode())

@@ -4,13 +4,14 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import islice
 
 import numpy as np
 
+from toolkit.capitals import capitals_of
 from toolkit.data.batches import pad
 
 PADDING, UNKNOWN = 0, 1
@@ -28,20 +29,29 @@ NGRAM_SIZES = (3, 4, 5)
 NGRAMS = 24  # the most n-grams of a word that are used, the shortest first
 
 
-def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int) -> list[str]:
+def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int, capitals: bool = False) -> list[str]:
     """The first `limit` words and signs of a text: "Don't stop, now!" gives do, n't, stop, the comma, now, !
 
-    Without `punctuation`, the only signs are !, ? and $.
+    Without `punctuation`, the only signs are !, ? and $. With `capitals`, a sign more stands before each word that has
+    some: "What is NASA?" gives what, is, <AA>, nasa, ?
     """
     text = text[: limit * _CHARACTERS_PER_WORD].translate(_QUOTES)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # half an emoji is no character
     if "n'" in text or "N'" in text:
         text = _NEGATION.sub(" n't", text)
-    if lowercase:
+    if lowercase and not capitals:
         text = text.lower()
     found = _words(text.isascii(), punctuation).finditer(text)
-    return [match.group()[:_LONGEST_WORD] for match in islice(found, limit)]
+    words = [match.group()[:_LONGEST_WORD] for match in islice(found, limit)]
+    return list(islice(_with_capitals(words, lowercase), limit)) if capitals else words
+
+
+def _with_capitals(words: Sequence[str], lowercase: bool) -> Iterator[str]:
+    for word, sign in zip(words, capitals_of(words), strict=True):
+        if sign:
+            yield sign
+        yield word.lower() if lowercase else word
 
 
 @cache
@@ -105,13 +115,24 @@ class TextEncoder:
         max_tokens: words beyond this many are not read.
         multiple: padded lengths are multiples of this.
         buckets: of hashed character n-grams, which stand for words not in the vocabulary; 0: those are all one word.
+        capitals: whether a sign stands before each word that has capitals; runs from before there was this do not say.
     """
 
     def __init__(
-        self, words: Sequence[str], *, lowercase: bool, punctuation: bool, max_tokens: int, multiple: int, buckets: int
+        self,
+        words: Sequence[str],
+        *,
+        lowercase: bool,
+        punctuation: bool,
+        max_tokens: int,
+        multiple: int,
+        buckets: int,
+        capitals: bool = False,
     ):
         self.ids = {word: i for i, word in enumerate(words)}
-        self.split = partial(split_words, lowercase=lowercase, punctuation=punctuation, limit=max_tokens)
+        self.split = partial(
+            split_words, lowercase=lowercase, punctuation=punctuation, limit=max_tokens, capitals=capitals
+        )
         self.multiple, self.buckets = multiple, buckets
 
     def encode(self, texts: Iterable[str]) -> EncodedTexts:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from toolkit.capitals import capitals_of
 from toolkit.errors import ArtifactError
 from toolkit.evaluation import decisions
 
@@ -18,10 +19,20 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 _ARRAYS = ("idf", "weights", "bias")
 
 
-def text_terms(text: str) -> list[str]:
-    """The lower-case words and signs of a text, and the pairs of neighbours."""
-    words = _WORDS.findall(text.lower())
-    return [*words, *map(" ".join, pairwise(words))]
+def text_terms(text: str, capitals: bool = False) -> list[str]:
+    """The lower-case words and signs of a text, and the pairs of neighbours.
+
+    With `capitals`, words that have some stand there once more as no more than that: "What is NASA?" gives <AA>,
+    is <AA> and <AA> ? besides.
+    """
+    if not capitals:
+        words = _WORDS.findall(text.lower())
+        return [*words, *map(" ".join, pairwise(words))]
+    written = _WORDS.findall(text)
+    words, signs = [word.lower() for word in written], capitals_of(written)
+    kinds = [sign or word for sign, word in zip(signs, words, strict=True)]
+    marked = [" ".join(kinds[i : i + 2]) for i in range(len(words) - 1) if signs[i] or signs[i + 1]]
+    return [*words, *map(" ".join, pairwise(words)), *filter(None, signs), *marked]
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class TfidfLogistic:
 
         value[t]  = idf[t] (1 + log count[t]),  divided by the length of all values together
         logits[k] = sum over t of value[t] weights[t,k] + bias[k]
+
+    `capitals` is that of `text_terms`.
 
     Shapes: idf (terms,); weights (terms, labels); bias (labels,)
 
@@ -40,8 +53,10 @@ class TfidfLogistic:
     idf: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    capitals: bool = False
 
     def __post_init__(self) -> None:
+        _require(isinstance(self.capitals, bool), "capitals must be true or false")
         size, labels = len(self.terms), self.bias.size
         _require(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
         _require(all(isinstance(term, str) for term in self.terms), "terms must be texts")
@@ -62,7 +77,7 @@ class TfidfLogistic:
         outputs = np.tile(self.bias, (len(texts), 1))
         for output, text in zip(outputs, texts, strict=True):
             counts: dict[int, int] = {}
-            for row in map(self.rows.get, text_terms(text)):
+            for row in map(self.rows.get, text_terms(text, self.capitals)):
                 if row is not None:
                     counts[row] = counts.get(row, 0) + 1
             if counts:
@@ -100,7 +115,8 @@ class LinearMember:
 
     def to_json(self) -> dict[str, Any]:
         """All but the arrays, ready for `json.dump`."""
-        return {"weight": self.weight, "temperatures": list(self.temperatures), "terms": list(self.model.terms)}
+        model = {"terms": list(self.model.terms), "capitals": self.model.capitals}
+        return {"weight": self.weight, "temperatures": list(self.temperatures), **model}
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self.model, name) for name in _ARRAYS}
@@ -109,15 +125,16 @@ class LinearMember:
     def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int) -> Self:
         """The reverse of `to_json` and `arrays`; ArtifactError for anything that those cannot have given."""
         try:
-            expected = ["temperatures", "terms", "weight"]
-            _require(isinstance(data, dict) and sorted(data) == expected, f"its keys must be {', '.join(expected)}")
+            expected = ["capitals", "temperatures", "terms", "weight"]
+            data = {"capitals": False, **data}  # of runs from before there was this
+            _require(sorted(data) == expected, f"its keys must be {', '.join(expected)}")
             _require(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
             lists = [data[name] for name in ("terms", "temperatures")]
             _require(all(isinstance(each, list) for each in lists), "terms and temperatures must be lists")
             _require(
                 arrays["bias"].shape == (labels,), f"bias has the shape {arrays['bias'].shape}, expected ({labels},)"
             )
-            model = TfidfLogistic(tuple(data["terms"]), **arrays)
+            model = TfidfLogistic(tuple(data["terms"]), **arrays, capitals=data["capitals"])
             return cls(model, data["weight"], tuple(data["temperatures"]))
         except (TypeError, ValueError) as error:
             mend = "Copy the run folder again, or train again."
