@@ -121,6 +121,16 @@ def test_it_is_the_same_after_storing(member: LinearMember) -> None:
     assert (again.weight, again.temperatures) == (member.weight, member.temperatures)
 
 
+def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> None:
+    texts = ["My PARCEL is Late", *TEXTS]
+    reading = LinearMember(fit_tfidf_logistic(texts, np.array([0, *IDS]), 2, capitals=True), 0.3, (1.5, 0.7))
+    again = LinearMember.from_json(reading.to_json(), reading.arrays(), labels=2)
+    np.testing.assert_array_equal(again.model.logits(texts), reading.model.logits(texts))
+    assert not np.allclose(*again.model.logits(["parcel", "a PARCEL"]))
+    old = {name: value for name, value in member.to_json().items() if name != "capitals"}
+    assert not LinearMember.from_json(old, member.arrays(), labels=2).model.capitals
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -135,6 +145,8 @@ def test_it_is_the_same_after_storing(member: LinearMember) -> None:
         ("terms", ["a"] * 3),
         ("terms", "parcel"),
         ("terms", {"parcel": 0}),
+        ("capitals", 1),
+        ("capitals", "yes"),
         ("surplus", 1),
     ],
 )

@@ -106,6 +106,8 @@ def test_a_foreign_part_is_refused(part: str, content: bytes, copied: Path) -> N
         ("multiple", 10**12),
         ("buckets", "many"),
         ("buckets", 0),
+        ("capitals", "yes"),
+        ("lowercase", 1),
         ("words", ["<padding>", "<unknown>", 3]),
         ("words", ["parcel", "parcel"]),
         ("surplus", 1),
