@@ -58,9 +58,9 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     with artifact.locked(folder):
         prepared = prepare(config)
         members = _fit_all(config, prepared, checkpoints)
+        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
-        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
         _write(config, prepared, members, again, history, folder)
         artifact.seal(folder, NAME, _facts(config, prepared))
         seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
@@ -87,7 +87,7 @@ def _fit_all(config: Config, prepared: Prepared, folder: Path) -> Members:
 
 def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
     """As many networks on training and validation rows; None after Ctrl-C, when those that there are must do."""
-    if not members[-1][1].finished:
+    if len(members) < config.model.members or not members[-1][1].finished:
         return None
     whole = learn(config, prepared.splits.joined())
     again: Members = []

@@ -115,6 +115,17 @@ def test_ctrl_c_in_the_second_training_keeps_the_first(
     assert Path("run/weights.safetensors").read_bytes() == (plain / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("calls", [2 * (STEPS + 1), CALLS + 4])
+def test_ctrl_c_in_the_first_training_leaves_the_second_out(
+    calls: int, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_call(monkeypatch, calls, interrupt)
+    result = seqloom("run", config, "--set", "model.members=2", "--out", "run", "--json")
+    assert result.code == 0, result.err
+    trainings = result.err.count("epoch   1 ")
+    assert trainings == 1
+
+
 def test_a_linear_model_and_centroids_are_fitted_again_too(config: Path, here: Path) -> None:
     data = json.loads(config.read_text())["data"]
     none = {"score": "centroid", "target": "keep", "value": 0.9}
