@@ -10,6 +10,8 @@ from toolkit.threads import thread_count
 
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
 
+KINDS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
+
 
 class Runtime:
     """A loaded graph. A call takes one thread: recurrent operators gain little from more, so calls run side by side.
@@ -31,6 +33,7 @@ class Runtime:
             raise ArtifactError(f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=name) from error
         self.name = name
         self.axes = {value.name: value.shape for value in self.session.get_inputs()}
+        self.kinds = {value.name: KINDS.get(value.type, np.float32) for value in self.session.get_inputs()}
         self.inputs = list(self.axes)
         self.outputs = {value.name: value.shape for value in self.session.get_outputs()}
         self.options = onnxruntime.RunOptions()
@@ -49,6 +52,12 @@ class Runtime:
             return dict(zip(names, self.session.run(names, dict(inputs), self.options), strict=True))
         except Exception as error:
             raise ArtifactError(f"this graph cannot be run: {str(error).splitlines()[0]}", where=self.name) from error
+
+    def constants(self, *names: str) -> list[np.ndarray]:
+        """Outputs that depend on no input."""
+        sizes = {name: [size if isinstance(size, int) else 1 for size in shape] for name, shape in self.axes.items()}
+        found = self.run({name: np.ones(size, self.kinds[name]) for name, size in sizes.items()}, names)
+        return [found[name] for name in names]
 
     def run_pieces(self, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """One output of any number of rows, which stand first in all inputs: a piece a call, and a call a core."""

@@ -14,6 +14,7 @@ from toolkit.layers import RecurrentDecoder, WordDropout, build_encoder
 from toolkit.layers.sequence import Tensor
 
 IMPOSSIBLE = -1e9  # a log-probability
+LARGEST = 1 << 31  # more than there are rows
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -171,7 +172,9 @@ def to_onnx(network: Translator) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         (sentences, source, width) and keys (sentences, source, units)
     decoder: tokens (rows,), state (rows, n), k (1,), with attention memory, keys and lengths, with copying copies
         (sentences, source), where rows = sentences * beams -> the k best scores and tokens (rows, k), next_state,
-        with attention weights (rows, source), and log_probabilities (rows, vocab), with copying (rows, vocab + source)
+        with attention weights (rows, source), and log_probabilities (rows, vocab), with copying (rows, vocab + source);
+        without copying hidden (rows, units), from which output_kernel (units, vocab) and output_bias (vocab,) make the
+        logits; k may then be 0, which gives no scores, tokens and probabilities of any row, and takes no time for them
     """
     return _encoder(network), _decoder(network)
 
@@ -211,7 +214,9 @@ def _decoder(network: Translator) -> onnx.ModelProto:
     words = graph.add("Gather", table, graph.add("Where", known, "tokens", graph.constant(UNKNOWN, np.int32)))
     memory = export.Memory("memory", "keys", "lengths") if decoder.attention else None
     states, weights, after = export.decoder_step(graph, decoder, words, "state", memory)
-    logits = _logits(graph, network, states)
+    kernel, bias = map(graph.constant, _output_weights(network))
+    scored = states if network.copies else _none_if_k_is_0(graph, states)
+    logits = graph.add("Add", graph.add("MatMul", scored, kernel), bias)
     if network.copies:
         log_probabilities = _with_copies(graph, network, logits, states, weights)
     else:
@@ -236,16 +241,27 @@ def _decoder(network: Translator) -> onnx.ModelProto:
         inputs["lengths"] = ["sentences"]
     if network.copies:
         inputs["copies"] = ["sentences", "source"]
+    else:
+        named |= {"hidden": states, "output_kernel": kernel, "output_bias": bias}
+        units, vocab = network.decoder.units, network.target_size
+        shapes |= {"hidden": ["rows", units], "output_kernel": [units, vocab], "output_bias": [vocab]}
     for name, value in named.items():
         graph.name(value, name)
     return graph.model(inputs, shapes, floats=("state", "memory", "keys"), integers=("best",))
 
 
-def _logits(graph: export.Graph, network: Translator, states: str) -> str:
+def _none_if_k_is_0(graph: export.Graph, states: str) -> str:
+    """All rows, or none where k is 0: ONNX Runtime computes all outputs, but of no rows that takes no time."""
+    k = graph.add("Cast", "k", to=onnx.TensorProto.INT64)
+    most = graph.add("Mul", k, graph.constant([LARGEST], np.int64))
+    return graph.add("Slice", states, graph.constant([0], np.int64), most, graph.constant([0], np.int64))
+
+
+def _output_weights(network: Translator) -> tuple[np.ndarray, np.ndarray]:
+    """Shapes: -> (units, vocab); (vocab,)."""
     if network.output_layer is not None:
-        return export.dense(graph, network.output_layer, states)
-    table = graph.constant(export.array(network.target_embedding.embeddings).T)
-    return graph.add("Add", graph.add("MatMul", states, table), graph.constant(export.array(network.output_bias)))
+        return export.array(network.output_layer.kernel), export.array(network.output_layer.bias)
+    return export.array(network.target_embedding.embeddings).T, export.array(network.output_bias)
 
 
 def _with_copies(graph: export.Graph, network: Translator, logits: str, states: str, weights: str | None) -> str:

@@ -13,6 +13,7 @@ from pipelines.translation.pieces import PairCodec, Source
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError
+from toolkit.kernels import output
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
 from toolkit.threads import thread_count
@@ -81,14 +82,30 @@ NOTHING = Translation("", 0.0, [], [], None, [], False)
 
 
 class Member(NamedTuple):
-    """The two graphs of a run."""
+    """The two graphs of a run, and the decoder's output layer where a kernel computes it."""
 
     encoder: Runtime
     decoder: Runtime
+    output: output.OutputLayer | None
 
     @classmethod
     def load(cls, encoder: bytes, decoder: bytes) -> "Member":
-        return cls(Runtime(encoder, name="encoder.onnx"), Runtime(decoder, name="decoder.onnx"))
+        graph = Runtime(decoder, name="decoder.onnx")
+        return cls(Runtime(encoder, name="encoder.onnx"), graph, _output_layer(graph))
+
+    def best(self, inputs: Known, k: int) -> Known:
+        """Scores and best (rows, k), and what else a step gives."""
+        if not self.output or k > output.MOST:
+            return self.step(inputs, k, "scores", "best")
+        found = self.step(inputs, 0, "hidden")
+        scores, best = self.output.best(found["hidden"], min(k, self.output.vocab))
+        return {**found, "scores": scores, "best": best}
+
+    def step(self, inputs: Known, k: int, *outputs: str) -> Known:
+        """These outputs, the next state, and weights where there is attention."""
+        inputs = {**inputs, "k": np.array([k], np.int32)}
+        wanted = [*outputs, "next_state", *(["weights"] if "weights" in self.decoder.outputs else [])]
+        return self.decoder.run({name: inputs[name] for name in self.decoder.inputs}, wanted)
 
 
 class Ensemble:
@@ -96,6 +113,7 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Member]):
         self.members = members
+        self.alone = len(members) == 1
 
     def start(self, inputs: Known) -> list[Known]:
         """What each member knows of its sentences. Shapes: state (sentences, 1, n), others (sentences, ...)."""
@@ -108,19 +126,15 @@ class Ensemble:
         return states
 
     def step(self, tokens: np.ndarray, state: list[Known], k: int) -> Candidates:
-        alone = len(self.members) == 1
-        names = ["scores", "best", "next_state"] if alone else ["log_probabilities", "next_state"]
         found = []
         for member, known in zip(self.members, state, strict=True):
             feeds = {
                 "tokens": tokens.ravel().astype(np.int32),
-                "k": np.array([k], np.int32),
                 **known,
                 "state": known["state"].reshape(tokens.size, -1),
             }
-            wanted = [*names, "weights"] if "weights" in member.decoder.outputs else names
-            found.append(member.decoder.run({name: feeds[name] for name in member.decoder.inputs}, wanted))
-        scores, best = (found[0]["scores"], found[0]["best"]) if alone else _best_of_mean(found, k)
+            found.append(member.best(feeds, k) if self.alone else member.step(feeds, 1, "log_probabilities"))
+        scores, best = (found[0]["scores"], found[0]["best"]) if self.alone else _best_of_mean(found, k)
         after = [
             {**known, "state": each["next_state"].reshape(*tokens.shape, -1)}
             for known, each in zip(state, found, strict=True)
@@ -290,6 +304,18 @@ def _read_run(folder: Path) -> tuple[PairCodec, Facts, list[Member]]:
     if facts.settings.coverage_penalty and not any("weights" in member.decoder.outputs for member in members):
         raise ArtifactError("its search has a coverage penalty, which needs attention.", where=str(folder / FACTS))
     return codec, facts, members
+
+
+def _output_layer(decoder: Runtime) -> output.OutputLayer | None:
+    """The output layer of a decoder, where there is a kernel and the graph offers what it reads and multiplies with."""
+    names = ("output_kernel", "output_bias")
+    if not {"hidden", *names} <= decoder.outputs.keys() or not output.load()[0]:
+        return None
+    kernel, bias = decoder.constants(*names)
+    if decoder.outputs["hidden"][-1:] != [len(kernel)] or kernel.shape[1:] != bias.shape:
+        mend = "Copy the whole run folder again, or train again."
+        raise ArtifactError("its output layer does not fit what it reads.", where=decoder.name, mend=mend)
+    return output.OutputLayer(kernel, bias)
 
 
 def graph_names(member: int) -> tuple[str, str]:

@@ -1,29 +1,25 @@
-"""A fused kernel for recurrent layers on a CPU, compiled for the TensorFlow that is there: see `build.py`.
+"""Kernels for a CPU, compiled by `build.py`: one for recurrent layers, for the TensorFlow that is there, which is loaded
+here, and one for the output layer of a search, which needs no TensorFlow: see `output.py`.
 
-It is an option: without it layers run as Keras runs them, and give the same numbers.
+They are an option: without them layers run as Keras runs them, and searches as ONNX Runtime, and give the same numbers.
 """
 
 import ctypes
-import os
 from functools import cache
-from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ConfigError
+from toolkit.kernels import libraries
+from toolkit.kernels.libraries import BUILD, CHOICES, SWITCH
 
-FOLDER = Path(__file__).parent
-SOURCES = ("recurrent.h", "recurrent_kernel.cpp", "tensorflow_ops.cc")
-SWITCH = "SEQLOOM_KERNEL"
-CHOICES = ("avx512", "avx2", "portable", "off")
-BUILD = "python -m toolkit.kernels.build"
+__all__ = ["BUILD", "CHOICES", "SWITCH", "library", "load"]
 
 
 def library() -> Path:
     """Where the library is that fits the installed TensorFlow and these sources, if it was built."""
-    sources = sha256(b"".join((FOLDER / name).read_bytes() for name in SOURCES)).hexdigest()
-    return FOLDER / f"recurrent-{version('tensorflow')}-{sources[:8]}.so"
+    from importlib.metadata import version  # what predicts starts without it
+
+    return libraries.library("recurrent", version("tensorflow"))
 
 
 @cache
@@ -35,10 +31,7 @@ def load() -> tuple[Any, str]:
     """
     import keras
 
-    switch = os.environ.get(SWITCH, CHOICES[0])
-    if switch not in CHOICES:
-        raise ConfigError(f"{SWITCH} is {switch!r}, expected one of {', '.join(CHOICES)}.")
-    if switch == "off":
+    if libraries.asked() == "off":
         return None, f"{SWITCH} is off"
     if keras.backend.backend() != "tensorflow":
         return None, "it is for the TensorFlow backend"
@@ -48,9 +41,7 @@ def load() -> tuple[Any, str]:
         return None, "there is a GPU"
     path = library()
     if not path.exists():
-        others = ", ".join(other.name for other in FOLDER.glob("recurrent-*.so"))
-        found = f"{others} is for another TensorFlow or other sources" if others else "it is not built"
-        return None, f"{found}; build it with `{BUILD}`"
+        return None, libraries.missing("recurrent", "another TensorFlow or other sources")
     try:
         operations = tf.load_op_library(str(path))
     except tf.errors.OpError as error:

@@ -1,7 +1,7 @@
-"""Compiles the kernel for the installed TensorFlow: `python -m toolkit.kernels.build`.
+"""Compiles the kernels, one of them for the installed TensorFlow: `python -m toolkit.kernels.build`.
 
-It needs a C++ compiler, g++ or what CXX names. Without one, or where it fails, one sentence says so and nothing else
-happens: the kernel is an option.
+It needs a C++ compiler, g++ or what CXX names. Without one, or where it fails, one sentence a kernel says so and nothing
+else happens: the kernels are an option.
 """
 
 import os
@@ -13,59 +13,74 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.kernels import FOLDER, library
+from toolkit import kernels
+from toolkit.kernels.libraries import FOLDER, SOURCES, library
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512"
-SETS = {"portable": ("kPortable", "")}  # the kernel's name in C++ and the compiler's flags for each instruction set
+SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compiler's flags for each instruction set
 if platform.machine() in ("x86_64", "AMD64"):
-    SETS |= {"avx2": ("kAvx2", "-mavx2 -mfma"), "avx512": ("kAvx512", AVX512)}
+    SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
+KINDS = {  # what stands before that, and what is said of each
+    "recurrent": ("k", "recurrent kernel", "layers run as Keras runs them"),
+    "output": ("kOutput", "kernel of the search", "it runs as ONNX Runtime runs it"),
+}
 
 
 def main() -> None:
-    try:
-        print(build(shlex.split(os.environ.get("CXX") or "g++")))
-    except OSError as error:
-        print(f"The recurrent kernel is not built, layers run as Keras runs them: {error}")
+    for name in KINDS:
+        try:
+            print(build(name, shlex.split(os.environ.get("CXX") or "g++")))
+        except OSError as error:
+            print(f"{_not_built(name)}: {error}")
 
 
-def build(compiler: Sequence[str]) -> str:
+def build(name: str, compiler: Sequence[str]) -> str:
     """Compile what is not there yet; returns one sentence about it."""
-    path = library()
+    path = kernels.library() if name == "recurrent" else library(name)
     if path.exists():
-        return f"The recurrent kernel is built: {path.name}."
+        return f"The {KINDS[name][1]} is built: {path.name}."
     if not shutil.which(compiler[0]):
-        return f"The recurrent kernel is not built, layers run as Keras runs them: there is no {compiler[0]}."
+        return f"{_not_built(name)}: there is no {compiler[0]}."
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / path.name
-        for command in _commands(compiler, Path(folder), built):
+        for command in _commands(name, compiler, Path(folder), built):
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
-                return f"The recurrent kernel is not built, layers run as Keras runs them: {compiler[0]} said: {said}"
+                return f"{_not_built(name)}: {compiler[0]} said: {said}"
         unfinished = path.with_suffix(".tmp")
         shutil.copyfile(built, unfinished)
         unfinished.replace(path)
-    for other in set(FOLDER.glob("recurrent-*.so")) - {path}:
+    for other in set(path.parent.glob(f"{name}-*.so")) - {path}:
         other.unlink()
-    return f"Built the recurrent kernel: {path.name}."
+    return f"Built the {KINDS[name][1]}: {path.name}."
 
 
-def _commands(compiler: Sequence[str], folder: Path, built: Path) -> list[list[str]]:
+def _not_built(name: str) -> str:
+    _, noun, instead = KINDS[name]
+    return f"The {noun} is not built, {instead}"
+
+
+def _commands(name: str, compiler: Sequence[str], folder: Path, built: Path) -> list[list[str]]:
+    common = [*compiler, "-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w"]
+    _, kernel, interface, *_ = SOURCES[name]
+    commands, objects = [], []
+    for label, (ending, flags) in SETS.items():
+        objects.append(str(folder / f"{label}.o"))
+        named = [f"-DSEQLOOM_KERNEL_NAME={KINDS[name][0]}{ending}", f'-DSEQLOOM_KERNEL_LABEL="{label}"']
+        commands.append([*common, *flags.split(), *named, "-c", str(FOLDER / kernel), "-o", objects[-1]])
+    includes, links = _tensorflow() if name == "recurrent" else ([], [])
+    objects.append(str(folder / "interface.o"))
+    commands.append([*common, *includes, "-c", str(FOLDER / interface), "-o", objects[-1]])
+    return [*commands, [*compiler, "-shared", *objects, *links, "-o", str(built)]]
+
+
+def _tensorflow() -> tuple[list[str], list[str]]:
+    """Flags to compile and to link with it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
-    common = [*compiler, "-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w"]
-    commands, objects = [], []
-    for name, (symbol, flags) in SETS.items():
-        objects.append(str(folder / f"{name}.o"))
-        named = [f"-DSEQLOOM_KERNEL_NAME={symbol}", f'-DSEQLOOM_KERNEL_LABEL="{name}"']
-        source = str(FOLDER / "recurrent_kernel.cpp")
-        commands.append([*common, *flags.split(), *named, "-c", source, "-o", objects[-1]])
-    operations = str(folder / "operations.o")
-    source = str(FOLDER / "tensorflow_ops.cc")
-    commands.append([*common, *tf.sysconfig.get_compile_flags(), "-c", source, "-o", operations])
-    links = tf.sysconfig.get_link_flags()
-    return [*commands, [*compiler, "-shared", operations, *objects, *links, "-o", str(built)]]
+    return tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
 
 
 if __name__ == "__main__":

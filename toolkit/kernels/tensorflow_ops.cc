@@ -1,6 +1,5 @@
 // The recurrent layers of recurrent.h as TensorFlow operations, on its own threads.
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -10,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "processor.h"
 #include "recurrent.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -26,17 +26,11 @@ using tf::errors::InvalidArgument;
 using tf::shape_inference::InferenceContext;
 using tf::shape_inference::ShapeHandle;
 
-// The best that this processor has, or what SEQLOOM_KERNEL names if that is less.
 const Kernel& Choose() {
-  const char* asked = std::getenv("SEQLOOM_KERNEL");
-  const std::string most = asked ? asked : "";
 #if defined(__x86_64__)
-  const bool avx2 = most != "portable" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = avx2 && most != "avx2" && __builtin_cpu_supports("avx512f") &&
-                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512vl");
-  if (avx512) return kAvx512;
-  if (avx2) return kAvx2;
+  const Instructions instructions = choose_instructions();
+  if (instructions == Instructions::kAvx512) return kAvx512;
+  if (instructions == Instructions::kAvx2) return kAvx2;
 #endif
   return kPortable;
 }

@@ -1,0 +1,41 @@
+"""Where the compiled kernels are and what was asked of them. Imports neither Keras nor TensorFlow."""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from toolkit.errors import ConfigError
+
+FOLDER = Path(__file__).parent
+SOURCES = {  # of each library; the second is compiled once for each instruction set, the third once
+    "recurrent": ("recurrent.h", "recurrent_kernel.cpp", "tensorflow_ops.cc", "vectors.h", "processor.h"),
+    "output": ("output.h", "output_kernel.cpp", "output.cc", "vectors.h", "processor.h"),
+}
+SWITCH = "SEQLOOM_KERNEL"
+CHOICES = ("avx512", "avx2", "portable", "off")
+BUILD = "python -m toolkit.kernels.build"
+
+
+def library(name: str, version: str = "") -> Path:
+    """Where the library is that fits these sources, and this version of TensorFlow where it needs one, if it was built."""
+    sources = sha256(b"".join((FOLDER / source).read_bytes() for source in SOURCES[name])).hexdigest()
+    return FOLDER / "-".join([name, *([version] if version else []), f"{sources[:8]}.so"])
+
+
+def asked() -> str:
+    """The choice that SEQLOOM_KERNEL makes.
+
+    Raises:
+        ConfigError: it is none of the choices.
+    """
+    switch = os.environ.get(SWITCH, CHOICES[0])
+    if switch not in CHOICES:
+        raise ConfigError(f"{SWITCH} is {switch!r}, expected one of {', '.join(CHOICES)}.")
+    return switch
+
+
+def missing(name: str, misfit: str) -> str:
+    """Why there is no library of this name, where there is none; `misfit`: what those that are there are for."""
+    others = ", ".join(sorted(other.name for other in FOLDER.glob(f"{name}-*.so")))
+    found = f"{others} is for {misfit}" if others else "it is not built"
+    return f"{found}; build it with `{BUILD}`"
