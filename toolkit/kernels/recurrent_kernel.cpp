@@ -125,9 +125,10 @@ void load_initial(const Layer& layer, int state, const int* rows, int count, int
 template <int R>
 struct Rows {
   const float* const* x;
-  const float* const* h;
+  const float* h;  // rows of `size`
   float* const* y;
-  float* c;  // rows of `size`
+  float* next;  // rows of `size`, what goes to y too
+  float* c;     // rows of `size`
   float* const* saved;
 };
 
@@ -143,7 +144,10 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
     for (int c = 0; c < 4; ++c) sums[r][c] = load(bias + c * W);
   }
   multiply<R, C>(sums, 0, rows.x, 0, kernel, layer.features);
-  multiply<R, C>(sums, 4 - C, rows.h, 0, recurrent, layer.units);
+  const float* h_rows[R];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) h_rows[r] = rows.h + r * size;
+  multiply<R, C>(sums, 4 - C, h_rows, 0, recurrent, layer.units);
   const int unit = panel * W, left = layer.units - unit;
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
@@ -151,7 +155,10 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
 #pragma GCC unroll 4
       for (int c = 0; c < 4; ++c) {
         const int at = panel * kPanel + c * W;
-        if (at < layer.units) store(rows.y[r] + at, tanh(sums[r][c]), layer.units - at);
+        if (at >= layer.units) continue;
+        const V y = tanh(sums[r][c]);
+        store(rows.next + r * size + at, y);
+        store(rows.y[r] + at, y, layer.units - at);
       }
       continue;
     }
@@ -167,12 +174,13 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
     } else {
       gates[1] = sigmoid(sums[r][1]), gates[2] = sigmoid(sums[r][2]), gates[3] = sums[r][3];
       gates[0] = tanh(sums[r][0] + gates[2] * gates[3]);
-      h = gates[0] + gates[1] * (load(rows.h[r] + unit, left) - gates[0]);
+      h = gates[0] + gates[1] * (load(rows.h + r * size + unit) - gates[0]);
     }
     if (rows.saved[r]) {
 #pragma GCC unroll 4
       for (int c = 0; c < 4; ++c) stream(rows.saved[r] + panel * kPanel + c * W, gates[c]);
     }
+    store(rows.next + r * size + unit, h);
     store(rows.y[r] + unit, h, left);
   }
 }
@@ -184,12 +192,13 @@ void forward_rows(const Layer& layer, const float* packed, const int* rows, int 
   const size_t wide = gates.columns * W, units = layer.units;
   const float* kernel = packed + gates.size;
   const float* recurrent = kernel + layer.features * gates.row();
-  float *first = scratch, *c = scratch + count * size;
-  load_initial(layer, 0, rows, count, size, first);
+  // States stand close together here too: in the outputs, those of a step are as far apart as a row is long, often so
+  // that they take each other's place in the nearest cache.
+  float *h = scratch, *next = h + count * size, *c = next + count * size;
+  load_initial(layer, 0, rows, count, size, h);
   if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, c);
-  const float *x[kGroup], *h[kGroup];
+  const float* x[kGroup];
   float *y[kGroup], *save[kGroup];
-  for (int r = 0; r < count; ++r) h[r] = first + r * size;
   int active = count;
   for (int step = 0; step < layer.time; ++step) {
     while (active && layer.lengths[rows[active - 1]] <= step) --active;
@@ -202,19 +211,21 @@ void forward_rows(const Layer& layer, const float* packed, const int* rows, int 
     for (int panel = 0; panel < gates.panels; ++panel) {
       in_tiles(active, [&](auto n, int at) __attribute__((always_inline)) {
         constexpr int R = decltype(n)::value;
-        const Rows<R> tile{x + at, h + at, y + at, c + at * size, save + at};
+        const Rows<R> tile{x + at, h + at * size, y + at, next + at * size, c + at * size, save + at};
         step_tile<kCell, R>(layer, size, panel, packed + panel * kPanel, kernel + panel * wide * layer.features,
                             recurrent + panel * wide * units, tile);
       });
     }
-    for (int r = 0; r < active; ++r) h[r] = y[r];
+    for (int r = active; r < count; ++r) std::memcpy(next + r * size, h + r * size, sizeof(float) * size);
+    float* before = h;
+    h = next, next = before;
   }
 #if defined(__AVX512F__)
   _mm_sfence();  // before another thread reads what was streamed
 #endif
   for (int r = 0; r < count; ++r) {
     const int row = rows[r], length = layer.lengths[row];
-    std::memcpy(layer.final + row * units, h[r], sizeof(float) * units);
+    std::memcpy(layer.final + row * units, h + r * size, sizeof(float) * units);
     if (kCell == Cell::kLstm) {
       std::memcpy(layer.final + (layer.batch + row) * units, c + r * size, sizeof(float) * units);
     }
@@ -379,6 +390,10 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
   const float* kernel = packed + round_up(layer.units, W) * gates.row();
   float *first = scratch, *first_c = first + count * size, *dh = first_c + count * size, *dc = dh + count * size;
   float* z = dc + count * size;
+  // What the gates read, close together: see `forward_rows`.
+  const size_t h_size = round_up(layer.units, W), x_size = round_up(layer.features, W);
+  float* h_rows = z + static_cast<size_t>(kChunk + kGroup) * gates.size;
+  float* x_rows = h_rows + (kChunk + kGroup) * h_size;
   load_initial(layer, 0, rows, count, size, first);
   if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, first_c);
   Layer end = layer;  // whose initial states are the gradients of the final ones
@@ -397,8 +412,10 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
     for (int r = 0; r < active; ++r) {
       const int k = depth + r;
       const size_t at = place(layer, rows[r], step), before = step ? place(layer, rows[r], step - 1) : 0;
-      x[k] = layer.inputs + at * features;
-      h[k] = step ? layer.outputs + before * units : first + r * size;
+      const float* h_before = step ? layer.outputs + before * units : first + r * size;
+      x[k] = x_rows + k * x_size, h[k] = h_rows + k * h_size;
+      std::memcpy(x_rows + k * x_size, layer.inputs + at * features, sizeof(float) * features);
+      std::memcpy(h_rows + k * h_size, h_before, sizeof(float) * units);
       from[k] = z + static_cast<size_t>(k) * gates.size;
       if (gradients.inputs) dx[k] = gradients.inputs + at * features;
       const float* c = step ? layer.saved + saved_place(layer, rows[r], step - 1) + 4 * size : first_c + r * size;
@@ -481,7 +498,8 @@ size_t packed_size(const Layer& layer) {
 
 size_t scratch_size(const Layer& layer) {
   return 4 * kGroup * padded(layer.cell, layer.units) +
-         static_cast<size_t>(kChunk + kGroup) * gates_size(layer.cell, layer.units);
+         static_cast<size_t>(kChunk + kGroup) *
+             (gates_size(layer.cell, layer.units) + round_up(layer.units, W) + round_up(layer.features, W));
 }
 
 }  // namespace
