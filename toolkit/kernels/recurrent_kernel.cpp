@@ -380,6 +380,10 @@ INLINE void step_back(int units, int size, const Step& s) {
   }
 }
 
+INLINE void copy_row(const float* from, int count, float* to) {  // and zeros up to a whole vector
+  for (int i = 0; i < count; i += W) store(to + i, load(from + i, count - i));
+}
+
 template <Cell kCell>
 void backward_rows(const Layer& layer, const Gradients& gradients, const float* packed, const int* rows, int count,
                    float* scratch, float* sums) {
@@ -414,8 +418,8 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
       const size_t at = place(layer, rows[r], step), before = step ? place(layer, rows[r], step - 1) : 0;
       const float* h_before = step ? layer.outputs + before * units : first + r * size;
       x[k] = x_rows + k * x_size, h[k] = h_rows + k * h_size;
-      std::memcpy(x_rows + k * x_size, layer.inputs + at * features, sizeof(float) * features);
-      std::memcpy(h_rows + k * h_size, h_before, sizeof(float) * units);
+      copy_row(layer.inputs + at * features, layer.features, x_rows + k * x_size);
+      copy_row(h_before, layer.units, h_rows + k * h_size);
       from[k] = z + static_cast<size_t>(k) * gates.size;
       if (gradients.inputs) dx[k] = gradients.inputs + at * features;
       const float* c = step ? layer.saved + saved_place(layer, rows[r], step - 1) + 4 * size : first_c + r * size;
