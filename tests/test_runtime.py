@@ -45,6 +45,17 @@ def test_no_rows_give_no_rows():
     }
 
 
+def test_constants_are_read_without_inputs():
+    graph = export.Graph()
+    graph.name(graph.add("Mul", "steps", graph.constant(2.0)), "products")
+    table = np.arange(6, dtype=np.float32).reshape(2, 3)
+    graph.name(graph.constant(table), "table")
+    shapes = {"products": ["batch", FEATURES], "table": [2, 3]}
+    model = graph.model({"steps": ["batch", FEATURES], "lengths": ["batch"]}, shapes, floats=("steps",))
+    (found,) = Runtime(model.SerializeToString()).constants("table")
+    np.testing.assert_array_equal(found, table)
+
+
 @pytest.mark.parametrize("rows", [0, 1, PIECE, 2 * PIECE + 3])
 def test_rows_in_pieces_give_what_one_call_gives(rows):
     graph = export.Graph()

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import keras
 
 from toolkit import kernels
+from toolkit.kernels import output
 from toolkit.threads import SWITCH, thread_count
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
@@ -24,7 +25,7 @@ def examine() -> dict[str, str]:
         "devices": ", ".join(gpus) or "CPU only",
         "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it",
         "training": _kernel(backend, bool(gpus)),
-        "prediction": "ONNX Runtime on the CPU: one fused operator a layer, with exact lengths",
+        "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_search()}",
         "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",
     }
 
@@ -51,7 +52,18 @@ def _kernel(backend: str, gpu: bool) -> str:
         return "cuDNN for LSTM and GRU, because lengths are used and no mask is passed; a loop for the vanilla RNN"
     operations, name = kernels.load()
     if operations:
-        reason = f"as {kernels.SWITCH} asks" if kernels.SWITCH in os.environ else "the best that this processor has"
-        return f"Seqloom's own kernel with {name} instructions, {reason}; not in mixed precision or inside XLA"
+        return f"{_own(name)}; not in mixed precision or inside XLA"
     loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
     return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"
+
+
+def _search() -> str:
+    library, name = output.load()
+    if library:
+        return f"the best tokens of one translator that copies no words: {_own(name)}"
+    return f"no kernel of Seqloom's own for the best tokens of a translator: {name}"
+
+
+def _own(instructions: str) -> str:
+    reason = f"as {kernels.SWITCH} asks" if kernels.SWITCH in os.environ else "the best that this processor has"
+    return f"Seqloom's own kernel with {instructions} instructions, {reason}"

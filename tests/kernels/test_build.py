@@ -1,5 +1,6 @@
-"""Without a compiler, or with one that fails, one sentence says so and nothing else happens."""
+"""Without a compiler, or with one that fails, one sentence a kernel says so and nothing else happens."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,70 +8,94 @@ import pytest
 
 from toolkit import kernels
 from toolkit.errors import ConfigError
-from toolkit.kernels import build
+from toolkit.kernels import build, libraries, output
+
+SOURCES = sorted({name for names in libraries.SOURCES.values() for name in names})
+MISFITS = {"recurrent": "another TensorFlow or other sources", "output": "other sources"}
+every_kernel = pytest.mark.parametrize("name", list(libraries.SOURCES))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The sources in a folder of their own, with nothing built."""
-    for name in kernels.SOURCES:
-        (tmp_path / name).write_bytes((kernels.FOLDER / name).read_bytes())
-    monkeypatch.setattr(kernels, "FOLDER", tmp_path)
+    for name in SOURCES:
+        (tmp_path / name).write_bytes((libraries.FOLDER / name).read_bytes())
+    monkeypatch.setattr(libraries, "FOLDER", tmp_path)
     monkeypatch.setattr(build, "FOLDER", tmp_path)
     monkeypatch.delenv(kernels.SWITCH, raising=False)
     return tmp_path
 
 
-def _found():
-    return kernels.load.__wrapped__()
+def _found(name="recurrent"):
+    return {"recurrent": kernels.load, "output": output.load}[name].__wrapped__()
 
 
-def test_a_missing_compiler_is_one_sentence(folder, monkeypatch, capsys):
+def _library(name):
+    return kernels.library() if name == "recurrent" else libraries.library(name)
+
+
+def test_a_missing_compiler_is_one_sentence_a_kernel(folder, monkeypatch, capsys):
     monkeypatch.setenv("CXX", "no-such-compiler -O1")
     build.main()
-    assert capsys.readouterr().out.strip().endswith("there is no no-such-compiler.")
-    assert _found() == (None, f"it is not built; build it with `{kernels.BUILD}`")
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and all(line.endswith("there is no no-such-compiler.") for line in said)
+    for name in libraries.SOURCES:
+        assert _found(name) == (None, f"it is not built; build it with `{kernels.BUILD}`")
 
 
-def test_a_compiler_that_fails_is_one_sentence_and_leaves_nothing(folder):
+@every_kernel
+def test_a_compiler_that_fails_is_one_sentence_and_leaves_nothing(name, folder):
     failing = [sys.executable, "-c", "import sys; sys.exit('an error of the compiler')"]
-    assert build.build(failing).endswith("said: an error of the compiler")
-    assert sorted(path.name for path in folder.iterdir()) == sorted(kernels.SOURCES)
+    assert build.build(name, failing).endswith("said: an error of the compiler")
+    assert sorted(path.name for path in folder.iterdir()) == SOURCES
 
 
-def test_a_library_for_another_tensorflow_or_of_other_sources_is_named_and_not_loaded(folder):
-    (folder / "recurrent-2.0.0-12345678.so").touch()
-    operations, why = _found()
-    assert operations is None and "recurrent-2.0.0-12345678.so is for another TensorFlow or other sources" in why
+@every_kernel
+def test_a_library_for_others_is_named_and_not_loaded(name, folder):
+    (folder / f"{name}-2.0.0-12345678.so").touch()
+    library, why = _found(name)
+    assert library is None and f"{name}-2.0.0-12345678.so is for {MISFITS[name]}" in why
 
 
-def test_a_change_of_the_sources_asks_for_another_library(folder):
-    before = kernels.library()
-    (folder / kernels.SOURCES[0]).write_text("// changed")
-    assert kernels.library() != before
+@every_kernel
+def test_a_change_of_any_source_asks_for_another_library(name, folder):
+    for source in libraries.SOURCES[name]:
+        before = _library(name)
+        (folder / source).write_text("// changed")
+        assert _library(name) != before
 
 
-def test_a_damaged_library_is_named_and_not_used(folder):
-    kernels.library().write_bytes(b"not a library")
-    operations, why = _found()
-    assert operations is None and kernels.library().name in why and kernels.BUILD in why
+@every_kernel
+def test_a_damaged_library_is_named_and_not_used(name, folder):
+    _library(name).write_bytes(b"not a library")
+    library, why = _found(name)
+    assert library is None and _library(name).name in why and kernels.BUILD in why
 
 
-def test_what_is_built_already_is_not_built_again(folder):
-    kernels.library().touch()
-    assert build.build(["no-such-compiler"]) == f"The recurrent kernel is built: {kernels.library().name}."
+@every_kernel
+def test_what_is_built_already_is_not_built_again(name, folder):
+    _library(name).touch()
+    assert build.build(name, ["no-such-compiler"]).endswith(f" is built: {_library(name).name}.")
+
+
+def test_the_kernel_of_the_search_is_loaded_without_tensorflow_and_keras():
+    code = "import sys; from toolkit.kernels import output; output.load(); print('tensorflow' in sys.modules)"
+    code += "; print('keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize(("value", "why"), [("off", "SEQLOOM_KERNEL is off"), ("", None), ("sse", None)])
-def test_the_switch_is_off_or_one_of_the_instruction_sets(monkeypatch, value, why):
+@every_kernel
+def test_the_switch_is_off_or_one_of_the_instruction_sets(name, monkeypatch, value, why):
     monkeypatch.setenv(kernels.SWITCH, value)
     if why:
-        assert _found() == (None, why)
+        assert _found(name) == (None, why)
     else:
         with pytest.raises(ConfigError, match=f"SEQLOOM_KERNEL is '{value}', expected one of avx512, avx2"):
-            _found()
+            _found(name)
 
 
 def test_all_sources_are_package_data():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert all(f'"kernels/*{Path(name).suffix}"' in text for name in kernels.SOURCES)
+    assert all(f'"kernels/*{Path(name).suffix}"' in text for name in SOURCES)

@@ -1,7 +1,7 @@
 """Compiles the kernels, one of them for the installed TensorFlow: `python -m toolkit.kernels.build`.
 
-It needs a C++ compiler, g++ or what CXX names. Without one, or where it fails, one sentence a kernel says so and nothing
-else happens: the kernels are an option.
+It needs a C++ compiler, g++ or what CXX names. Without one, or where it fails, one sentence a kernel says so and
+nothing else happens: the kernels are an option.
 """
 
 import os

@@ -17,7 +17,7 @@ BUILD = "python -m toolkit.kernels.build"
 
 
 def library(name: str, version: str = "") -> Path:
-    """Where the library is that fits these sources, and this version of TensorFlow where it needs one, if it was built."""
+    """Where the library is that fits these sources, and this version of TensorFlow if it needs one, if it was built."""
     sources = sha256(b"".join((FOLDER / source).read_bytes() for source in SOURCES[name])).hexdigest()
     return FOLDER / "-".join([name, *([version] if version else []), f"{sources[:8]}.so"])
 

@@ -62,7 +62,9 @@ class OutputLayer:
         if not library:
             raise RuntimeError(f"there is no kernel: {why}")
         if kernel.ndim != 2 or not 0 < kernel.size < LARGEST or bias.shape != kernel.shape[1:]:
-            raise ValueError(f"kernel and bias are {kernel.shape} and {bias.shape}, expected (features, vocab), (vocab,)")
+            raise ValueError(
+                f"kernel and bias are {kernel.shape} and {bias.shape}, expected (features, vocab), (vocab,)"
+            )
         self.features, self.vocab = kernel.shape
         self._best = library.seqloom_output_best
         self._packed = _aligned(library.seqloom_output_packed_size(self.features, self.vocab))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +16,12 @@ from translators import WORDS, make_codec, make_config, make_network, make_searc
 from examples import randomize
 from pipelines.translation import model as models
 from pipelines.translation import predict
-from pipelines.translation.predict import GREEDY, Ensemble, Translator
+from pipelines.translation.predict import GREEDY, Ensemble, Member, Searcher, Translator
 from toolkit import artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError, SeqloomError
+from toolkit.kernels import output
+from toolkit.runtime import Runtime
 from toolkit.search import SearchSettings
 
 GERMAN = ("eins", "zwei", "drei")
@@ -112,6 +115,76 @@ def test_the_best_of_a_mean_are_in_order_and_as_many_as_there_are():
     assert sorted(candidates.tokens[0, 0]) == list(range(len(expected)))
     np.testing.assert_allclose(np.exp(candidates.scores[0, 0]), expected[candidates.tokens[0, 0]], atol=1e-6)
     assert (np.diff(candidates.scores[0, 0]) <= 0).all()
+
+
+def _older(graph: bytes) -> bytes:
+    """The decoder as runs had it before its output layer could be computed elsewhere."""
+    model = onnx.load_from_string(graph)
+    names = {"hidden", "output_kernel", "output_bias"}
+    kept = [output for output in model.graph.output if output.name not in names]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return model.SerializeToString()
+
+
+@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
+@pytest.mark.parametrize("settings", [GREEDY, BEAM], ids=["greedy", "beam"])
+@pytest.mark.parametrize("stanzas", [{}, {"model": {"tie": "output"}}, {"decoder": {"attention": "none"}}], ids=str)
+def test_the_kernel_of_the_search_gives_what_the_graph_gives(stanzas, settings):
+    codec = CODECS[False]
+    encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(_network(codec, **stanzas)))
+    member, older = Member.load(encoder, decoder), Member.load(encoder, _older(decoder))
+    assert member.output and not older.output
+    results = [Searcher(codec, [each]).translate(TEXTS, settings) for each in (member, older)]
+    for one, other in zip(*results, strict=True):
+        assert one.text == other.text
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
+def test_with_a_kernel_the_graph_computes_no_probabilities(monkeypatch):
+    codec, asked, run = CODECS[False], [], Runtime.run
+    searcher = make_searcher(codec, _network(codec))
+
+    def spy(self: Runtime, inputs: Any, outputs: Any = ()) -> Any:
+        asked.extend(inputs["k"].tolist() if "k" in inputs else [])
+        return run(self, inputs, outputs)
+
+    monkeypatch.setattr(Runtime, "run", spy)
+    searcher.translate(TEXTS, BEAM)
+    assert set(asked) == {0}
+
+
+def test_without_a_kernel_or_with_copied_words_the_graph_finds_the_best(monkeypatch):
+    assert member_of(_network(CODECS[True])).output is None
+    monkeypatch.setattr(output, "load", lambda: (None, "there is none"))
+    member = member_of(_network(CODECS[False]))
+    assert member.output is None
+    (hypothesis,) = Searcher(CODECS[False], [member]).search(CODECS[False].read(TEXTS[:1]), GREEDY)[0]
+    assert list(hypothesis.tokens) == _stepwise(CODECS[False], [_network(CODECS[False])], TEXTS[0])[0]
+
+
+def test_more_candidates_than_the_kernel_finds_at_once_come_from_the_graph(monkeypatch):
+    member = member_of(_network(CODECS[False]))
+    monkeypatch.setattr(output, "MOST", 3)
+    inputs = CODECS[False].inputs(CODECS[False].read(["one two"]), 1, 2)
+    ensemble = Ensemble([member])
+    candidates = ensemble.step(np.array([[START]]), ensemble.start(inputs), 5)
+    assert len(set(candidates.tokens[0, 0].tolist())) == 5
+    assert (np.diff(candidates.scores) <= 0).all()
+
+
+@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
+def test_an_output_layer_that_does_not_fit_is_refused():
+    encoder, decoder = models.to_onnx(_network(CODECS[False]))
+    (size,) = [each for each in decoder.graph.output if each.name == "output_bias"]
+    names = {node.output[0]: node.input[0] for node in decoder.graph.node if node.op_type == "Identity"}
+    for tensor in decoder.graph.initializer:
+        if tensor.name == names["output_bias"]:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32), tensor.name))
+    size.type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(ArtifactError, match="its output layer does not fit what it reads"):
+        Member.load(encoder.SerializeToString(), decoder.SerializeToString())
 
 
 def test_several_translations_are_different_and_come_best_first(random_networks):

@@ -213,6 +213,28 @@ def test_the_graphs_have_no_loops(variant):
         assert not {"Loop", "Scan", "If"} & {node.op_type for node in graph.graph.node}
 
 
+@every_variant
+def test_for_no_candidates_the_graph_gives_the_hidden_state_that_makes_the_logits(variant):
+    network = _network(variant)
+    inputs, member = random_inputs(network), member_of(network)
+    offered = {"hidden", "output_kernel", "output_bias"}
+    assert offered & member.decoder.outputs.keys() == (set() if network.copies else offered)
+    if network.copies:
+        return
+    (state,) = Ensemble([member]).start({name: inputs[name] for name in ("source", "lengths")})
+    feeds = {"tokens": inputs["before"][:, 0], **state, "state": state["state"][:, 0]}
+    none, all_of_them = (
+        member.decoder.run({name: {**feeds, "k": np.array([k], np.int32)}[name] for name in member.decoder.inputs})
+        for k in (0, 3)
+    )
+    assert all(len(none[name]) == 0 for name in ("scores", "best", "log_probabilities"))
+    for name in ("hidden", "next_state", *offered):
+        np.testing.assert_array_equal(none[name], all_of_them[name])
+    logits = none["hidden"] @ none["output_kernel"] + none["output_bias"]
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(logs, all_of_them["log_probabilities"], atol=1e-5)
+
+
 @every_copying
 def test_the_unknown_piece_is_never_among_the_best_with_copying(variant):
     network = _network(variant)

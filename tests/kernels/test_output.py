@@ -1,0 +1,177 @@
+"""The kernel of the search finds what a product, a softmax and a sort find, in each instruction set."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.kernels import libraries, output
+from toolkit.kernels.output import MOST, OutputLayer
+
+library, used = output.load()
+pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
+
+SHAPES = [  # rows, features, vocab, k: odd ones, whole panels and tiles, one of each, more rows than go together
+    (1, 1, 1, 1),
+    (5, 3, 7, 7),
+    (14, 16, 32, 5),
+    (13, 17, 33, 33),
+    (15, 8, 100, 16),
+    (29, 5, 65, 17),
+    (3, 40, 1003, 300),
+    (1600, 9, 50, 4),
+    (40, 70_000, 3, 2),
+]
+
+
+def _case(rows, features, vocab, scale=0.5, seed=0):
+    random = np.random.default_rng(seed)
+    kernel, bias = random.normal(0, scale / features**0.5, (features, vocab)), random.normal(0, scale, vocab)
+    return [each.astype(np.float32) for each in (kernel, bias, random.normal(size=(rows, features)))]
+
+
+def _expected(kernel, bias, states, k):
+    """In double precision."""
+    logits = states.astype(np.float64) @ kernel + bias
+    with np.errstate(divide="ignore"):
+        logs = logits - logits.max(axis=1, keepdims=True)
+        logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    tokens = np.argsort(-logs, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(logs, tokens, axis=1), tokens
+
+
+def _check(kernel, bias, states, k):
+    scores, tokens = OutputLayer(kernel, bias).best(states, k)
+    logs, best = _expected(kernel, bias, states, k)
+    assert (scores.dtype, tokens.dtype, scores.shape) == (np.float32, np.int64, (len(states), k))
+    np.testing.assert_allclose(scores, logs, atol=1e-5)
+    assert all(len(set(row)) == k for row in tokens.tolist())
+    np.testing.assert_allclose(_expected(kernel, bias, states, kernel.shape[1])[0][:, :k], scores, atol=1e-5)
+    assert (tokens == best).mean() > 0.99  # rounding may exchange neighbours
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_best_are_those_of_the_softmax(shape):
+    *sizes, k = shape
+    _check(*_case(*sizes), k)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 30.0, 300.0])
+def test_logits_of_any_size_have_probabilities(scale):
+    kernel, bias, states = _case(20, 24, 90, scale)
+    scores, _ = OutputLayer(kernel, bias).best(states, 90)
+    logs, _ = _expected(kernel, bias, states, 90)
+    np.testing.assert_allclose(scores, logs, atol=1e-5 * max(1, scale))
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["rising", "falling"])
+def test_logits_that_rise_or_fall_along_the_tokens_are_in_order(order):
+    bias = np.arange(500, dtype=np.float32)[::order].copy()
+    kernel, states = np.zeros((4, 500), np.float32), np.ones((3, 4), np.float32)
+    scores, tokens = OutputLayer(kernel, bias).best(states, 20)
+    assert tokens.tolist() == [np.argsort(-bias)[:20].tolist()] * 3
+    np.testing.assert_allclose(scores, _expected(kernel, bias, states, 20)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 16, 17, 70])
+def test_of_equal_ones_the_lower_token_comes_first(k):
+    bias = np.tile(np.array([0, 2, 1, 2, 0], np.float32), 14)
+    scores, tokens = OutputLayer(np.zeros((2, 70), np.float32), bias).best(np.ones((2, 2), np.float32), k)
+    assert tokens.tolist() == [np.argsort(-bias, kind="stable")[:k].tolist()] * 2
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_impossible_tokens_come_last_and_take_no_probability():
+    kernel, bias, states = _case(6, 5, 40)
+    bias[:30], bias[35] = -np.inf, -1e9
+    scores, tokens = OutputLayer(kernel, bias).best(states, 40)
+    assert (tokens[:, 10:] == np.arange(30)).all() and (tokens[:, 9] == 35).all()
+    assert (scores[:, 10:] == -np.inf).all()
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_that_is_not_a_number_spoils_no_other_row(value):
+    kernel, bias, states = _case(30, 7, 45)
+    layer = OutputLayer(kernel, bias)
+    scores, tokens = layer.best(states, 4)
+    states[11, 3] = value
+    found, places = layer.best(states, 4)
+    others = np.arange(30) != 11
+    np.testing.assert_array_equal(found[others], scores[others])
+    np.testing.assert_array_equal(places[others], tokens[others])
+    assert np.isnan(found[11]).all() and ((0 <= places) & (places < 45)).all()
+
+
+def test_no_rows_give_no_rows():
+    kernel, bias, states = _case(0, 7, 45)
+    assert [each.shape for each in OutputLayer(kernel, bias).best(states, 4)] == [(0, 4), (0, 4)]
+
+
+def test_a_row_is_the_same_bits_in_any_company_and_layout():
+    kernel, bias, states = _case(1000, 33, 77)
+    layer = OutputLayer(np.asfortranarray(kernel), bias)
+    scores, tokens = layer.best(states, 9)
+    for rows in (slice(0, 1), slice(3, 17), slice(500, 999)):
+        found = layer.best(np.asfortranarray(states[rows]), 9)
+        np.testing.assert_array_equal(found[0], scores[rows])
+        np.testing.assert_array_equal(found[1], tokens[rows])
+
+
+def test_threads_side_by_side_give_the_same_bits():
+    kernel, bias, states = _case(200, 64, 900)
+    layer = OutputLayer(kernel, bias)
+    scores, tokens = layer.best(states, 10)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: layer.best(states, 10), range(40)):
+            np.testing.assert_array_equal(found[0], scores)
+            np.testing.assert_array_equal(found[1], tokens)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    kernel, bias, states = _case(4, 5, 600)
+    for one, other in ((kernel, bias[:-1]), (kernel[0], bias), (kernel[:0], bias), (kernel[:, :0], bias[:0])):
+        with pytest.raises(ValueError, match="expected"):
+            OutputLayer(one, other)
+    layer = OutputLayer(kernel, bias)
+    for rows, k in ((states, 0), (states, MOST + 1), (states[:, 1:], 1), (states[0], 1)):
+        with pytest.raises(ValueError, match="expected"):
+            layer.best(rows, k)
+    with pytest.raises(ValueError, match="expected 1 to 2"):
+        OutputLayer(kernel[:, :2], bias[:2]).best(states, 3)
+
+
+OTHERWISE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np, test_output
+assert test_output.used == sys.argv[2], test_output.used
+np.savez(sys.argv[3], *test_output.several())
+"""
+
+
+def several():
+    """What is found in each shape."""
+    for *sizes, k in SHAPES:
+        kernel, bias, states = _case(*sizes)
+        yield from OutputLayer(kernel, bias).best(states, k)
+
+
+@pytest.mark.parametrize(
+    "name", [each for each in ("avx2", "portable") if libraries.CHOICES.index(each) > libraries.CHOICES.index(used)]
+    if library else []
+)  # fmt: skip
+def test_a_lower_instruction_set_gives_the_same(name, tmp_path):
+    path, folder = tmp_path / "found.npz", Path(__file__).parent
+    places = os.pathsep.join([str(folder.parent), str(folder.parents[1])])
+    environment = {**os.environ, "PYTHONPATH": places, libraries.SWITCH: name}
+    subprocess.run([sys.executable, "-c", OTHERWISE, folder, name, path], env=environment, check=True)
+    for one, other in zip(np.load(path).values(), several(), strict=True):
+        if one.dtype == np.int64:
+            assert (one == other).mean() > 0.99
+        else:
+            np.testing.assert_allclose(one, other, atol=1e-5)
