@@ -110,12 +110,15 @@ INLINE void transpose(const float* states, int rows, int features, float* to) {
 }
 
 // Logits of R rows and one panel. Shapes: states (features, R); panel (1 + features, kPanel) -> (R, kPanel)
+// Meanwhile `soon` is fetched, so many floats a feature.
 template <int R>
-__attribute__((noinline)) void multiply(const float* states, const float* panel, int features, float* logits) {
+__attribute__((noinline)) void multiply(const float* states, const float* panel, int features, const float* soon,
+                                        int some, float* logits) {
   V sums[R][2];
 #pragma GCC unroll 14
   for (int r = 0; r < R; ++r) sums[r][0] = load(panel), sums[r][1] = load(panel + W);
-  for (int k = 0; k < features; ++k, states += R) {
+  for (int k = 0; k < features; ++k, states += R, soon += some) {
+    __builtin_prefetch(soon, 0, 2);
     panel += kPanel;
     const V left = load(panel), right = load(panel + W);
 #pragma GCC unroll 14
@@ -164,12 +167,16 @@ void best_of_block(const Output& output, int rows, const float* states, int k, f
     transpose(states + place, decltype(n)::value, features, scratch.tiles + place);
   });
   const float* panel = output.packed;
-  for (int first = 0; first < output.vocab; first += kPanel, panel += panel_size(features)) {
+  const size_t size_of_panel = panel_size(features);
+  const int tiles = (rows + kRows - 1) / kRows, some = size_of_panel / (static_cast<size_t>(tiles) * features) + 1;
+  for (int first = 0; first < output.vocab; first += kPanel, panel += size_of_panel) {
     const int real = output.vocab - first < kPanel ? output.vocab - first : kPanel;
+    const float* soon = panel + size_of_panel;  // the next one, a part of it with each tile
     in_tiles_of<kRows>(rows, [&](auto n, int at) __attribute__((always_inline)) {
       constexpr int R = decltype(n)::value;
       alignas(64) float logits[R * kPanel];
-      multiply<R>(scratch.tiles + static_cast<size_t>(at) * features, panel, features, logits);
+      multiply<R>(scratch.tiles + static_cast<size_t>(at) * features, panel, features, soon, some, logits);
+      soon += static_cast<size_t>(some) * features;
       use_tile(R, logits, first, real, k, scratch.known + at,
                {scratch.lists.scores + at * size, scratch.lists.tokens + at * size});
     });
