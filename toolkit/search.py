@@ -4,13 +4,14 @@ Arrays are laid out (sentences, beams, ...). A sentence that is done leaves the 
 the time goes; what remains is one sort a step for all sentences together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+_Taken = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # a step's sentences (rows,), their tokens and weights
 State = Any  # whatever the network carries; search never looks inside
 LEAST_COVERAGE = 1e-20  # of a position that no step looked at: attention in float32 can be exactly 0
 
@@ -79,11 +80,10 @@ def greedy(stepper: Stepper, state: State, limits: np.ndarray, *, start: int, en
     Args:
         limits: the most tokens of each sentence (sentences,), END not counted.
     """
-    texts: list[list[int]] = [[] for _ in limits]
-    attention: list[list[np.ndarray]] = [[] for _ in limits]
-    totals, finished = np.zeros(len(limits)), np.zeros(len(limits), bool)
+    taken: list[_Taken] = []
+    totals, finished, lengths = np.zeros(len(limits)), np.zeros(len(limits), bool), np.zeros(len(limits), np.int64)
     rows, state = _begin(stepper, state, limits)
-    tokens, length = np.full((len(rows), 1), start), 0
+    tokens = np.full((len(rows), 1), start)
     while len(rows):
         candidates = stepper.step(tokens, state, 1)
         tokens, scores = candidates.tokens[:, :, 0], candidates.scores[:, 0, 0]
@@ -92,20 +92,35 @@ def greedy(stepper: Stepper, state: State, limits: np.ndarray, *, start: int, en
         totals[rows] += np.where(possible, scores, 0)
         finished[rows] = possible & ends
         going = possible & ~ends
-        for place in np.flatnonzero(going):
-            texts[rows[place]].append(int(tokens[place, 0]))
-        if candidates.weights is not None:
-            for row, weights in zip(rows, candidates.weights[:, 0], strict=True):
-                attention[row].append(weights)
-        length += 1
-        keep = np.flatnonzero(going & (limits[rows] > length))
+        lengths[rows[going]] += 1
+        taken.append((rows, tokens[:, 0], candidates.weights))
+        keep = np.flatnonzero(going & (limits[rows] > len(taken)))
         rows, tokens = rows[keep], tokens[keep]
         if len(keep):
             state = stepper.select(candidates.state, keep, np.zeros((len(keep), 1), np.int64))
+    texts, looked = _written(taken, len(limits))
     return [
-        Hypothesis(tuple(text), total, total, np.stack(seen)[: len(text)] if seen else None, done)
-        for text, total, seen, done in zip(texts, totals.tolist(), attention, finished.tolist(), strict=True)
+        Hypothesis(tuple(text[:size].tolist()), total, total, None if seen is None else seen[:size].copy(), done)
+        for text, seen, size, total, done in zip(
+            texts, looked, lengths.tolist(), totals.tolist(), finished.tolist(), strict=True
+        )
     ]
+
+
+def _written(taken: Sequence[_Taken], sentences: int) -> tuple[np.ndarray, Sequence[np.ndarray | None]]:
+    """Shapes: steps of rows, tokens (rows,) and weights (rows, 1, source) -> tokens (sentences, steps), and for each
+    sentence that had a step weights (steps, source); zeros after its last step."""
+    texts, looked = np.zeros((sentences, len(taken)), np.int64), None
+    for step, (rows, tokens, weights) in enumerate(taken):
+        texts[rows, step] = tokens
+        if weights is not None:
+            looked = np.zeros((*texts.shape, weights.shape[2]), weights.dtype) if looked is None else looked
+            looked[rows, step] = weights[:, 0]
+    attention: list[np.ndarray | None] = [None] * sentences
+    if looked is not None:
+        for row in taken[0][0]:
+            attention[row] = looked[row]
+    return texts, attention
 
 
 def beam_search(

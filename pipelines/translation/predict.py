@@ -140,7 +140,8 @@ class Ensemble:
             for known, each in zip(state, found, strict=True)
         ]
         looked = [each["weights"] for each in found if "weights" in each]  # a run without attention has none
-        weights = np.mean(looked, axis=0).reshape(*tokens.shape, -1) if looked else None
+        mean = looked[0] if len(looked) == 1 else np.mean(looked, axis=0) if looked else None
+        weights = None if mean is None else mean.reshape(*tokens.shape, -1)
         return Candidates(scores.reshape(*tokens.shape, -1), best.reshape(*tokens.shape, -1), after, weights)
 
     def select(self, state: list[Known], sentences: np.ndarray, beams: np.ndarray) -> list[Known]:
