@@ -24,8 +24,8 @@ from workers import listen
 TRAIN, VALIDATION, TEST, HORIZON = 8640, 2880, 2880, 96
 DATA = Path("../shared/data/ett/ETTh1.csv")
 MODELS = {"LSTM": LSTM, "GRU": GRU}
-CHECKED = 100  # steps between two validations
-PATIENCE = 4  # validations without a better one
+CHECKED = 200  # steps between two validations
+PATIENCE = 2  # validations without a better one
 
 
 class Best(Callback):
@@ -44,7 +44,7 @@ class Best(Callback):
     def on_validation_end(self, trainer: Any, network: Any) -> None:
         error = float(trainer.callback_metrics["ptl/val_loss"])
         print(f"step {trainer.global_step}: validation {error:.4f}, {self.spent:.0f} s", file=sys.stderr, flush=True)
-        if not trainer.sanity_checking and error < self.error:
+        if error < self.error:
             self.error, self.step, self.seconds = error, trainer.global_step, self.spent
             self.state = copy.deepcopy(network.state_dict())
 
@@ -74,6 +74,7 @@ def train(frame: pd.DataFrame, name: str, steps: int) -> dict[str, float]:
         scaler_type="standard",
         random_seed=1,
         callbacks=[best],
+        num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
