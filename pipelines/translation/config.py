@@ -76,6 +76,9 @@ class TokensConfig(Stanza):
     """Lower-case what is read; what is written keeps its case."""
     min_count: int = Field(1, ge=1)
     """Rarer words or characters count as unknown."""
+    merge_count: int = Field(0, ge=0, le=1_000_000)
+    """Words of the target that come together at least so often become one piece, but for words that can be copied, so
+    that fixed phrases, as of queries, are written at once; 0: none. For words and dotted, with joint: false."""
     max_source: int = Field(100, ge=1, le=10_000)
     """Pieces of a source beyond this many are a case for long_sources."""
     max_target: int = Field(100, ge=1, le=10_000)
@@ -87,6 +90,14 @@ class TokensConfig(Stanza):
     def _lower_case_needs_two_vocabularies(self) -> "TokensConfig":
         if self.joint and self.lowercase_source:
             raise ValueError("lowercase_source needs a vocabulary for each side. Set joint: false.")
+        return self
+
+    @model_validator(mode="after")
+    def _merges_are_of_target_words(self) -> "TokensConfig":
+        if self.merge_count and self.kind not in ("words", "dotted"):
+            raise ValueError("merge_count joins words. Set kind: words, or dotted for names such as table.column.")
+        if self.merge_count and self.joint:
+            raise ValueError("merge_count needs a vocabulary for each side. Set joint: false.")
         return self
 
 

@@ -1,14 +1,16 @@
 """From texts to what the network reads, and from what it writes to texts."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from toolkit.data.codec import UNKNOWN, TextCodec
+from toolkit.data.merges import Merges, Words, learn_merges, runs
 from toolkit.data.pair_batches import pad_rows
 from toolkit.data.values import ColumnValues
 from toolkit.errors import DataError
@@ -47,6 +49,7 @@ class PairCodec:
         growth: pieces of a target for each of the source, at most, beyond SLACK.
         values: of the database that the targets query. A value is one piece, whatever its words, and is read as its
             columns alone, so that what is learned of one value holds for all.
+        merges: of the target's words, but for those that its source has too, which can then be copied.
     """
 
     source: TextCodec
@@ -55,6 +58,7 @@ class PairCodec:
     limits: tuple[int, int]
     growth: float
     values: ColumnValues | None = None
+    merges: Merges = field(default_factory=lambda: Merges([]))
 
     @property
     def target_size(self) -> int:
@@ -72,10 +76,19 @@ class PairCodec:
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
         """Ids of targets, those that can only be copied beyond the vocabulary."""
-        if not self.copies:
+        if not self.copies and not self.merges.pairs:
             return self.target.encode(texts, limit)
-        split = self.target.split(texts, limit)
-        return [self._target(source, pieces) for source, pieces in zip(sources, split, strict=True)]
+        split = self.target.split(texts, limit * self.merges.longest)
+        return [self._target(source, words)[:limit] for source, words in zip(sources, split, strict=True)]
+
+    def learn_merges(self, sources: Sequence[Source], texts: Sequence[str], min_count: int, size: int) -> Self:
+        """The same where target words that come together so often are one piece, of at most `size` pieces in all."""
+        counts = Counter[Words]()
+        for source, words in zip(sources, self.target.split(texts, MOST), strict=True):
+            counts.update(runs(self._whole_values(source, words), self._apart(source)))
+        merges = learn_merges(counts, min_count=min_count, most=size - self.target_size)
+        new = [piece for piece in merges.pieces if piece not in self.target.ids]
+        return replace(self, target=replace(self.target, pieces=[*self.target.pieces, *new]), merges=merges)
 
     def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
         """The pieces that tokens stand for."""
@@ -128,18 +141,27 @@ class PairCodec:
             first.setdefault(piece, place)
         return [known.get(piece, self.target_size + first[piece]) for piece in pieces]
 
-    def _target(self, source: Source, pieces: list[str]) -> list[int]:
-        known, copied = self.target.ids, dict(zip(source.pieces, source.copies, strict=True))
-        whole = [piece.split(" ") for piece in source.pieces if " " in piece]  # values of several words
-        ids, place = [], 0
-        while place < len(pieces):
-            value = max(
-                (words for words in whole if pieces[place : place + len(words)] == words), key=len, default=None
-            )
-            piece = " ".join(value) if value else pieces[place]
-            ids.append(known.get(piece, copied.get(piece, UNKNOWN)))
-            place += len(value) if value else 1
-        return ids
+    def _target(self, source: Source, words: list[str]) -> list[int]:
+        known, copied = self.target.ids, dict(zip(source.pieces, source.copies, strict=False))  # none without copying
+        pieces = self.merges.merge(self._whole_values(source, words), self._apart(source))
+        return [known.get(piece, copied.get(piece, UNKNOWN)) for piece in pieces]
+
+    def _apart(self, source: Source) -> set[str]:
+        """Pieces of a target that are not merged with others, lest they could not be copied."""
+        return set(source.pieces) if self.copies else set()
+
+    def _whole_values(self, source: Source, words: list[str]) -> list[str]:
+        """The words of a target with each value of several words that its source has as one of them."""
+        values = [piece.split(" ") for piece in source.pieces if " " in piece] if self.copies else []
+        if not values:
+            return words
+        whole, place = list[str](), 0
+        while place < len(words):
+            found = (value for value in values if words[place : place + len(value)] == value)
+            value = max(found, key=len, default=words[place : place + 1])
+            whole.append(" ".join(value))
+            place += len(value)
+        return whole
 
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target
@@ -150,6 +172,7 @@ class PairCodec:
             "limits": list(self.limits),
             "growth": self.growth,
             "values": self.values and self.values.to_json(),
+            "merges": self.merges.to_json(),
         }
 
     @classmethod
@@ -166,7 +189,8 @@ class PairCodec:
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
             values = value["values"] and ColumnValues.from_json(value["values"])
+            merges = Merges.from_json(value.get("merges", []))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             mend = "Copy the run folder again, or train again."
             raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
-        return cls(source, target, copies, limits, growth, values)
+        return cls(source, target, copies, limits, growth, values, merges)

@@ -50,6 +50,9 @@ def prepare(config: Config) -> Prepared:
     source, target = _fit_codecs(config, splits.train)
     values = read_values(str(config.data.database)) if config.model.value_columns else None
     codec = PairCodec(source, target, config.model.copy_words, (tokens.max_source, tokens.max_target), 0.0, values)
+    if tokens.merge_count:
+        sources = codec.read(splits.train.sources)
+        codec = codec.learn_merges(sources, splits.train.targets, tokens.merge_count, tokens.vocabulary)
     encoded = encode(codec, splits.train, tokens.max_target + 1)
     fitting = [i for i, target in enumerate(encoded.targets) if len(target) <= tokens.max_target]
     left_out = len(encoded.targets) - len(fitting)

@@ -68,6 +68,36 @@ def test_a_value_of_several_words_is_one_piece_that_is_copied_whole():
     assert codec.inputs([source], 1, 4)["columns"][0, :, 0].tolist() == [0, 1, 0, 1]
 
 
+TARGETS = ["pick name from city where city is Oslo", "pick name from city where city is paris"] * 3
+ASKED = ["one Oslo", "two paris"] * 3
+
+
+def test_phrases_of_the_target_are_one_piece_and_what_can_be_copied_stays_apart():
+    codec = make_codec(target=("pick", "name", "from", "city", "where", "is"), copies=True)
+    merged = codec.learn_merges(codec.read(ASKED), TARGETS, 6, 100)
+    phrase = "pick name from city where city is"
+    assert merged.target.pieces[-1] == phrase and merged.target.pieces[: codec.target_size] == codec.target.pieces
+    sources = merged.read(["one Oslo", "where is Rome"])
+    found = merged.targets(sources, [TARGETS[0], phrase + " Rome"], 20)
+    assert found[0] == [merged.target_size - 1, merged.target_size + 1]
+    assert merged.write(sources[1], found[1]) == ["pick name from city", "where", "city", "is", "Rome"]
+    assert [merged.target.join(merged.write(*each)) for each in zip(sources, found, strict=True)] == [
+        TARGETS[0],
+        phrase + " Rome",
+    ]
+    assert PairCodec.from_json(json.loads(json.dumps(merged.to_json())), "pieces.json") == merged
+
+
+def test_merged_targets_are_cut_by_their_pieces_and_vocabularies_keep_their_size():
+    plain = make_codec(target=("pick", "name", "from", "city", "where", "is"))
+    sources = plain.read(ASKED)
+    merged = plain.learn_merges(sources, TARGETS, 6, 100)
+    phrase = merged.target_size - 1
+    assert merged.targets(sources[:1], [f"{TARGETS[0]} {TARGETS[0]}"], 3) == [[phrase, UNKNOWN, phrase]]
+    assert plain.learn_merges(sources, TARGETS, 6, plain.target_size + 2).target_size == plain.target_size + 2
+    assert plain.learn_merges(sources, TARGETS, 7, 100).target_size == plain.target_size
+
+
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x07", "\u2028"])
 def test_a_blank_text_has_no_pieces(text):
     assert COPYING.read([text])[0].ids == []
@@ -147,6 +177,8 @@ def test_one_vocabulary_for_both_sides_is_written_once_and_stays_one():
         {"values": [1]},
         {"values": {"columns": ["a"]}},
         {"values": {"columns": ["a"], "values": {"x": [3]}}},
+        {"merges": [["a"]]},
+        {"merges": 3},
     ],
     ids=str,
 )

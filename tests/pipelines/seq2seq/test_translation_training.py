@@ -270,6 +270,8 @@ def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(t
         ({"model": {"tie": "all"}}, "needs one vocabulary for both sides"),
         ({"vectors": {"source": "glove"}, "tokens": {"kind": "bpe"}}, "vectors are of words"),
         ({"tokens": {"joint": True, "lowercase_source": True}}, "needs a vocabulary for each side"),
+        ({"tokens": {"kind": "bpe", "merge_count": 5}}, "merge_count joins words"),
+        ({"tokens": {"joint": True, "merge_count": 5}}, "merge_count needs a vocabulary for each side"),
         ({"model": {"value_columns": True}}, "value_columns needs data.database"),
         ({"data": {"train": None}}, "name the training pairs"),
         ({"data": {"phrases": {}}}, "name the training pairs"),
