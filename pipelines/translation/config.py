@@ -144,6 +144,9 @@ class ModelConfig(Stanza):
     """Let the decoder copy pieces of the source, known or not (pointer-generator)."""
     value_columns: bool = False
     """Read words of the source that are values in data.database as the columns that hold them; needs copy_words."""
+    word_forms: bool = False
+    """Read how each word of the source is written (small, Capital, CAPITALS, digits) besides which it is, so that names
+    and numbers that are rare or unknown are read as such."""
     members: int = Field(1, ge=1, le=16)
     """Networks trained from different seeds whose probabilities are averaged; more are better, slower and larger."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -163,6 +166,9 @@ class TranslationTraining(TrainingConfig):
     """Share of the target spread over all pieces."""
     scheduled_sampling: float = Field(0.0, ge=0, lt=1)
     """Share of the decoder's inputs that are its own guesses while training."""
+    concatenate: float = Field(0.0, ge=0, le=10)
+    """For each training pair so many more that are two of them, one after the other, which teaches the decoder to look
+    only where it should."""
     monitor: Literal["bleu", "exact_match", "loss"] = "bleu"
     """The validation score that chooses the best epoch; bleu and exact_match are of greedy translations."""
     average: int = Field(1, ge=1, le=50)

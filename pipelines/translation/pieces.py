@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from toolkit.data.codec import UNKNOWN, TextCodec
+from toolkit.data.codec import END, RESERVED, UNKNOWN, TextCodec
+from toolkit.data.forms import FORMS, form_of
 from toolkit.data.merges import Merges, Words, learn_merges, runs
 from toolkit.data.pair_batches import pad_rows
 from toolkit.data.values import ColumnValues
@@ -26,7 +27,8 @@ class Source(NamedTuple):
         ids: of its pieces.
         pieces: as they are written.
         copies: where pieces may be copied, ids in the target's vocabulary, or beyond it, by their first place here.
-        columns: where values of a database are known, the columns of each piece.
+        columns: where values of a database are known, the columns of each piece; where forms are read, after them its
+            form.
     """
 
     ids: list[int]
@@ -39,6 +41,9 @@ class Source(NamedTuple):
         return Source(*(part[:limit] for part in self))  # type: ignore[arg-type]
 
 
+Encoding = tuple[Source, list[int]]  # a source, and the ids of its target
+
+
 @dataclass(frozen=True)
 class PairCodec:
     """Both sides of a translator.
@@ -49,6 +54,7 @@ class PairCodec:
         growth: pieces of a target for each of the source, at most, beyond SLACK.
         values: of the database that the targets query. A value is one piece, whatever its words, and is read as its
             columns alone, so that what is learned of one value holds for all.
+        forms: whether the form of each piece is read besides which it is.
         merges: of the target's words, but for those that its source has too, which can then be copied.
     """
 
@@ -58,6 +64,7 @@ class PairCodec:
     limits: tuple[int, int]
     growth: float
     values: ColumnValues | None = None
+    forms: bool = False
     merges: Merges = field(default_factory=lambda: Merges([]))
 
     @property
@@ -67,8 +74,12 @@ class PairCodec:
     @property
     def sizes(self) -> dict[str, int]:
         """Of the tables of a network."""
-        columns = len(self.values.columns) if self.values else 0
-        return {"source_size": len(self.source.pieces), "target_size": self.target_size, "columns": columns}
+        return {"source_size": len(self.source.pieces), "target_size": self.target_size, "columns": self.columns}
+
+    @property
+    def columns(self) -> int:
+        """What may be read of a piece besides which it is: columns of the database, then forms."""
+        return (len(self.values.columns) if self.values else 0) + (len(FORMS) if self.forms else 0)
 
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
@@ -90,6 +101,19 @@ class PairCodec:
         new = [piece for piece in merges.pieces if piece not in self.target.ids]
         return replace(self, target=replace(self.target, pieces=[*self.target.pieces, *new]), merges=merges)
 
+    def concatenate(self, one: Encoding, other: Encoding) -> Encoding:
+        """A source and its target before another source and its target, with END between the two."""
+        pieces = [*one[0].pieces, RESERVED[END], *other[0].pieces]
+        columns = [*one[0].columns, [], *other[0].columns] if self.columns else []
+        copies = self._copies(pieces) if self.copies else []
+        source = Source([*one[0].ids, END, *other[0].ids], pieces, copies, columns)
+        places = dict(zip(pieces, copies, strict=False))
+        first, second = (
+            [token if token < self.target_size else places[part.pieces[token - self.target_size]] for token in target]
+            for part, target in (one, other)
+        )
+        return source, [*first, END, *second]
+
     def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
         """The pieces that tokens stand for."""
         size = self.target_size
@@ -101,8 +125,8 @@ class PairCodec:
         inputs = {"source": ids, "lengths": lengths}
         if self.copies:
             inputs["copies"], _ = pad_rows([source.copies for source in sources], rows, time)
-        if self.values:
-            inputs["columns"] = np.zeros((rows, time, len(self.values.columns)), np.float32)
+        if self.columns:
+            inputs["columns"] = np.zeros((rows, time, self.columns), np.float32)
             for row, source in enumerate(sources):
                 for place, columns in enumerate(source.columns):
                     inputs["columns"][row, place, columns] = 1
@@ -133,6 +157,10 @@ class PairCodec:
             pieces, columns = self.values.group(pieces)
         ids = [self.source.ids.get(piece, UNKNOWN) for piece in pieces]
         ids = [UNKNOWN if found else known for known, found in zip_longest(ids, columns)]
+        if self.forms:
+            first = self.columns - len(FORMS)
+            forms = [[first + form_of(piece)] for piece in pieces]
+            columns = [[*found, *form] for found, form in zip(columns or [[]] * len(pieces), forms, strict=True)]
         return Source(ids, pieces, self._copies(pieces) if self.copies else [], columns)
 
     def _copies(self, pieces: list[str]) -> list[int]:
@@ -172,6 +200,7 @@ class PairCodec:
             "limits": list(self.limits),
             "growth": self.growth,
             "values": self.values and self.values.to_json(),
+            "forms": self.forms,
             "merges": self.merges.to_json(),
         }
 
@@ -189,8 +218,9 @@ class PairCodec:
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
             values = value["values"] and ColumnValues.from_json(value["values"])
+            forms = bool(value.get("forms", False))
             merges = Merges.from_json(value.get("merges", []))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             mend = "Copy the run folder again, or train again."
             raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
-        return cls(source, target, copies, limits, growth, values, merges)
+        return cls(source, target, copies, limits, growth, values, forms, merges)

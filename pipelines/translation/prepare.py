@@ -49,7 +49,8 @@ def prepare(config: Config) -> Prepared:
     tokens = config.tokens
     source, target = _fit_codecs(config, splits.train)
     values = read_values(str(config.data.database)) if config.model.value_columns else None
-    codec = PairCodec(source, target, config.model.copy_words, (tokens.max_source, tokens.max_target), 0.0, values)
+    limits = tokens.max_source, tokens.max_target
+    codec = PairCodec(source, target, config.model.copy_words, limits, 0.0, values, config.model.word_forms)
     if tokens.merge_count:
         sources = codec.read(splits.train.sources)
         codec = codec.learn_merges(sources, splits.train.targets, tokens.merge_count, tokens.vocabulary)
@@ -66,6 +67,7 @@ def prepare(config: Config) -> Prepared:
         warnings.warn(f"{left_out} training pairs were left out: targets longer than tokens.max_target.", stacklevel=2)
     train = Encoded([encoded.sources[i] for i in fitting], [encoded.targets[i] for i in fitting])
     codec = replace(codec, growth=_growth(train))
+    train = _with_concatenated(train, codec, round(config.training.concatenate * len(fitting)), config.seed)
     return Prepared(splits, codec, train, encode(codec, _pairs(splits.validation), tokens.max_target), left_out)
 
 
@@ -73,6 +75,18 @@ def encode(codec: PairCodec, pairs: Pairs, limit: int) -> Encoded:
     """Pairs as ids; targets of at most `limit` pieces."""
     sources = codec.read(pairs.sources)
     return Encoded(sources, codec.targets(sources, pairs.targets, limit))
+
+
+def _with_concatenated(pairs: Encoded, codec: PairCodec, count: int, seed: int) -> Encoded:
+    """The pairs, and so many more that are two of them, one after the other, where they are not too long.
+
+    Reference: Jia & Liang 2016, arXiv:1606.03622, section 4.2.3 (Concat-k)
+    """
+    whole, random = list(zip(pairs.sources, pairs.targets, strict=True)), np.random.default_rng(seed)
+    more = [codec.concatenate(*(whole[i] for i in pair)) for pair in random.integers(len(whole), size=(count, 2))]
+    more = [(s, t) for s, t in more if len(s.ids) <= codec.limits[0] and len(t) <= codec.limits[1]]
+    sources, targets = zip(*whole, *more, strict=True)
+    return Encoded(list(sources), list(targets))
 
 
 def _fit_codecs(config: Config, pairs: Pairs) -> tuple[TextCodec, TextCodec]:

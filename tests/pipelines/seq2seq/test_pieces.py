@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from translators import make_codec
 
 from pipelines.translation.pieces import MOST, SLACK, PairCodec
-from toolkit.data.codec import UNKNOWN, fit_codec, normalize
+from toolkit.data.codec import END, UNKNOWN, fit_codec, normalize
+from toolkit.data.forms import FORMS
 from toolkit.data.values import ColumnValues
 from toolkit.errors import DataError
 
@@ -66,6 +67,42 @@ def test_a_value_of_several_words_is_one_piece_that_is_copied_whole():
     assert target == [4, SIZE + 1, UNKNOWN, UNKNOWN, 6]
     assert codec.target.join(codec.write(source, [4, SIZE + 1, 6])) == "eins New York paris"
     assert codec.inputs([source], 1, 4)["columns"][0, :, 0].tolist() == [0, 1, 0, 1]
+
+
+def test_the_form_of_a_piece_is_read_after_the_columns_that_hold_it():
+    values = ColumnValues(["city", "state"], {"new york": [0, 1]})
+    codec = dataclasses.replace(COPYING, values=values, forms=True)
+    (source,) = codec.read(["one New York Zoë 485"])
+    names = ["city", "state", *FORMS]
+    assert [[names[i] for i in columns] for columns in source.columns] == [
+        ["small"],
+        ["city", "state", "several words"],
+        ["Capital"],
+        ["3 digits"],
+    ]
+    assert source.ids == [4, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert codec.sizes["columns"] == len(names)
+    assert codec.inputs([source], 1, 5)["columns"].sum(axis=2).tolist() == [[1, 3, 1, 1, 0]]
+    alone = dataclasses.replace(COPYING, forms=True)
+    assert alone.read(["Zoë"])[0].columns == [[FORMS.index("Capital")]]
+    assert PairCodec.from_json(json.loads(json.dumps(alone.to_json())), "pieces.json") == alone
+
+
+@pytest.mark.parametrize("options", [{}, {"forms": True}, {"copies": False}])
+def test_concatenated_pairs_are_read_and_written_one_after_the_other(options):
+    codec = dataclasses.replace(COPYING, **options)
+    texts = ["one Zoë", "Zoë two Oslo"], ["eins Zoë", "Oslo paris"]
+    sources = codec.read(texts[0])
+    one, other = zip(sources, codec.targets(sources, texts[1], 8), strict=True)
+    source, target = codec.concatenate(one, other)
+    assert source.pieces == ["one", "Zoë", "</s>", "Zoë", "two", "Oslo"]
+    assert source.ids == [4, UNKNOWN, END, UNKNOWN, 5, UNKNOWN]
+    assert all(len(part) in (0, 6) for part in source)
+    if codec.copies:
+        assert codec.write(source, target) == ["eins", "Zoë", "</s>", "Oslo", "paris"]
+        assert target[1] == source.copies[3]  # the same word, wherever it stands
+    else:
+        assert target == [4, UNKNOWN, END, UNKNOWN, 6]
 
 
 TARGETS = ["pick name from city where city is Oslo", "pick name from city where city is paris"] * 3
