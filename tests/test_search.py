@@ -100,13 +100,14 @@ def ordered(found: list[Hypothesis]) -> list[Hypothesis]:
 
 
 def naive_beam_search(toy: Toy, sentence: int, limit: int, settings: SearchSettings) -> list[Hypothesis]:
-    """One sentence, one token at a time, and never stopped before `beam` are finished."""
+    """One sentence, one token at a time, and never stopped before `beam` are finished, or while one that goes on is
+    better than all of them."""
     beam, size = settings.beam, settings.block_ngrams
     live, found = [(0.0, ())], []
     judge = lambda tokens, finished: judged(  # noqa: E731
         toy, sentence, tokens, finished, settings.length_penalty, settings.coverage_penalty
     )
-    for _ in range(limit):
+    for length in range(2, limit + 2):
         ranked = []
         for total, tokens in live:
             scores = toy.scores[sentence, after(tokens)]
@@ -119,7 +120,9 @@ def naive_beam_search(toy: Toy, sentence: int, limit: int, settings: SearchSetti
         before, live = live, [each for each in ranked[: 2 * beam] if each[1][-1] != END][:beam]
         if not live and not found:
             return ordered([judge(tokens, False) for _, tokens in before])[: settings.best]
-        if len(found) >= beam or not live:
+        best = max((each.score for each in found), default=-np.inf)
+        leads = bool(live) and live[0][0] / ((5 + length) / 6) ** settings.length_penalty > best
+        if not live or (len(found) >= beam and not leads):
             return ordered(found)[: settings.best]
     return ordered(found + [judge(tokens, False) for _, tokens in live])[: settings.best]
 
@@ -243,6 +246,18 @@ def test_a_short_hypothesis_never_hides_a_long_one_that_comes_to_score_higher() 
         scores[0, after((2,) * size), END if size == 5 else 2] = 0
     toy = Toy(scores)
     assert [toy.beam([9], alpha=alpha)[0][0].tokens for alpha in (0.0, 1.0)] == [(), (2,) * 5]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_improbable_ones_that_finish_early_do_not_end_the_search_for_a_probable_long_one(alpha: float) -> None:
+    scores = np.full((1, STATES, 4), -np.inf)
+    for size in range(6):
+        text = (2,) * size
+        scores[0, after(text), [2, 3]] = np.log([0.9, 0.1])
+        scores[0, after((*text, 3)), END] = 0
+    scores[0, after((2,) * 6), END] = 0
+    found = Toy(scores).beam([9], beam=2, best=2, alpha=alpha)[0]
+    assert found[0].tokens == (2,) * 6
 
 
 def circling() -> Toy:

@@ -140,9 +140,10 @@ def beam_search(
         cp(Y)    = beta * sum over source positions s of log(min(sum over steps t of weights[t,s], 1))
 
     In each step the best 2 * beam candidates of a sentence are ranked by log P. Those among the first `beam` that are
-    END are finished; the first `beam` that are not END go on. A sentence is done when `beam` hypotheses are finished,
-    or the limit is reached, or nothing that goes on can still come among the `best`: log P only falls, cp is at most 0,
-    and lp is at most that of the limit.
+    END are finished; the first `beam` that are not END go on. A sentence is done when the limit is reached, or nothing
+    that goes on can still come among the `best`: log P only falls, cp is at most 0, and lp is at most that of the limit.
+    Once `beam` hypotheses are finished, only one that would be the best of all, were it to end now, goes on: short ones
+    that are hardly probable finish early, and must not end the search for a long one that is.
 
     Args:
         limits: the most tokens of each sentence (sentences,), END not counted; with so many a hypothesis is closed.
@@ -261,8 +262,10 @@ class _Book:
 
     def may_improve(self, rows: np.ndarray, level: _Level) -> np.ndarray:
         """Whether anything of each sentence in the level may still come among the best."""
-        bounds = level.totals.max(axis=1) / self.length_penalty(self.limits[rows])
-        return (self.counts[rows] < self.settings.beam) & (bounds > self.standing[rows, 0])
+        best = level.totals.max(axis=1)
+        now, ever = (best / self.length_penalty(length) for length in (level.length + 1, self.limits[rows]))
+        few, standing = self.counts[rows] < self.settings.beam, self.standing[rows]
+        return np.where(few, ever > standing[:, 0], now > standing[:, -1])
 
     def results(self) -> list[list[Hypothesis]]:
         nothing = Hypothesis((), 0.0, 0.0, None, False)
