@@ -140,10 +140,10 @@ def beam_search(
         cp(Y)    = beta * sum over source positions s of log(min(sum over steps t of weights[t,s], 1))
 
     In each step the best 2 * beam candidates of a sentence are ranked by log P. Those among the first `beam` that are
-    END are finished; the first `beam` that are not END go on. A sentence is done when the limit is reached, or nothing
-    that goes on can still come among the `best`: log P only falls, cp is at most 0, and lp is at most that of the limit.
-    Once `beam` hypotheses are finished, only one that would be the best of all, were it to end now, goes on: short ones
-    that are hardly probable finish early, and must not end the search for a long one that is.
+    END are finished; the first `beam` that are not END go on. A sentence is done when the limit is reached, or when
+    nothing that goes on can still come among the `best`: log P only falls, cp is at most 0, and lp is at most that of
+    the limit. Once `beam` hypotheses are finished, only one that would be the best of all, were it to end now, goes on:
+    short ones that are hardly probable finish early, and must not end the search for a long one that is.
 
     Args:
         limits: the most tokens of each sentence (sentences,), END not counted; with so many a hypothesis is closed.
