@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 # All that is measured in seconds, with peers in environments of their own and public data in ../shared/data.
-bench: setup .peers/installed .fasttext/installed
+bench: setup .peers/installed .fasttext/installed .neuralforecast/installed
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/recurrent_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/translation_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/joeynmt_pairs.py
@@ -47,6 +47,8 @@ bench: setup .peers/installed .fasttext/installed
 	$(BIN)/python benchmarks/translate_cold_start.py $(BENCH)/translation-kernel-0
 	$(BIN)/python benchmarks/explain_seconds.py $(BENCH)/translation-kernel-0 "Wednesday, March 30, 2022"
 	$(BIN)/python benchmarks/forecast_scale.py
+	NEURALFORECAST_PYTHON=.neuralforecast/bin/python $(BIN)/python benchmarks/forecast_training.py $(BENCH)
+	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/seqloom run benchmarks/trec6.yaml --set training.epochs=1 --set model.members=1 --out $(BENCH)/trec6
 	$(BIN)/python benchmarks/classify_lines.py $(BENCH)/trec6
 	$(BIN)/python benchmarks/bucketing.py benchmarks/clinc150.yaml --set training.epochs=4 --set model.members=1
@@ -59,6 +61,11 @@ bench: setup .peers/installed .fasttext/installed
 .fasttext/installed:
 	$(PYTHON) -m venv .fasttext
 	.fasttext/bin/pip install --quiet --disable-pip-version-check fasttext-numpy2==0.10.4
+	touch $@
+
+.neuralforecast/installed:
+	$(PYTHON) -m venv .neuralforecast
+	.neuralforecast/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 neuralforecast==3.3.0
 	touch $@
 
 lock:
