@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,15 @@ PATIENCE = 2  # validations without a better one
 
 
 class Best(Callback):
-    """Remembers the network of the least validation error, and the seconds of training steps alone until then."""
+    """Remembers the network of the least validation error, and the seconds of training steps alone until then.
+
+    NeuralForecast trains with a copy of it, so what is found is the class's.
+    """
+
+    found: ClassVar[dict[str, float]] = {}
 
     def __init__(self) -> None:
-        self.error, self.step, self.seconds, self.spent, self.began = np.inf, 0, 0.0, 0.0, 0.0
+        self.error, self.spent, self.began = np.inf, 0.0, 0.0
         self.state: dict[str, Any] = {}
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -45,7 +50,8 @@ class Best(Callback):
         error = float(trainer.callback_metrics["ptl/val_loss"])
         print(f"step {trainer.global_step}: validation {error:.4f}, {self.spent:.0f} s", file=sys.stderr, flush=True)
         if error < self.error:
-            self.error, self.step, self.seconds = error, trainer.global_step, self.spent
+            self.error = error
+            Best.found = {"steps": trainer.global_step, "seconds": self.spent}
             self.state = copy.deepcopy(network.state_dict())
 
     def on_train_end(self, trainer: Any, network: Any) -> None:
@@ -61,7 +67,6 @@ def long_frame() -> pd.DataFrame:
 
 
 def train(frame: pd.DataFrame, name: str, steps: int) -> dict[str, float]:
-    best = Best()
     model = MODELS[name](
         h=HORIZON,
         input_size=336,
@@ -73,7 +78,7 @@ def train(frame: pd.DataFrame, name: str, steps: int) -> dict[str, float]:
         early_stop_patience_steps=PATIENCE,
         scaler_type="standard",
         random_seed=1,
-        callbacks=[best],
+        callbacks=[Best()],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -84,7 +89,7 @@ def train(frame: pd.DataFrame, name: str, steps: int) -> dict[str, float]:
     scored = forecast.cross_validation(frame, val_size=VALIDATION, test_size=TEST, n_windows=None, step_size=1)
     error = scored[name] - scored["y"]
     scores = {"mse": float(np.mean(error**2)), "mae": float(np.mean(np.abs(error)))}
-    return {"steps": best.step, "seconds": best.seconds, **scores}
+    return {**Best.found, **scores}
 
 
 def main() -> None:
