@@ -1,8 +1,8 @@
 """NeuralForecast's recurrent networks trained on ETTh1, 96 hours ahead, as `forecast_training.py` asks.
 
-A worker (see `workers.py`): each question is a model's name and the most training steps; each answer says after how
-many steps its validation error was least, the seconds of training until then, and the test scores of that network. Both
-sides see the same rows, z-scored by the training rows, and score every window of all seven channels.
+A worker (see `workers.py`): each question is a model's name, a learning rate and the most training steps; each answer
+says after how many steps its validation error was least, the seconds of training until then, and the test scores of
+that network. Both sides see the same rows, z-scored by the training rows, and score every window of all channels.
 """
 
 import copy
@@ -51,7 +51,7 @@ class Best(Callback):
         print(f"step {trainer.global_step}: validation {error:.4f}, {self.spent:.0f} s", file=sys.stderr, flush=True)
         if error < self.error:
             self.error = error
-            Best.found = {"steps": trainer.global_step, "seconds": self.spent}
+            Best.found = {"steps": trainer.global_step, "seconds": self.spent, "validation": error}
             self.state = copy.deepcopy(network.state_dict())
 
     def on_train_end(self, trainer: Any, network: Any) -> None:
@@ -66,12 +66,13 @@ def long_frame() -> pd.DataFrame:
     return frame[["unique_id", "ds", "y"]]
 
 
-def train(frame: pd.DataFrame, name: str, steps: int) -> dict[str, float]:
+def train(frame: pd.DataFrame, name: str, rate: float, steps: int) -> dict[str, float]:
     model = MODELS[name](
         h=HORIZON,
         input_size=336,
         encoder_hidden_size=128,
         loss=MAE(),
+        learning_rate=rate,
         batch_size=7,
         max_steps=steps,
         val_check_steps=CHECKED,
@@ -98,8 +99,8 @@ def main() -> None:
     questions, answer = listen()
     frame = long_frame()
     answer("ready")
-    for name, steps in questions:
-        answer(train(frame, name, steps))
+    for question in questions:
+        answer(train(frame, *question))
 
 
 if __name__ == "__main__":
