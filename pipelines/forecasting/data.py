@@ -18,7 +18,7 @@ from toolkit.errors import DataError
 # whole season at least, so that every part of it is seen), and windows wanted in all, which overlap where there would
 # be fewer.
 FEWEST_HORIZONS, MOST_HORIZONS, WANTED_WINDOWS = 3, 20, 200
-SEASONS = 2  # held back of each of many series, where a fifth is as much: intervals fitted to one year fit one year
+SEASONS = 2  # held back at least, where a fifth is as much: intervals fitted to one year fit one year
 
 
 @dataclass(frozen=True)
