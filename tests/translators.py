@@ -1,6 +1,8 @@
 """Small translators that several tests use, and what their equations give in NumPy."""
 
+import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,19 @@ def make_config(**stanzas: Any) -> Config:
     for name, stanza in stanzas.items():
         values[name] = {**values.get(name, {}), **stanza} if isinstance(stanza, Mapping) else stanza
     return Config.model_validate(values)
+
+
+def changed(config: Config, **stanzas: Any) -> Config:
+    """The config with other values in some stanzas."""
+    values = config.model_dump()
+    return Config.model_validate({**values, **{name: {**values[name], **new} for name, new in stanzas.items()}})
+
+
+def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    """A table of pairs in the columns source and target."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("source", "target"), *pairs])
+    return path
 
 
 def make_network(config: Config, *, source: int = 11, target: int = 10, seed: int = 0, scale: float = 0.5) -> Any:

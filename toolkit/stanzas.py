@@ -72,6 +72,8 @@ class TrainingConfig(Stanza):
     """The largest global norm of a gradient."""
     patience: int = Field(5, ge=1)
     """Stop after this many epochs without a better validation score."""
+    average: int = Field(1, ge=1, le=50)
+    """Keep the mean of the weights after this many epochs in a row."""
     seconds: float | None = Field(None, gt=0)
     """Begin no epoch after this much training; the learning rate falls by steps or by time, whichever is further on."""
     mixed_precision: Literal["none", "float16", "bfloat16"] = "none"

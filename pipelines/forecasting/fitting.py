@@ -20,8 +20,9 @@ from toolkit import config as configs
 from toolkit.data import windows
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError, SeqloomError
-from toolkit.training.checkpoints import Arrays, Checkpoints, Progress
-from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.checkpoints import Arrays, Checkpoints
+from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.members import Trained, complete, fit_members, refit_members
 from toolkit.training.runs import set_seed
 from toolkit.training.watch import Watch
 
@@ -29,6 +30,8 @@ LEAST_WINDOWS = 64  # for a network that is one of several forecasters; with few
 VALIDATED = 8_192  # validation windows that the epoch is chosen on
 HEAVIEST = 20.0  # of a window that moves much more than its series does otherwise
 HIDDEN = 0.05  # share of training windows that have a stretch hidden, so that gaps mean something
+
+Members = list[Trained[models.Network]]
 
 
 class Start(NamedTuple):
@@ -40,12 +43,23 @@ class Start(NamedTuple):
 
 @dataclass
 class Fitted:
-    """Networks with their histories, one row an epoch, and the seconds that they took."""
+    """Networks with how their training went, and those that were trained once more in their place."""
 
-    networks: list[models.Network] = field(default_factory=list)
-    history: list[list[dict[str, float]]] = field(default_factory=list)
-    seconds: float = 0.0
-    stopped: bool = False  # by Ctrl-C
+    members: Members = field(default_factory=list)
+    again: Members | None = None
+
+    @property
+    def networks(self) -> list[models.Network]:
+        return [network for network, _ in self.again or self.members]
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row for each epoch in which there was something to choose."""
+        return [{"member": i, **row} for i, (_, progress) in enumerate(self.members, 1) for row in progress.history]
+
+    @property
+    def seconds(self) -> float:
+        return sum(progress.seconds for _, progress in [*self.members, *(self.again or [])])
 
 
 def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | None) -> Fitted:
@@ -54,28 +68,17 @@ def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | Non
     Raises:
         DataError: a network alone is asked for, and no series is long enough to learn from.
     """
-    fitted = Fitted()
     if config.model.kind not in ("auto", NETWORK):
-        return fitted
+        return Fitted()
     cutoffs = training_cutoffs(prepared, prepared.splits.training_ends)
     if config.model.kind == "auto" and len(cutoffs) < LEAST_WINDOWS:
         warnings.warn(f"{len(cutoffs)} windows to learn from are too few for a network; it is left out.", stacklevel=2)
-        return fitted
-    for member in range(config.model.members):
-        try:
-            network, progress = _fit(config, prepared, cutoffs, folder / f"member{member}", (member, start))
-        except StoppedError:
-            if not fitted.networks:
-                raise
-            fitted.stopped = True
-            break
-        fitted.networks.append(network)
-        fitted.history.append(progress.history)
-        fitted.seconds += progress.seconds
-        if not progress.finished:
-            fitted.stopped = True
-            break
-    return fitted
+        return Fitted()
+
+    def fit_one(member: int) -> Trained[models.Network]:
+        return _fit(config, prepared, cutoffs, folder / f"member{member}", (member, start))
+
+    return Fitted(fit_members(config.model.members, fit_one))
 
 
 def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, start: Start | None) -> Fitted:
@@ -83,22 +86,16 @@ def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, 
 
     After Ctrl-C those that were fitted before.
     """
-    again = Fitted(history=fitted.history, seconds=fitted.seconds)
+    if not complete(fitted.members, config.model.members):
+        return fitted
     cutoffs = training_cutoffs(prepared, prepared.splits.test_starts)
-    for member, rows in enumerate(fitted.history):
-        epochs = int(max((row["score"], row["epoch"]) for row in rows)[1])
+
+    def fit_again(member: int, epochs: int) -> Trained[models.Network]:
         training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
         changed = config.model_copy(update={"training": training})
-        path = folder / f"refit{member}"
-        try:
-            network, progress = _fit(changed, prepared, cutoffs, path, (member, start), validate=False)
-        except StoppedError:
-            return fitted
-        if not progress.finished:
-            return fitted
-        again.networks.append(network)
-        again.seconds += progress.seconds
-    return again
+        return _fit(changed, prepared, cutoffs, folder / f"refit{member}", (member, start), validate=False)
+
+    return replace(fitted, again=refit_members(fitted.members, fit_again))
 
 
 def begin_network(config: Config, prepared: Prepared, cutoffs: Cutoffs, member: int) -> tuple[models.Network, Task]:
@@ -151,7 +148,7 @@ def _fit(
     origin: tuple[int, Start | None],
     *,
     validate: bool = True,
-) -> tuple[models.Network, Progress]:
+) -> Trained[models.Network]:
     """Train one network, from a seed of its own or from the weights of a run."""
     member, start = origin
     network, task = begin_network(config, prepared, cutoffs, member)
@@ -190,6 +187,7 @@ def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: 
         steps=steps,
         loss=models.pinball_loss(prepared.plan.levels),
         evaluate=partial(_validate, prepared, network, sample(prepared.splits.validation, VALIDATED), units),
+        average=training.average,
     )
 
 

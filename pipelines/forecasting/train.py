@@ -58,15 +58,15 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         checkpoints = folder / "checkpoints"
         fitted = fit_all(config, prepared, checkpoints, start)
         forecaster = choose(config, prepared, fitted)
-        if fitted.networks and config.training.refit and not fitted.stopped:
+        if config.training.refit:
             fitted = refit_all(config, prepared, checkpoints, fitted, start)
+        if fitted.again:
             forecaster = replace(forecaster, runtime=_exported(prepared, fitted))
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        history = [{"member": i, **row} for i, rows in enumerate(fitted.history, 1) for row in rows]
-        _write(config, forecaster, fitted, history, folder)
+        _write(config, forecaster, fitted, folder)
         facts = _facts(prepared)
         artifact.seal(folder, NAME, facts)
-        report = evaluate_run(folder, config, prepared, history, fitted.seconds)
+        report = evaluate_run(folder, config, prepared, fitted.history, fitted.seconds)
         artifact.seal(folder, NAME, facts)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
@@ -121,9 +121,7 @@ def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
     return runtime
 
 
-def _write(
-    config: Config, forecaster: Forecaster, fitted: Fitted, history: list[dict[str, float]], folder: Path
-) -> None:
+def _write(config: Config, forecaster: Forecaster, fitted: Fitted, folder: Path) -> None:
     """The files that predict."""
     assert forecaster.combination is not None and forecaster.conformal is not None
     artifact.write_text(folder / "config.yaml", configs.dump(config))
@@ -135,7 +133,7 @@ def _write(
     if fitted.networks:
         artifact.write_bytes(folder / "model.onnx", models.to_onnx(fitted.networks).SerializeToString())
         artifact.write_weights(folder / "weights.safetensors", named_weights(fitted.networks))
-        artifact.write_text(folder / "history.csv", history_csv(history))
+        artifact.write_text(folder / "history.csv", history_csv(fitted.history))
     if forecaster.ridge is not None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **forecaster.ridge.to_arrays())

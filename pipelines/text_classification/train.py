@@ -30,14 +30,15 @@ from toolkit.data.batches import epoch_order
 from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
-from toolkit.training.checkpoints import Checkpoints, Progress
-from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.checkpoints import Checkpoints
+from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.members import Trained, complete, fit_members, refit_members
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
 
-Members = list[tuple[models.TextClassifier, Progress]]
+Members = list[Trained[models.TextClassifier]]
 
 
 class Refitted(NamedTuple):
@@ -57,7 +58,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config)
-        members = _fit_all(config, prepared, checkpoints)
+        members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
         again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
@@ -70,42 +71,24 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     return report
 
 
-def _fit_all(config: Config, prepared: Prepared, folder: Path) -> Members:
-    """All members; after Ctrl-C those that there are."""
-    members: Members = []
-    for member in range(config.model.members):
-        try:
-            members.append(_fit(config, prepared, folder, member))
-        except StoppedError:
-            if not members:
-                raise
-            break
-        if not members[-1][1].finished:
-            break
-    return members
-
-
 def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
     """As many networks on training and validation rows; None after Ctrl-C, when those that there are must do."""
-    if len(members) < config.model.members or not members[-1][1].finished:
+    if not complete(members, config.model.members):
         return None
     whole = learn(config, prepared.splits.joined())
-    again: Members = []
-    for member, (_, progress) in enumerate(members):
-        training = config.training.model_copy(update={"epochs": progress.best_epoch + 1})
+
+    def fit_again(member: int, epochs: int) -> Trained[models.TextClassifier]:
+        training = config.training.model_copy(update={"epochs": epochs})
         changed = config.model_copy(update={"training": training})
-        try:
-            again.append(_fit(changed, whole, folder / "refit", member, choose=False))
-        except StoppedError:
-            return None
-        if not again[-1][1].finished:
-            return None
-    return Refitted(whole, again)
+        return _fit(changed, whole, folder / "refit", member, choose=False)
+
+    again = refit_members(members, fit_again)
+    return None if again is None else Refitted(whole, again)
 
 
 def _fit(
     config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
-) -> tuple[models.TextClassifier, Progress]:
+) -> Trained[models.TextClassifier]:
     """Train one network; without `choose` keep its last epoch, for there are no rows left to choose the best by."""
     network, task = begin(config, prepared, member)
     task = task if choose else replace(task, evaluate=None)
@@ -152,6 +135,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
         steps=-(-len(truth) // training.batch_size),
         loss=models.loss(prepared.many, training.label_smoothing),
         evaluate=partial(_validate, config, prepared, network, encoder.encode(prepared.splits.validation.texts)),
+        average=training.average,
         tuned_later=network.embedding if later else None,
         frozen_epochs=config.vectors.frozen_epochs,
     )

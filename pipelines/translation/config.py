@@ -129,6 +129,9 @@ class VectorsConfig(Stanza):
 
     source: str | None = None
     """Vectors file or gensim-data name for the source side; empty: random."""
+    extra_words: int = Field(0, ge=0, le=500_000)
+    """The most words of the source side to know from its vectors alone, the first in the file, so that a word that
+    training lacks is read as others of its meaning."""
     target: str | None = None
     """The same for the target side."""
 
@@ -171,8 +174,9 @@ class TranslationTraining(TrainingConfig):
     only where it should."""
     monitor: Literal["bleu", "exact_match", "loss"] = "bleu"
     """The validation score that chooses the best epoch; bleu and exact_match are of greedy translations."""
-    average: int = Field(1, ge=1, le=50)
-    """Keep the mean of the weights after this many epochs in a row."""
+    refit: bool = False
+    """Once all choices are made on validation pairs, train again on training and validation pairs together, as many
+    epochs as were best; takes twice as long, and is worth it where pairs are few."""
 
 
 class SearchConfig(Stanza):
@@ -239,4 +243,6 @@ class Config(Stanza):
             raise ValueError("model.tie: all needs one vocabulary for both sides. Set tokens.joint: true.")
         if (self.vectors.source or self.vectors.target) and self.tokens.kind not in ("words", "dotted"):
             raise ValueError("vectors are of words. Set tokens.kind: words.")
+        if self.vectors.extra_words and (self.tokens.joint or not self.vectors.source):
+            raise ValueError("vectors.extra_words needs vectors.source, and tokens.joint: false.")
         return self

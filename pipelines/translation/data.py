@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.translation.config import DataConfig, Paths
 from toolkit.data.pairs import Grouped, Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
@@ -15,6 +15,12 @@ class Splits:
     train: Pairs
     validation: Grouped
     test: Grouped
+
+    def joined(self) -> "Splits":
+        """The same with the validation pairs among the training pairs, once all choices are made."""
+        first, second = self.train, self.validation.pairs()
+        rows = replace(first, sources=first.sources + second.sources, targets=first.targets + second.targets)
+        return replace(self, train=rows)
 
 
 def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = warnings.warn) -> Splits:

@@ -56,14 +56,16 @@ decoder:
   cell: gru
   units: {units}
   attention: bahdanau            # none | bahdanau | dot | general
-  dropout: {dropout}
+{feeding}  dropout: {dropout}
 
 training:
   epochs: {epochs}
   batch_tokens: {tokens:<17}# target pieces in a batch
-  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
+{concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
 COPYING = "  copy_words: true               # names and numbers of the source may be written as they are\n"
+FEEDING = "  input_feeding: false           # trains twice as fast; true reads the last step's attention, too\n"
+CONCATENATING = "  concatenate: 0.5               # pairs of two pairs, for every other one; worth it where they are few\n"
 
 
 class Sample(NamedTuple):
@@ -102,6 +104,8 @@ def init(data: Path) -> str:
         longest_target=max(targets),
         units=128 if few else 256,
         copying=COPYING if code else "",
+        feeding=FEEDING if code else "",
+        concatenating=CONCATENATING if code and few else "",
         dropout=0.5 if few else 0.3,
         epochs=60 if few else 20,
         tokens=512 if few else 2048,

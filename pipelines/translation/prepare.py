@@ -7,10 +7,11 @@ import numpy as np
 
 from pipelines.translation.config import Config
 from pipelines.translation.data import Splits, read_splits
-from pipelines.translation.pieces import SLACK, PairCodec, Source
+from pipelines.translation.pieces import MOST, SLACK, PairCodec, Source
 from toolkit.data.codec import TextCodec, fit_codec
-from toolkit.data.pairs import Grouped, Pairs
+from toolkit.data.pairs import Pairs
 from toolkit.data.values import read_values
+from toolkit.data.vectors import load_vectors
 from toolkit.errors import DataError
 
 
@@ -45,10 +46,21 @@ def prepare(config: Config) -> Prepared:
     Raises:
         DataError: nothing is left to train on.
     """
-    splits = read_splits(config.data, config.seed)
+    return learn(config, read_splits(config.data, config.seed))
+
+
+def learn(config: Config, splits: Splits) -> Prepared:
+    """Choose the pieces of the training pairs, and encode.
+
+    Raises:
+        DataError: nothing is left to train on.
+    """
     tokens = config.tokens
     source, target = _fit_codecs(config, splits.train)
-    values = read_values(str(config.data.database)) if config.model.value_columns else None
+    values = None
+    if config.model.value_columns:
+        sides = source.split(splits.train.sources, tokens.max_source), target.split(splits.train.targets, MOST)
+        values = read_values(str(config.data.database)).written(*sides)
     limits = tokens.max_source, tokens.max_target
     codec = PairCodec(source, target, config.model.copy_words, limits, 0.0, values, config.model.word_forms)
     if tokens.merge_count:
@@ -68,7 +80,7 @@ def prepare(config: Config) -> Prepared:
     train = Encoded([encoded.sources[i] for i in fitting], [encoded.targets[i] for i in fitting])
     codec = replace(codec, growth=_growth(train))
     train = _with_concatenated(train, codec, round(config.training.concatenate * len(fitting)), config.seed)
-    return Prepared(splits, codec, train, encode(codec, _pairs(splits.validation), tokens.max_target), left_out)
+    return Prepared(splits, codec, train, encode(codec, splits.validation.pairs(), tokens.max_target), left_out)
 
 
 def encode(codec: PairCodec, pairs: Pairs, limit: int) -> Encoded:
@@ -96,12 +108,10 @@ def _fit_codecs(config: Config, pairs: Pairs) -> tuple[TextCodec, TextCodec]:
         codec = fit_codec(tokens.kind, [*pairs.sources, *pairs.targets], lowercase=False, **options)
         return codec, codec
     source = fit_codec(tokens.kind, pairs.sources, lowercase=tokens.lowercase_source, **options)
+    if config.vectors.extra_words:
+        words = load_vectors(str(config.vectors.source)).words[: config.vectors.extra_words]
+        source = replace(source, pieces=[*source.pieces, *(word for word in words if word not in source.ids)])
     return source, fit_codec(tokens.kind, pairs.targets, lowercase=False, **options)
-
-
-def _pairs(grouped: Grouped) -> Pairs:
-    rows = [(source, target) for source, targets in zip(*grouped, strict=True) for target in targets]
-    return Pairs([source for source, _ in rows], [target for _, target in rows], "")
 
 
 def _growth(encoded: Encoded) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ from pipelines.translation.config import Config, SearchConfig
 from pipelines.translation.evaluate import evaluate_run, score
 from pipelines.translation.pieces import PairCodec
 from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher, graph_names
-from pipelines.translation.prepare import Encoded, Prepared, prepare
+from pipelines.translation.prepare import Encoded, Prepared, learn, prepare
 from toolkit import artifact, kernels
 from toolkit import config as configs
 from toolkit.artifact import Artifact
@@ -28,8 +28,9 @@ from toolkit.errors import ConfigError, SeqloomError
 from toolkit.evaluation.sql import Database
 from toolkit.layers.recurrent import CELLS
 from toolkit.search import SearchSettings
-from toolkit.training.checkpoints import Checkpoints, Progress
-from toolkit.training.fit import Batch, StoppedError, Task, fit
+from toolkit.training.checkpoints import Checkpoints
+from toolkit.training.fit import Batch, Task, fit
+from toolkit.training.members import Trained, complete, fit_members, refit_members
 from toolkit.training.parts import Parts, whole
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
@@ -37,6 +38,15 @@ from toolkit.training.watch import Watch
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model
 LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
 COMPILED_STEP, STEP = 4, 2  # padded lengths are multiples of this; each compiled shape costs seconds
+
+Members = list[Trained[models.Translator]]
+
+
+class Refitted(NamedTuple):
+    """Networks that were trained again on training and validation pairs together."""
+
+    prepared: Prepared
+    members: Members
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -50,12 +60,14 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     _check_scoring(config)
     with artifact.locked(folder):
         prepared = prepare(config)
-        members = _fit_all(config, prepared, checkpoints)
+        members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
+        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, prepared, members, folder)
+        _write(config, prepared, members, again, folder)
         artifact.seal(folder, NAME, _facts(prepared))
-        seconds = sum(progress.seconds for _, progress in members)
-        report = evaluate_run(folder, prepared.splits, config, members[0][1].history, seconds)
+        seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
+        splits = prepared.splits.joined() if again else prepared.splits
+        report = evaluate_run(folder, splits, config, members[0][1].history, seconds)
         artifact.seal(folder, NAME, _facts(prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
@@ -69,27 +81,31 @@ def _check_scoring(config: Config) -> None:
         Database(config.data.database).close()
 
 
-def _fit_all(config: Config, prepared: Prepared, folder: Path) -> list[tuple[models.Translator, Progress]]:
-    """All members; after Ctrl-C those that there are."""
-    members: list[tuple[models.Translator, Progress]] = []
-    for member in range(config.model.members):
-        try:
-            seeded = config.model_copy(update={"seed": config.seed + member})
-            members.append(_fit(seeded, prepared, folder / f"member{member}"))
-        except StoppedError:
-            if not members:
-                raise
-            break
-        if not members[-1][1].finished:
-            break
-    return members
+def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
+    """As many networks on training and validation pairs; None after Ctrl-C, when those that there are must do."""
+    if not complete(members, config.model.members):
+        return None
+    whole = learn(config, prepared.splits.joined())
+
+    def fit_again(member: int, epochs: int) -> Trained[models.Translator]:
+        training = config.training.model_copy(update={"epochs": epochs})
+        changed = config.model_copy(update={"training": training})
+        return _fit(changed, whole, folder / "refit", member, choose=False)
+
+    again = refit_members(members, fit_again)
+    return None if again is None else Refitted(whole, again)
 
 
-def _fit(config: Config, prepared: Prepared, folder: Path) -> tuple[models.Translator, Progress]:
-    """Train one network."""
+def _fit(
+    config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
+) -> Trained[models.Translator]:
+    """Train one network; without `choose` keep its last epoch, for there are no pairs left to choose the best by."""
+    config = config.model_copy(update={"seed": config.seed + member})
     network, task = begin(config, prepared)
+    task = task if choose else replace(task, evaluate=None)
+    checkpoints = Checkpoints(folder / f"member{member}")
     with Watch(config.training.epochs, task.steps) as watch:
-        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
+        progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
     return network, progress
 
 
@@ -200,25 +216,33 @@ def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, conf
     return score([each.text for each in found], grouped.references)
 
 
-def _write(config: Config, prepared: Prepared, members: list[tuple[models.Translator, Progress]], folder: Path) -> None:
+def _write(config: Config, prepared: Prepared, members: Members, again: Refitted | None, folder: Path) -> None:
     """The files that predict, once the graphs are known to compute what the networks do."""
-    networks = [network for network, _ in members]
-    graphs = [_graphs(network) for network in networks]
-    loaded = [Member.load(*each) for each in graphs]
-    if config.training.mixed_precision == "none":
-        for network, member in zip(networks, loaded, strict=True):
-            _check_export(prepared, network, Searcher(prepared.codec, [member]))
+    history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
+    graphs, loaded = _export(config, prepared, members)
     search = _fit_search(config, Searcher(prepared.codec, loaded), prepared.splits.validation)
+    if again:  # what was chosen stays
+        prepared, members = again
+        graphs, _ = _export(config, prepared, members)
     facts = {"search": search, "long_sources": config.tokens.long_sources, "source_column": config.data.source}
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     for number, each in enumerate(graphs, 1):
         for name, graph in zip(graph_names(number), each, strict=True):
             artifact.write_bytes(folder / name, graph)
-    artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
+    artifact.write_weights(folder / "weights.safetensors", named_weights([network for network, _ in members]))
     artifact.write_json(folder / PIECES, prepared.codec.to_json())
     artifact.write_json(folder / FACTS, facts)
-    history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
     artifact.write_text(folder / "history.csv", history_csv(history))
+
+
+def _export(config: Config, prepared: Prepared, members: Members) -> tuple[list[tuple[bytes, bytes]], list[Member]]:
+    """The networks' graphs, and what searches with them."""
+    graphs = [_graphs(network) for network, _ in members]
+    loaded = [Member.load(*each) for each in graphs]
+    if config.training.mixed_precision == "none":
+        for (network, _), member in zip(members, loaded, strict=True):
+            _check_export(prepared, network, Searcher(prepared.codec, [member]))
+    return graphs, loaded
 
 
 def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict[str, Any]:
@@ -258,7 +282,8 @@ def _check_export(prepared: Prepared, network: models.Translator, searcher: Sear
 
 def _fingerprint(config: Config, prepared: Prepared) -> str:
     """Of everything that the network's weights depend on."""
-    fitted = config.model_copy(update={"search": SearchConfig(), "compare": []})
+    training = config.training.model_copy(update={"refit": False})
+    fitted = config.model_copy(update={"search": SearchConfig(), "compare": [], "training": training})
     digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in (prepared.splits.train, prepared.splits.validation, prepared.codec):
         digest.update(repr(part).encode())

@@ -51,6 +51,19 @@ def test_the_longest_of_values_that_overlap_counts():
     assert found.group([]) == ([], [])
 
 
+def test_columns_whose_values_targets_do_not_write_are_left_out():
+    """Queries write "ohio" for the Ohio River, which is a lowest point too."""
+    rivers = {"ohio": [0, 1], "ohio river": [2], "red river": [2], "salem": [3], "usa": [4]}
+    found = ColumnValues(["river", "state", "lowest", "capital", "country"], rivers)
+    sources = ["the Ohio river", "the red river", "the ohio river in the usa"]
+    targets = ['NAME = " ohio " ;', 'LOWEST = " RED RIVER " ;', 'NAME = " ohio " ;']
+    kept = found.written([text.split() for text in sources], [text.split() for text in targets])
+    assert kept.values == {"ohio": [0, 1], "salem": [3]}
+    assert columns_of(kept, "the Ohio river") == {"the": [], "Ohio": ["river", "state"], "river": []}
+    half = found.written([["red", "river"], ["ohio", "river"]], [["red", "river"], ["ohio"]])
+    assert half.values["red river"] == half.values["ohio river"] == [2]
+
+
 def test_numbers_are_no_values_even_when_they_are_stored_as_texts(places):
     assert columns_of(read_values(places), "8 10 47.5") == {"8": [], "10": [], "47.5": []}
 

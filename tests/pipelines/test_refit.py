@@ -1,13 +1,12 @@
 """Runs that are trained again on training and validation rows together (training.refit)."""
 
 import json
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from interruptions import at_call, interrupt
 from keywords import seqloom, write_config
 
 from pipelines.text_classification import evaluate
@@ -16,8 +15,6 @@ from pipelines.text_classification.data import label_set, read_splits
 from pipelines.text_classification.predict import Classifier
 from toolkit import config as configs
 from toolkit.evaluation import baselines
-from toolkit.training.checkpoints import Progress
-from toolkit.training.watch import Watch
 
 EPOCHS, STEPS = 5, 12
 CALLS = EPOCHS * (STEPS + 1)  # of Watch while the first network trains
@@ -54,23 +51,6 @@ def plain(config: Path) -> Path:
         patched.setattr(evaluate, "render", lambda *_: ("<html></html>", "verdict"))
         assert seqloom("run", config, "--set", "training.refit=false", "--out", folder).code == 0
     return folder
-
-
-def at_call(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], object]) -> None:
-    tell, calls = Watch.__call__, []
-
-    def count(self: Watch, progress: Progress, step: int) -> None:
-        tell(self, progress, step)
-        calls.append(step)
-        if len(calls) == number:
-            action()
-
-    monkeypatch.setattr(Watch, "__call__", count)
-
-
-def interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.raise_signal(signal.SIGINT)
 
 
 def test_what_was_chosen_stays_and_the_networks_are_others(refitted: Path, plain: Path) -> None:

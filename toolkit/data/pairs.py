@@ -51,6 +51,11 @@ class Grouped(NamedTuple):
     sources: list[str]
     references: list[tuple[str, ...]]
 
+    def pairs(self) -> "Pairs":
+        """Each source with each of its targets."""
+        rows = [(source, target) for source, targets in zip(*self, strict=True) for target in targets]
+        return Pairs([source for source, _ in rows], [target for _, target in rows], "")
+
 
 @dataclass(frozen=True)
 class Pairs:

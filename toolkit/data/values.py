@@ -1,9 +1,9 @@
 """Words of a text that are values in a database, with the columns that hold them."""
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -43,6 +43,22 @@ class ColumnValues:
             found.append(self.values.get(grouped[-1].lower(), []))
             place = end
         return grouped, found
+
+    def written(self, sources: Iterable[Sequence[str]], targets: Iterable[Sequence[str]]) -> Self:
+        """The same without the columns whose values targets seldom write where their sources have them.
+
+        "the mississippi river" is a lowest point too, but queries write "mississippi", a river: as one word, the source
+        would not have what is to be copied. A column that no source has a value of stays.
+        """
+        found, copied = Counter[int](), Counter[int]()
+        for source, target in zip(sources, targets, strict=True):
+            text = f" {' '.join(target).lower()} "
+            for value, columns in zip(*self.group(source), strict=True):
+                found.update(columns)
+                copied.update(columns if f" {value.lower()} " in text else ())
+        kept = {column for column in range(len(self.columns)) if 2 * copied[column] >= found[column]}
+        values = {value: [column for column in columns if column in kept] for value, columns in self.values.items()}
+        return replace(self, values={value: columns for value, columns in values.items() if columns})
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": self.columns, "values": self.values}

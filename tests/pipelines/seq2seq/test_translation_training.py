@@ -11,12 +11,11 @@ import keras
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from translators import WORDS, make_config
+from translators import WORDS, changed, make_config, write_pairs
 
 from pipelines.translation import model as models
 from pipelines.translation import report as pages
 from pipelines.translation import train as training
-from pipelines.translation.config import Config
 from pipelines.translation.predict import GREEDY, Member, Searcher, Translator
 from pipelines.translation.prepare import prepare
 from pipelines.translation.train import train
@@ -32,17 +31,6 @@ RESULTS = ("weights.safetensors", "encoder.onnx", "decoder.onnx", "pieces.json",
 def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures."""
     monkeypatch.setattr(pages, "render", lambda *_, **__: ("<html></html>", "verdict"))
-
-
-def changed(config: Config, **stanzas: Any) -> Config:
-    values = config.model_dump()
-    return Config.model_validate({**values, **{name: {**values[name], **new} for name, new in stanzas.items()}})
-
-
-def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("source", "target"), *pairs])
-    return path
 
 
 # Going on
@@ -192,6 +180,20 @@ def test_word_vectors_are_where_training_begins(tiny_config, tmp_path):
     config = changed(config, model={"embedding": 4})
     with pytest.raises(ConfigError, match=r"vectors\.source has 3 units, and model\.embedding is 4.*embedding: 3"):
         training._set_vectors(config, codec, models.build(config, **sizes))
+
+
+def test_words_that_training_lacks_are_known_by_their_vectors(tiny_config, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("one 1 0 0\nuno 1 0 0\ntwo 0 1 0\ndue 0 1 0\n")
+    config = changed(tiny_config, vectors={"source": str(vectors), "extra_words": 3}, model={"embedding": 3})
+    codec = prepare(config).codec
+    pieces = prepare(tiny_config).codec.source.pieces
+    assert codec.source.pieces == [*pieces, "uno"]  # the third of the file is known, and the fourth is too many
+    network = models.build(config, **codec.sizes)
+    training._set_vectors(config, codec, network)
+    table, ids = network.source_embedding.get_weights()[0], codec.source.ids
+    np.testing.assert_array_equal(table[ids["uno"]], table[ids["one"]])
+    assert codec.target.pieces == prepare(tiny_config).codec.target.pieces
 
 
 def test_an_export_that_differs_from_the_network_is_not_kept(tiny_config):
