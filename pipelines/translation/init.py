@@ -65,7 +65,7 @@ training:
 """
 COPYING = "  copy_words: true               # names and numbers of the source may be written as they are\n"
 FEEDING = "  input_feeding: false           # trains twice as fast; true reads the last step's attention, too\n"
-CONCATENATING = "  concatenate: 0.5               # pairs of two pairs, for every other one; worth it where they are few\n"
+CONCATENATING = "  concatenate: 0.5               # pairs of two pairs besides; worth it where they are few\n"
 
 
 class Sample(NamedTuple):
