@@ -1,8 +1,9 @@
 """NeuralForecast's recurrent networks trained on ETTh1, 96 hours ahead, as `forecast_training.py` asks.
 
-A worker (see `workers.py`): each question is a model's name, a learning rate and the most training steps; each answer
-says after how many steps its validation error was least, the seconds of training until then, and the test scores of
-that network. Both sides see the same rows, z-scored by the training rows, and score every window of all channels.
+A worker (see `workers.py`): each question is a model's name, a learning rate, the most training steps, the steps
+between two validations and whether numbers too small for a normal float become 0; each answer says after how many steps
+the validation error was least, the seconds of training until then, and the test scores of that network. Both sides see
+the same rows, z-scored by the training rows, and score every window of all channels.
 """
 
 import copy
@@ -24,8 +25,7 @@ from workers import listen
 TRAIN, VALIDATION, TEST, HORIZON = 8640, 2880, 2880, 96
 DATA = Path("../shared/data/ett/ETTh1.csv")
 MODELS = {"LSTM": LSTM, "GRU": GRU}
-CHECKED = 200  # steps between two validations
-PATIENCE = 2  # validations without a better one
+PATIENCE = 4  # validations without a better one
 
 
 class Best(Callback):
@@ -66,7 +66,8 @@ def long_frame() -> pd.DataFrame:
     return frame[["unique_id", "ds", "y"]]
 
 
-def train(frame: pd.DataFrame, name: str, rate: float, steps: int) -> dict[str, float]:
+def train(frame: pd.DataFrame, name: str, rate: float, steps: int, checked: int, flush: bool) -> dict[str, float]:
+    torch.set_flush_denormal(flush)
     model = MODELS[name](
         h=HORIZON,
         input_size=336,
@@ -75,7 +76,7 @@ def train(frame: pd.DataFrame, name: str, rate: float, steps: int) -> dict[str, 
         learning_rate=rate,
         batch_size=7,
         max_steps=steps,
-        val_check_steps=CHECKED,
+        val_check_steps=checked,
         early_stop_patience_steps=PATIENCE,
         scaler_type="standard",
         random_seed=1,

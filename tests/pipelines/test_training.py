@@ -216,6 +216,13 @@ def test_label_smoothing_moves_the_best_answer_away_from_certainty(many: bool, s
     assert best == pytest.approx(expected, abs=0.11)
 
 
+def test_the_mean_of_the_last_epochs_is_kept_when_asked_for(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`average` reaches the training loop, which its own tests are about."""
+    config = read_config(write_config(Path("c.yaml"), trained.data, training={"average": 3}))
+    _, task = train.begin(config, train.prepare(config))
+    assert task.average == 3
+
+
 def test_balanced_weights_make_every_label_weigh_the_same(here: Path) -> None:
     rows: list[Row] = [(text, label) for text, label in keyword_rows(120) if label != "refund"]
     rows += [(text, label) for text, label in keyword_rows(15) if label == "refund"]
