@@ -78,6 +78,7 @@ def fit(
         best = groups["best"]
         recent = [groups[name] for name in sorted(groups) if name.startswith("recent")]
     programs: dict[Any, Any] = {}
+    moving = _moving(model, task)
     _compile(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
     if stored:
         restore_variables(model, groups["state"])
@@ -88,13 +89,14 @@ def fit(
                 _compile(model, task, config, progress.epoch)
                 programs.clear()
             loss = _epoch(model, task, config, progress, watch, programs)
-            recent = [*recent, _weights(model)][-task.average :]
-            kept = _mean(recent)
+            weights = _weights(model)
+            recent = [*recent, {name: weights[name] for name in moving}][-task.average :]
+            kept = {**weights, **_mean(recent)}
             if len(recent) > 1:
                 _set_weights(model, kept)
             scores = task.evaluate() if task.evaluate else {"score": progress.epoch + 1.0}
             if len(recent) > 1:
-                _set_weights(model, recent[-1])
+                _set_weights(model, weights)
             if not np.isfinite(list(scores.values())).all():
                 raise SeqloomError(
                     f"a validation score of epoch {progress.epoch + 1} is not a number: {scores}.",
@@ -105,7 +107,7 @@ def fit(
             progress.history.append({"epoch": progress.epoch, "loss": loss, **scores})
             if scores["score"] > progress.best_score:
                 progress.best_epoch, best = progress.epoch - 1, kept
-            older = {f"recent{i:02d}": weights for i, weights in enumerate(recent)} if task.average > 1 else {}
+            older = {f"recent{i:02d}": arrays for i, arrays in enumerate(recent)} if task.average > 1 else {}
             checkpoints.save(progress, {"state": variables_of(model), "best": best, **older})
             watch(progress, 0)
         progress.finished = True
@@ -180,6 +182,12 @@ def _finished(progress: Progress, config: TrainingConfig) -> bool:
 
 def _weights(model: keras.Model) -> Arrays:
     return {str(i): keras.ops.convert_to_numpy(weight) for i, weight in enumerate(model.weights)}
+
+
+def _moving(model: keras.Model, task: Task) -> list[str]:
+    """The keys in `_weights` of what training changes; a table of words known from a file alone stays as it is."""
+    later = set(map(id, task.tuned_later.weights)) if task.tuned_later else set()
+    return [str(i) for i, weight in enumerate(model.weights) if weight.trainable or id(weight) in later]
 
 
 def _mean(recent: list[Arrays]) -> Arrays:
