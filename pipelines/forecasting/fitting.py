@@ -22,7 +22,7 @@ from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError, SeqloomError
 from toolkit.training.checkpoints import Arrays, Checkpoints
 from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, complete, fit_members, refit_members
+from toolkit.training.members import Trained, complete, fit_members, lasting, refit_members
 from toolkit.training.runs import set_seed
 from toolkit.training.watch import Watch
 
@@ -91,9 +91,8 @@ def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, 
     cutoffs = training_cutoffs(prepared, prepared.splits.test_starts)
 
     def fit_again(member: int, epochs: int) -> Trained[models.Network]:
-        training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
-        changed = config.model_copy(update={"training": training})
-        return _fit(changed, prepared, cutoffs, folder / f"refit{member}", (member, start), validate=False)
+        path = folder / f"refit{member}"
+        return _fit(lasting(config, epochs), prepared, cutoffs, path, (member, start), validate=False)
 
     return replace(fitted, again=refit_members(fitted.members, fit_again))
 

@@ -30,7 +30,7 @@ from toolkit.layers.recurrent import CELLS
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, complete, fit_members, refit_members
+from toolkit.training.members import Trained, complete, fit_members, lasting, refit_members
 from toolkit.training.parts import Parts, whole
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
@@ -88,9 +88,7 @@ def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -
     whole = learn(config, prepared.splits.joined())
 
     def fit_again(member: int, epochs: int) -> Trained[models.Translator]:
-        training = config.training.model_copy(update={"epochs": epochs})
-        changed = config.model_copy(update={"training": training})
-        return _fit(changed, whole, folder / "refit", member, choose=False)
+        return _fit(lasting(config, epochs), whole, folder / "refit", member, choose=False)
 
     again = refit_members(members, fit_again)
     return None if again is None else Refitted(whole, again)

@@ -1,12 +1,13 @@
 """Several networks from seeds of their own: one after the other, and once more on more rows."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from toolkit.training.checkpoints import Progress
 from toolkit.training.fit import StoppedError
 
 Network = TypeVar("Network")
+Config = TypeVar("Config", bound=Any)
 Trained = tuple[Network, Progress]
 
 
@@ -50,3 +51,9 @@ def refit_members(
         if not again[-1][1].finished:
             return None
     return again
+
+
+def lasting(config: Config, epochs: int) -> Config:
+    """A pipeline's config with so many epochs of training, however long they take."""
+    training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
+    return config.model_copy(update={"training": training})
