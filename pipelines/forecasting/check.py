@@ -7,6 +7,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.facts import span_of
 from pipelines.forecasting.fitting import training_cutoffs
 from pipelines.forecasting.prepare import Prepared, prepare
+from toolkit.training.members import steps_told
 
 STATES_PER_WEIGHT = 4  # the weight, its gradient and two Adam moments
 
@@ -43,7 +44,7 @@ def check(config: Config) -> dict[str, str]:
         "network reads": f"{plan.history:,} steps, in {pieces:,} segments of {plan.segment:,}",
         "parameters": f"{config.model.members} x {parameters:,}",
         "memory": f"about {megabytes:,.0f} MB to train, beside the series",
-        "steps an epoch": f"{steps:,} of {batch:,} windows, {steps * config.training.epochs:,} in all at most",
+        "steps an epoch": f"{steps:,} of {batch:,} windows, {steps_told(steps, config.training)}",
     }
 
 

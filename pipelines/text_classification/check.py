@@ -12,6 +12,7 @@ from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import epoch_order, padding_waste
 from toolkit.data.text import TextEncoder
 from toolkit.errors import SeqloomError
+from toolkit.training.members import steps_told
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
 
@@ -42,7 +43,7 @@ def check(config: Config) -> dict[str, str]:
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
         "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
         "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
-        "steps an epoch": f"{len(order):,} of {batch} rows, {len(order) * config.training.epochs:,} in all at most",
+        "steps an epoch": f"{len(order):,} of {batch} rows, {steps_told(len(order), config.training)}",
         "padding": f"{padding_waste(lengths, order, encoder.multiple):.1%} of the computed steps",
     }
 

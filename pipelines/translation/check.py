@@ -22,6 +22,7 @@ from toolkit.data.vectors import load_vectors
 from toolkit.errors import SeqloomError
 from toolkit.evaluation.sql import Database
 from toolkit.stanzas import FLOATS_PER_UNIT
+from toolkit.training.members import steps_told
 
 STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
 FLOATS_PER_SCORE = 4  # kept for the backward pass, for each target piece and piece of the vocabulary
@@ -144,7 +145,7 @@ def _steps(config: Config, prepared: Prepared, parameters: int) -> dict[str, str
     return {
         "memory": f"about {4e-6 * (STATES_PER_WEIGHT * parameters + most):,.0f} MB to train",
         "steps an epoch": f"{len(plan):,} of about {training.batch_tokens:,} target pieces,"
-        f" {len(plan) * training.epochs:,} in all at most",
+        f" {steps_told(len(plan), training)}",
         "batch shapes": f"{len(set(shapes)):,}",
         "padding": f"{padding_share(plan, *lengths):.1%} of the computed steps",
     }

@@ -57,3 +57,9 @@ def lasting(config: Config, epochs: int) -> Config:
     """A pipeline's config with so many epochs of training, however long they take."""
     training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
     return config.model_copy(update={"training": training})
+
+
+def steps_told(steps: int, training: Any) -> str:
+    """How many steps all epochs of one network are, said in `check`."""
+    again = ", then as many again with all that was held back (training.refit)" if training.refit else ""
+    return f"{steps * training.epochs:,} in all at most{again}"
