@@ -75,7 +75,7 @@ def classify(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[
     from pipelines.text_classification.predict import Scorer
     from toolkit.data.text import EncodedTexts
 
-    settings = {"lowercase": True, "punctuation": True, "max_tokens": 400, "multiple": 8, "buckets": 0}
+    settings = {"lowercase": True, "punctuation": True, "max_tokens": 400, "multiple": 1, "buckets": 0}
     scorer = Scorer(graph, {"words": list(map(str, range(WORDS))), **settings})
     scorer.encoder.encode = lambda encoded: encoded  # the peer is given encoded texts too
     rows = zip(inputs.reshape(-1, inputs.shape[-1]).tolist(), lengths.ravel().tolist(), strict=True)

@@ -9,7 +9,7 @@ from pipelines.text_classification import model as networks
 from pipelines.text_classification.config import Config, Paths
 from pipelines.text_classification.data import Examples, read_examples, shared_texts
 from pipelines.text_classification.prepare import prepare
-from toolkit.data.batches import epoch_order, padding_waste
+from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
 from toolkit.data.text import TextEncoder
 from toolkit.errors import SeqloomError
 from toolkit.training.members import steps_told
@@ -44,7 +44,7 @@ def check(config: Config) -> dict[str, str]:
         "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
         "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
         "steps an epoch": f"{len(order):,} of {batch} rows, {steps_told(len(order), config.training)}",
-        "padding": f"{padding_waste(lengths, order, encoder.multiple):.1%} of the computed steps",
+        "padding": f"{padding_waste(lengths, order, max(encoder.multiple, LENGTH_STEP)):.1%} of the computed steps",
     }
 
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from pipelines.text_classification.config import Config
 from toolkit import export
+from toolkit.data.batches import LENGTH_STEP
 from toolkit.data.text import NGRAMS, UNKNOWN, EncodedTexts, TextEncoder, ngram_ids
 from toolkit.layers import (
     SegmentedEncoder,
@@ -102,7 +103,7 @@ def logits(networks: list[TextClassifier], encoder: TextEncoder, texts: EncodedT
     order = np.argsort(texts.lengths, kind="stable")
     outputs = np.empty((len(order), networks[0].classifier.units), np.float32)
     for rows in np.split(order, range(PREDICTION_BATCH, len(order), PREDICTION_BATCH)):
-        inputs = encoder.inputs(texts, rows)
+        inputs = encoder.inputs(texts, rows, multiple=LENGTH_STEP)
         outputs[rows] = np.mean([network.predict_on_batch(inputs) for network in networks], axis=0)
     return outputs
 

@@ -11,7 +11,6 @@ import numpy as np
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts
 from toolkit.capitals import CAPITALS
-from toolkit.data.batches import LENGTH_STEP
 from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
 from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
 from toolkit.errors import ConfigError
@@ -72,7 +71,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
         "words": words,
         **options,
         "max_tokens": tokens.max_tokens,
-        "multiple": config.model.segment or LENGTH_STEP,
+        "multiple": config.model.segment or 1,
         "buckets": config.vectors.ngram_buckets,
     }
     return Prepared(splits, label_set(splits.train), vocabulary, tuned, table.astype(np.float32), covered)

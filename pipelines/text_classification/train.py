@@ -26,7 +26,7 @@ from pipelines.text_classification.predict import LINEAR, LINEAR_ARRAYS, NAME, S
 from pipelines.text_classification.prepare import Prepared, learn, prepare
 from toolkit import artifact
 from toolkit import config as configs
-from toolkit.data.batches import epoch_order
+from toolkit.data.batches import LENGTH_STEP, epoch_order
 from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
@@ -125,7 +125,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
         )
         for rows in order:
             wanted = _soft(truth[rows], len(prepared.labels))
-            inputs = encoder.inputs(training_texts, rows, shortest)
+            inputs = encoder.inputs(training_texts, rows, shortest, LENGTH_STEP)
             yield inputs, wanted, None if weights is None else weights[rows]
 
     return Task(

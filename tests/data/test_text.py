@@ -172,6 +172,8 @@ def test_batches_are_padded_as_asked():
     assert encoder.inputs(encoded, [0])["tokens"].shape == (1, 4)
     assert encoder.inputs(encoded, [1, 0])["tokens"].shape == (2, 8)
     assert encoder.inputs(encoded, [0], shortest=9)["tokens"].shape == (1, 12)
+    assert encoder.inputs(encoded, [1], multiple=3)["tokens"].shape == (1, 8)
+    assert encoder.inputs(encoded, [1], multiple=7)["tokens"].shape == (1, 7)
 
 
 def test_ngrams_are_those_between_the_borders_of_a_word():

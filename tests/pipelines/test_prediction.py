@@ -106,3 +106,13 @@ def test_a_run_is_whole_wherever_it_is_copied(trained: Any, classifier: Classifi
     shutil.copytree(trained.folder, "elsewhere")
     texts = [text for text, _ in keyword_rows(9, seed=5)]
     assert (probabilities(Classifier("elsewhere"), texts) == probabilities(classifier, texts)).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "rows"), [(1, 64), (24, 64), (60, 25), (200, 24), (600, 24), (1_000, 16), (20_000, 1)]
+)
+def test_calls_of_the_graph_are_small_enough_for_cache_and_memory(length: int, rows: int) -> None:
+    lengths = np.full(100, length)
+    batches = list(predict._batches(np.arange(100), lengths))
+    assert [row for batch in batches for row in batch] == list(range(100))
+    assert max(map(len, batches)) == rows

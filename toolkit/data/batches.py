@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 
 POOL = 64  # batches sorted by length together: enough to fill batches with like lengths, few enough to stay random
-LENGTH_STEP = 8  # padded lengths are multiples of this, so that compiled shapes repeat
+LENGTH_STEP = 8  # padded lengths are multiples of this in training, so that compiled shapes repeat
 
 
 def epoch_order(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, bucketing: bool) -> list[np.ndarray]:

@@ -113,7 +113,7 @@ class TextEncoder:
         lowercase: whether text is lower-cased.
         punctuation: whether signs other than !, ? and $ are read.
         max_tokens: words beyond this many are not read.
-        multiple: padded lengths are multiples of this.
+        multiple: padded lengths are multiples of this, so that a network can read them in pieces.
         buckets: of hashed character n-grams, which stand for words not in the vocabulary; 0: those are all one word.
         capitals: whether a sign stands before each word that has capitals; runs from before there was this do not say.
     """
@@ -153,13 +153,19 @@ class TextEncoder:
         sequences = [[number(word) for word in self.split(text)] or [UNKNOWN] for text in texts]
         return EncodedTexts(sequences, list(unknown))
 
-    def inputs(self, texts: EncodedTexts, rows: Sequence[int] | np.ndarray, shortest: int = 1) -> dict[str, np.ndarray]:
-        """A padded batch of some of the texts, at least `shortest` steps long.
+    def inputs(
+        self, texts: EncodedTexts, rows: Sequence[int] | np.ndarray, shortest: int = 1, multiple: int = 1
+    ) -> dict[str, np.ndarray]:
+        """A padded batch of some of the texts.
+
+        Its length is at least `shortest`, and a multiple of `multiple` or, where that is larger, of the encoder's own.
 
         Shapes: tokens (batch, time); lengths (batch,); with n-grams also unknown_ngrams (n, NGRAMS), where token
             vocabulary + i is the word of row i
         """
-        tokens, lengths = pad([texts.sequences[i] for i in rows], multiple=self.multiple, shortest=shortest)
+        tokens, lengths = pad(
+            [texts.sequences[i] for i in rows], multiple=max(self.multiple, multiple), shortest=shortest
+        )
         if not self.buckets:
             return {"tokens": tokens, "lengths": lengths}
         is_unknown = tokens >= len(self.ids)
