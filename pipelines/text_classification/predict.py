@@ -23,7 +23,7 @@ NAME = "text_classification"
 LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_WORDS = 16_384  # of one call at most, which bounds the memory
-CACHED_WORDS, LEAST_ROWS = 1536, 24  # of a call whose states stay in a core's cache, and rows worth a call of their own
+CACHED_WORDS, LEAST_ROWS = 2880, 24  # of a call whose states stay in a core's cache, and rows worth a call of their own
 
 
 class Prediction(NamedTuple):
