@@ -22,7 +22,7 @@ from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError, SeqloomError
 from toolkit.training.checkpoints import Arrays, Checkpoints
 from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, complete, fit_members, lasting, refit_members
+from toolkit.training.members import Trained, fit_members, refit_members
 from toolkit.training.runs import set_seed
 from toolkit.training.watch import Watch
 
@@ -86,15 +86,13 @@ def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, 
 
     After Ctrl-C those that were fitted before.
     """
-    if not complete(fitted.members, config.model.members):
-        return fitted
-    cutoffs = training_cutoffs(prepared, prepared.splits.test_starts)
 
-    def fit_again(member: int, epochs: int) -> Trained[models.Network]:
-        path = folder / f"refit{member}"
-        return _fit(lasting(config, epochs), prepared, cutoffs, path, (member, start), validate=False)
+    def fit_again(config: Config, cutoffs: Cutoffs, member: int) -> Trained[models.Network]:
+        return _fit(config, prepared, cutoffs, folder / f"refit{member}", (member, start), validate=False)
 
-    return replace(fitted, again=refit_members(fitted.members, fit_again))
+    whole = partial(training_cutoffs, prepared, prepared.splits.test_starts)
+    again = refit_members(config, fitted.members, whole, fit_again)
+    return fitted if again is None else replace(fitted, again=again.members)
 
 
 def begin_network(config: Config, prepared: Prepared, cutoffs: Cutoffs, member: int) -> tuple[models.Network, Task]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,20 +32,14 @@ from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, complete, fit_members, lasting, refit_members
+from toolkit.training.members import Refitted, Trained, fit_members, refit_members
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
 
 Members = list[Trained[models.TextClassifier]]
-
-
-class Refitted(NamedTuple):
-    """Networks that were trained again on training and validation rows together."""
-
-    prepared: Prepared
-    members: Members
+Again = Refitted[models.TextClassifier, Prepared]
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -71,17 +65,13 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     return report
 
 
-def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
+def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Again | None:
     """As many networks on training and validation rows; None after Ctrl-C, when those that there are must do."""
-    if not complete(members, config.model.members):
-        return None
-    whole = learn(config, prepared.splits.joined())
 
-    def fit_again(member: int, epochs: int) -> Trained[models.TextClassifier]:
-        return _fit(lasting(config, epochs), whole, folder / "refit", member, choose=False)
+    def fit_again(config: Config, whole: Prepared, member: int) -> Trained[models.TextClassifier]:
+        return _fit(config, whole, folder / "refit", member, choose=False)
 
-    again = refit_members(members, fit_again)
-    return None if again is None else Refitted(whole, again)
+    return refit_members(config, members, lambda: learn(config, prepared.splits.joined()), fit_again)
 
 
 def _fit(
@@ -184,7 +174,7 @@ def _write(
     config: Config,
     prepared: Prepared,
     members: Members,
-    again: Refitted | None,
+    again: Again | None,
     history: list[dict[str, float]],
     folder: Path,
 ) -> None:

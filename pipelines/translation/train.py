@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ from toolkit.layers.recurrent import CELLS
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, complete, fit_members, lasting, refit_members
+from toolkit.training.members import Refitted, Trained, fit_members, refit_members
 from toolkit.training.parts import Parts, whole
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
 from toolkit.training.watch import Watch
@@ -40,13 +40,7 @@ LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
 COMPILED_STEP, STEP = 4, 2  # padded lengths are multiples of this; each compiled shape costs seconds
 
 Members = list[Trained[models.Translator]]
-
-
-class Refitted(NamedTuple):
-    """Networks that were trained again on training and validation pairs together."""
-
-    prepared: Prepared
-    members: Members
+Again = Refitted[models.Translator, Prepared]
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -81,17 +75,13 @@ def _check_scoring(config: Config) -> None:
         Database(config.data.database).close()
 
 
-def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Refitted | None:
+def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Again | None:
     """As many networks on training and validation pairs; None after Ctrl-C, when those that there are must do."""
-    if not complete(members, config.model.members):
-        return None
-    whole = learn(config, prepared.splits.joined())
 
-    def fit_again(member: int, epochs: int) -> Trained[models.Translator]:
-        return _fit(lasting(config, epochs), whole, folder / "refit", member, choose=False)
+    def fit_again(config: Config, whole: Prepared, member: int) -> Trained[models.Translator]:
+        return _fit(config, whole, folder / "refit", member, choose=False)
 
-    again = refit_members(members, fit_again)
-    return None if again is None else Refitted(whole, again)
+    return refit_members(config, members, lambda: learn(config, prepared.splits.joined()), fit_again)
 
 
 def _fit(
@@ -214,7 +204,7 @@ def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, conf
     return score([each.text for each in found], grouped.references)
 
 
-def _write(config: Config, prepared: Prepared, members: Members, again: Refitted | None, folder: Path) -> None:
+def _write(config: Config, prepared: Prepared, members: Members, again: Again | None, folder: Path) -> None:
     """The files that predict, once the graphs are known to compute what the networks do."""
     history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
     graphs, loaded = _export(config, prepared, members)

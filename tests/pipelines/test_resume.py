@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import interruptions
 import numpy as np
 import pytest
+from interruptions import interrupt
 from keywords import seqloom, write_config
 
 from pipelines.text_classification import evaluate
@@ -21,8 +24,6 @@ from pipelines.text_classification.train import prepare
 from toolkit import artifact
 from toolkit import config as configs
 from toolkit.artifact import read_weights
-from toolkit.training.checkpoints import Progress
-from toolkit.training.watch import Watch
 
 EPOCHS = 4
 STEPS = 12  # of 16 rows in an epoch of 192
@@ -74,28 +75,11 @@ def unbroken(config: Path) -> Path:
 @pytest.fixture
 def at_call(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
     """Do something after so many steps and epochs of training."""
-
-    def patch(number: int, action: Callable[[], object]) -> None:
-        tell, calls = Watch.__call__, []
-
-        def count(self: Watch, progress: Progress, step: int) -> None:
-            tell(self, progress, step)
-            calls.append(step)
-            if len(calls) == number:
-                action()
-
-        monkeypatch.setattr(Watch, "__call__", count)
-
-    return patch
+    return partial(interruptions.at_call, monkeypatch)
 
 
 def crash() -> None:
     raise RuntimeError("crash")
-
-
-def interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without one
-    signal.raise_signal(signal.SIGINT)
 
 
 def assert_same(folder: Path, other: Path) -> None:

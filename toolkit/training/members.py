@@ -1,12 +1,13 @@
 """Several networks from seeds of their own: one after the other, and once more on more rows."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from toolkit.training.checkpoints import Progress
 from toolkit.training.fit import StoppedError
 
 Network = TypeVar("Network")
+Whole = TypeVar("Whole")
 Config = TypeVar("Config", bound=Any)
 Trained = tuple[Network, Progress]
 
@@ -30,33 +31,41 @@ def fit_members(count: int, fit: Callable[[int], Trained[Network]]) -> list[Trai
     return members
 
 
-def complete(members: Sequence[Trained[Network]], count: int) -> bool:
-    """Whether there are so many, and Ctrl-C did not end the last."""
-    return len(members) == count and members[-1][1].finished
+class Refitted(NamedTuple, Generic[Network, Whole]):
+    """Networks that were trained again, and what they learned from."""
+
+    prepared: Whole
+    members: list[Trained[Network]]
 
 
 def refit_members(
-    members: Sequence[Trained[Network]], fit: Callable[[int, int], Trained[Network]]
-) -> list[Trained[Network]] | None:
-    """As many again: what `fit` gives for a member's number and the epochs after which it was best.
+    config: Config,
+    members: Sequence[Trained[Network]],
+    learn: Callable[[], Whole],
+    fit: Callable[[Config, Whole, int], Trained[Network]],
+) -> Refitted[Network, Whole] | None:
+    """As many again, each for the epochs after which it was best, however long they take.
 
-    None after Ctrl-C, when the members that there are must do.
+    None after Ctrl-C, then or before, when the members that there are must do.
+
+    Args:
+        config: of a pipeline; `fit` is given it with those epochs.
+        learn: gives what `fit` is to learn from, all that was held back included.
+        fit: is given the config, that, and the member's number.
     """
+    if len(members) < config.model.members or not members[-1][1].finished:
+        return None
+    whole = learn()
     again: list[Trained[Network]] = []
     for member, (_, progress) in enumerate(members):
+        training = config.training.model_copy(update={"epochs": progress.best_epoch + 1, "seconds": None})
         try:
-            again.append(fit(member, progress.best_epoch + 1))
+            again.append(fit(config.model_copy(update={"training": training}), whole, member))
         except StoppedError:
             return None
         if not again[-1][1].finished:
             return None
-    return again
-
-
-def lasting(config: Config, epochs: int) -> Config:
-    """A pipeline's config with so many epochs of training, however long they take."""
-    training = config.training.model_copy(update={"epochs": epochs, "seconds": None})
-    return config.model_copy(update={"training": training})
+    return Refitted(whole, again)
 
 
 def steps_told(steps: int, training: Any) -> str:

@@ -274,6 +274,8 @@ def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(t
         ({"tokens": {"joint": True, "lowercase_source": True}}, "needs a vocabulary for each side"),
         ({"tokens": {"kind": "bpe", "merge_count": 5}}, "merge_count joins words"),
         ({"tokens": {"joint": True, "merge_count": 5}}, "merge_count needs a vocabulary for each side"),
+        ({"vectors": {"extra_words": 9}}, "extra_words needs vectors.source"),
+        ({"vectors": {"extra_words": 9, "source": "v"}, "tokens": {"kind": "words", "joint": True}}, "joint: false"),
         ({"model": {"value_columns": True}}, "value_columns needs data.database"),
         ({"data": {"train": None}}, "name the training pairs"),
         ({"data": {"phrases": {}}}, "name the training pairs"),

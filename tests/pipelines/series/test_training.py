@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interruptions import at_call
 from keywords import seqloom
 from sales import HORIZON, make_sales, read_table, rows_of, write_config, write_sales, write_table
 
@@ -23,9 +24,7 @@ from pipelines.forecasting.prepare import prepare
 from toolkit import config as configs
 from toolkit.artifact import read_weights
 from toolkit.data.windows import Cutoffs
-from toolkit.training.checkpoints import Progress
 from toolkit.training.fit import StoppedError
-from toolkit.training.watch import Watch
 
 COMPANIONS = {"naive", "seasonal_naive", "drift", "seasonal_profile", "theta", "ets", "ridge"}
 METRICS = {"mse", "mae", "mase", "smape", "rmsse", "owa", "wql", "coverage_80"}
@@ -233,37 +232,23 @@ def test_no_forecast_is_beyond_the_bounds(run: Callable) -> None:
 # Runs that were stopped
 
 
-@pytest.fixture
-def at_call() -> Callable[[pytest.MonkeyPatch, int], None]:
-    """Crash after so many steps and epochs of training."""
-
-    def patch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-        tell, calls = Watch.__call__, []
-
-        def count(self: Watch, progress: Progress, step: int) -> None:
-            tell(self, progress, step)
-            calls.append(step)
-            if len(calls) == number:
-                raise RuntimeError("crash")
-
-        monkeypatch.setattr(Watch, "__call__", count)
-
-    return patch
+def crash() -> None:
+    raise RuntimeError("crash")
 
 
 @pytest.mark.usefixtures("plain_report")
 def test_a_run_that_is_stopped_again_and_again_ends_with_bitwise_the_same_network(
-    trained: Any, at_call: Callable, monkeypatch: pytest.MonkeyPatch
+    trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the second epoch; in that of the training with all rows; while the report is written."""
     command = ("run", trained.config, "--out", "run", "--resume")
     epoch, longer = (len(training_cutoffs(trained.config, part)) // 16 + 1 for part in ("training_ends", "test_starts"))
     with monkeypatch.context() as patched:
-        at_call(patched, epoch + 5)
+        at_call(patched, epoch + 5, crash)
         assert seqloom(*command[:-1]).code == 1
     assert "Its training did not finish" in seqloom("forecast", trained.table, "--model", "run").err
     with monkeypatch.context() as patched:
-        at_call(patched, epoch + longer + 5)
+        at_call(patched, epoch + longer + 5, crash)
         assert seqloom(*command).code == 1
     assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["member0", "refit0"]
     with monkeypatch.context() as patched:
@@ -302,12 +287,12 @@ def training_cutoffs(config: Path, part: str) -> Cutoffs:
 
 
 @pytest.mark.usefixtures("plain_report")
-def test_other_values_cannot_go_on_with_a_run(trained: Any, at_call: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_values_cannot_go_on_with_a_run(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     table = Path("sales.csv")
     shutil.copy(trained.table, table)
     config = write_config(Path("c.yaml"), table)
     with monkeypatch.context() as patched:
-        at_call(patched, 35)
+        at_call(patched, 35, crash)
         assert seqloom("run", config, "--out", "run").code == 1
     write_sales(table, make_sales(seed=3))
     result = seqloom("run", config, "--out", "run", "--resume")
