@@ -12,6 +12,7 @@ from toolkit import export
 from toolkit.data.codec import START, UNKNOWN
 from toolkit.layers import RecurrentDecoder, WordDropout, build_encoder
 from toolkit.layers.sequence import Tensor
+from toolkit.layers.softmax import softmax_parts
 
 IMPOSSIBLE = -1e9  # a log-probability
 LARGEST = 1 << 31  # more than there are rows
@@ -68,24 +69,32 @@ class Translator(keras.Model):
         super().build(input_shape)
 
     def call(self, inputs, training: bool = False):
-        return self.score(inputs, *self.encode(inputs, training), training)
+        return self.score(inputs, *self.read(inputs, *self.encode(inputs, training), training), training)
 
-    def score(self, inputs, memory: Tensor, final: Tensor, training: bool = False) -> Tensor:
-        """What follows the encoder. Shapes: -> (batch, target, 3)."""
+    def read(self, inputs, memory: Tensor, final: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """What follows the encoder, up to the states that words are chosen from; shapes as those of `decode`."""
         before, lengths = inputs["before"], inputs["lengths"]
         if training and self.sampling:
-            states, weights = self.decode(before, final, memory, lengths, training)
+            states, _ = self.decode(before, final, memory, lengths, training)
             before = self._sampled(before, ops.stop_gradient(self.logits(states)))
-        states, weights = self.decode(before, final, memory, lengths, training)
-        logits = ops.cast(self.logits(self.dropout(states, training=training)), "float32")
-        normalizer = ops.logsumexp(logits, axis=-1)
-        nll = -self._log_likelihood(inputs, logits, normalizer, states, weights)
+        return self.decode(before, final, memory, lengths, training)
+
+    def score(self, inputs, states: Tensor, weights: Tensor, training: bool = False) -> Tensor:
+        """What follows the decoder. Shapes: -> (batch, target, 3)."""
+        after = inputs["after"]
+        known = ops.where(after < self.target_size, after, UNKNOWN)
+        rows = ops.reshape(self.dropout(states, training=training), (-1, states.shape[-1]))
+        logits = ops.cast(self.logits(rows), "float32")
+        parts = softmax_parts(self, logits, ops.reshape(known, (-1,)))
+        normalizer, mean, picked = (ops.reshape(each, ops.shape(after)) for each in parts)
+        nll = -self._log_likelihood(inputs, picked - normalizer, states, weights)
         if not training:
+            logits = ops.reshape(logits, (*ops.shape(after), self.target_size))
             right = self._is_best(inputs, logits, normalizer, states, weights, -nll)
             return ops.stack([nll, nll, ops.cast(right, "float32")], axis=-1)
         loss = nll
         if self.label_smoothing:
-            spread = normalizer - ops.mean(logits, axis=-1)  # the mean negative log-probability of all pieces
+            spread = normalizer - mean  # the mean negative log-probability of all pieces
             loss = (1 - self.label_smoothing) * nll + self.label_smoothing * spread
         return ops.stack([loss, nll, ops.zeros_like(nll)], axis=-1)
 
@@ -109,12 +118,10 @@ class Translator(keras.Model):
             return self.output_layer(states)
         return ops.matmul(states, ops.transpose(self.target_embedding.embeddings)) + self.output_bias
 
-    def _log_likelihood(self, inputs, logits, normalizer, states, weights):
-        """Shapes: -> (batch, target)."""
+    def _log_likelihood(self, inputs, written, states, weights):
+        """From those of words that are written. Shapes: -> (batch, target)."""
         after = inputs["after"]
-        known = after < self.target_size
-        picked = ops.take_along_axis(logits, ops.expand_dims(ops.where(known, after, UNKNOWN), -1), axis=-1)
-        written = ops.where(known, picked[..., 0] - normalizer, IMPOSSIBLE)
+        written = ops.where(after < self.target_size, written, IMPOSSIBLE)
         if not self.copies:
             return written
         gate = ops.cast(self.gate(states)[..., 0], "float32")

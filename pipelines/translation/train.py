@@ -154,10 +154,21 @@ def _task(config: Config, prepared: Prepared, network: models.Translator) -> Tas
     )
 
 
-def parts(config: Config, network: models.Translator) -> Parts:
-    """The network for a compiled step, with the encoder apart where it has a kernel of its own."""
+def parts(config: Config, network: models.Translator) -> Parts | None:
+    """The network for a compiled step, with the encoder apart where it has a kernel of its own.
+
+    None where kernels do everything: there is no loop for XLA to compile.
+    """
     fused = config.encoder.cell in CELLS and config.training.mixed_precision == "none" and kernels.load()[0]
-    return (network.encode, network.score) if fused else whole(network)
+    if not fused:
+        return whole(network)
+    if not network.decoder.loops:
+        return None
+
+    def rest(inputs: Any, memory: Any, final: Any, training: bool) -> Any:
+        return network.score(inputs, *network.read(inputs, memory, final, training), training)
+
+    return network.encode, rest
 
 
 def batch(codec: PairCodec, pairs: Encoded, rows: np.ndarray, shape: Shape) -> dict[str, np.ndarray]:

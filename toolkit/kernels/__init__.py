@@ -1,11 +1,11 @@
-"""Kernels for a CPU, compiled by `build.py`: one for recurrent layers, for the TensorFlow that is there, which is
-loaded here, and one for the output layer of a search, which needs no TensorFlow: see `output.py`.
+"""Kernels for a CPU, compiled by `build.py`: one for recurrent layers and decoders, for the TensorFlow that is there,
+which is loaded here, and one for the output layer of a search, which needs no TensorFlow: see `output.py`.
 
 They are an option: without them layers run as Keras runs them, and searches as ONNX Runtime, and give the same numbers.
 """
 
 import ctypes
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,25 +46,11 @@ def load() -> tuple[Any, str]:
         operations = tf.load_op_library(str(path))
     except tf.errors.OpError as error:
         return None, f"{path.name} cannot be loaded: {error.message}; build it with `{BUILD}`"
-    tf.RegisterGradient("SeqloomRecurrence")(_gradient)
+    from toolkit.kernels import gradients
+
+    tf.RegisterGradient("SeqloomRecurrence")(partial(gradients.recurrence, operations))
+    tf.RegisterGradient("SeqloomDecoder")(partial(gradients.decoder, operations))
+    tf.RegisterGradient("SeqloomSoftmax")(partial(gradients.softmax, operations))
     name = ctypes.CDLL(str(path)).seqloom_kernel_name
     name.restype = ctypes.c_char_p
     return operations, name().decode()
-
-
-def _gradient(operation: Any, d_outputs: Any, d_final: Any, _: Any) -> list[Any]:
-    import tensorflow as tf
-
-    outputs, _, saved = operation.outputs
-    if not tf.executing_eagerly() and d_outputs.op.type == "Fill":  # only the final state is used
-        d_outputs = tf.zeros((0, 0, 0)) if tf.get_static_value(d_outputs.op.inputs[1]) == 0 else d_outputs
-    d_inputs, d_kernel, d_recurrent, d_bias, d_initial = load()[0].seqloom_recurrence_grad(
-        *operation.inputs,
-        outputs,
-        saved,
-        d_outputs,
-        d_final,
-        cell=operation.get_attr("cell"),
-        reverse=operation.get_attr("reverse"),
-    )
-    return [d_inputs, None, d_kernel, d_recurrent, d_bias, d_initial]

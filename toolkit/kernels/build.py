@@ -20,9 +20,9 @@ AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vecto
 SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compiler's flags for each instruction set
 if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
-KINDS = {  # what stands before that, and what is said of each
-    "recurrent": ("k", "recurrent kernel", "layers run as Keras runs them"),
-    "output": ("kOutput", "kernel of the search", "it runs as ONNX Runtime runs it"),
+KINDS = {  # what is said of each
+    "recurrent": ("recurrent kernel", "layers run as Keras runs them"),
+    "output": ("kernel of the search", "it runs as ONNX Runtime runs it"),
 }
 
 
@@ -38,7 +38,7 @@ def build(name: str, compiler: Sequence[str]) -> str:
     """Compile what is not there yet; returns one sentence about it."""
     path = kernels.library() if name == "recurrent" else library(name)
     if path.exists():
-        return f"The {KINDS[name][1]} is built: {path.name}."
+        return f"The {KINDS[name][0]} is built: {path.name}."
     if not shutil.which(compiler[0]):
         return f"{_not_built(name)}: there is no {compiler[0]}."
     with tempfile.TemporaryDirectory() as folder:
@@ -53,25 +53,29 @@ def build(name: str, compiler: Sequence[str]) -> str:
         unfinished.replace(path)
     for other in set(path.parent.glob(f"{name}-*.so")) - {path}:
         other.unlink()
-    return f"Built the {KINDS[name][1]}: {path.name}."
+    return f"Built the {KINDS[name][0]}: {path.name}."
 
 
 def _not_built(name: str) -> str:
-    _, noun, instead = KINDS[name]
+    noun, instead = KINDS[name]
     return f"The {noun} is not built, {instead}"
 
 
 def _commands(name: str, compiler: Sequence[str], folder: Path, built: Path) -> list[list[str]]:
     common = [*compiler, "-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w"]
-    _, kernel, interface, *_ = SOURCES[name]
-    commands, objects = [], []
-    for label, (ending, flags) in SETS.items():
-        objects.append(str(folder / f"{label}.o"))
-        named = [f"-DSEQLOOM_KERNEL_NAME={KINDS[name][0]}{ending}", f'-DSEQLOOM_KERNEL_LABEL="{label}"']
-        commands.append([*common, *flags.split(), *named, "-c", str(FOLDER / kernel), "-o", objects[-1]])
     includes, links = _tensorflow() if name == "recurrent" else ([], [])
-    objects.append(str(folder / "interface.o"))
-    commands.append([*common, *includes, "-c", str(FOLDER / interface), "-o", objects[-1]])
+    commands, objects = [], []
+
+    def compile(source: str, ending: str, flags: Sequence[str]) -> None:
+        objects.append(str(folder / f"{source}-{ending}.o"))
+        commands.append([*common, *flags, "-c", str(FOLDER / source), "-o", objects[-1]])
+
+    for source in SOURCES[name]:
+        if source.endswith(".cc"):
+            compile(source, "all", includes)
+        elif source.endswith(".cpp"):
+            for label, (ending, flags) in SETS.items():
+                compile(source, label, [*flags.split(), f"-DSEQLOOM_SET={ending}", f'-DSEQLOOM_LABEL="{label}"'])
     return [*commands, [*compiler, "-shared", *objects, *links, "-o", str(built)]]
 
 

@@ -7,8 +7,22 @@ from pathlib import Path
 from toolkit.errors import ConfigError
 
 FOLDER = Path(__file__).parent
-SOURCES = {  # of each library; the second is compiled once for each instruction set, the third once
-    "recurrent": ("recurrent.h", "recurrent_kernel.cpp", "tensorflow_ops.cc", "vectors.h", "processor.h"),
+SOURCES = {  # of each library: a .cpp is compiled once for each instruction set, a .cc once
+    "recurrent": (
+        "recurrent.h",
+        "recurrent_kernel.cpp",
+        "recurrent_ops.cc",
+        "decoder.h",
+        "decoder_kernel.cpp",
+        "decoder_ops.cc",
+        "softmax.h",
+        "softmax_kernel.cpp",
+        "softmax_ops.cc",
+        "operation.h",
+        "tiles.h",
+        "vectors.h",
+        "processor.h",
+    ),
     "output": ("output.h", "output_kernel.cpp", "output.cc", "vectors.h", "processor.h"),
 }
 SWITCH = "SEQLOOM_KERNEL"

@@ -1,4 +1,4 @@
-// The output layer of output.h for one instruction set. Compiled once for each, with SEQLOOM_KERNEL_NAME.
+// The output layer of output.h for one instruction set. Compiled once for each, with SEQLOOM_SET.
 //
 // A panel is two vectors of tokens: their biases, then their weights by feature. A tile of rows by one panel stays in
 // registers from the bias to the logits. Those are compared with the worst of the best so far, which few exceed, and
@@ -225,7 +225,6 @@ void best(const Output& output, int64_t rows, const float* states, int k, float*
 
 }  // namespace
 
-extern const OutputKernel SEQLOOM_KERNEL_NAME;
-const OutputKernel SEQLOOM_KERNEL_NAME = {SEQLOOM_KERNEL_LABEL, packed_size, scratch_size, pack, best};
+SEQLOOM_TABLE(OutputKernel, kOutput) = {SEQLOOM_LABEL, packed_size, scratch_size, pack, best};
 
 }  // namespace seqloom

@@ -1,43 +1,16 @@
-// The recurrent layers of recurrent.h for one instruction set. Compiled once for each, with SEQLOOM_KERNEL_NAME.
+// The recurrent layers of recurrent.h for one instruction set. Compiled once for each, with SEQLOOM_SET.
 //
 // A panel is four vectors of a step's gates: the gates of as many units as a vector is wide, or four times as many units
 // of an rnn. A tile of rows by one panel stays in registers from the bias to the activations. A gru's gates stand in
 // the order g, z, r, U h + d, so that the inputs feed the first three and the state the last three.
 #include "recurrent.h"
 
-#include "vectors.h"
+#include "tiles.h"
 
 namespace seqloom {
 namespace {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kRows = 6;  // of a tile, which with four vectors fill the registers
-#else
-constexpr int kRows = 3;
-#endif
-constexpr int kPanel = 4 * W;
 constexpr int kChunk = 256;  // steps of rows whose part of the weights' gradients is added up at once, from the cache
-
-template <class F>
-INLINE void in_tiles(int count, const F& f) {
-  in_tiles_of<kRows>(count, f);
-}
-
-// sums[r][first + c] += sum over k of a[r][k] b[k][c], of C vectors b[k]
-template <int R, int C, int All>
-INLINE void multiply(V (&sums)[R][All], int first, const float* const* a, int from, const float* b, int depth) {
-  for (int k = 0; k < depth; ++k, b += C * W) {
-    V row[C];
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) row[c] = load(b + c * W);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-      const float x = a[r][from + k];
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) sums[r][first + c] += x * row[c];
-    }
-  }
-}
 
 // Where the vectors of panels stand in Keras' arrays: columns [first, first + columns) of each panel.
 struct Gates {
@@ -68,8 +41,6 @@ struct Gates {
     }
   }
 };
-
-int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
 // ---- forward ----
 
@@ -508,8 +479,7 @@ size_t scratch_size(const Layer& layer) {
 
 }  // namespace
 
-extern const Kernel SEQLOOM_KERNEL_NAME;
-const Kernel SEQLOOM_KERNEL_NAME = {SEQLOOM_KERNEL_LABEL, packed_size, scratch_size, sums_size, pack_forward,
+SEQLOOM_TABLE(Kernel, k) = {SEQLOOM_LABEL, packed_size, scratch_size, sums_size, pack_forward,
                                     pack_backward,        forward,     backward,     reduce};
 
 }  // namespace seqloom

@@ -22,6 +22,13 @@ typedef float V __attribute__((vector_size(W * 4)));
 typedef int VI __attribute__((vector_size(W * 4)));
 #define INLINE inline __attribute__((always_inline))
 
+// Begins the definition of a table of functions that has the name of its instruction set: SEQLOOM_SET.
+#define SEQLOOM_JOIN(a, b) a##b
+#define SEQLOOM_NAMED(prefix, set) SEQLOOM_JOIN(prefix, set)
+#define SEQLOOM_TABLE(type, prefix)                     \
+  extern const type SEQLOOM_NAMED(prefix, SEQLOOM_SET); \
+  const type SEQLOOM_NAMED(prefix, SEQLOOM_SET)
+
 INLINE V load(const float* from, int count = W) {
   V v{};
   if (count >= W) {

@@ -7,8 +7,9 @@ import keras
 from keras import ops
 
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
+from toolkit.layers.fused_decoder import decode
 from toolkit.layers.loop import loop
-from toolkit.layers.recurrent import CELLS, recur
+from toolkit.layers.recurrent import CELLS, kernel_for, recur
 from toolkit.layers.sequence import Tensor
 
 STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries from step to step
@@ -76,6 +77,8 @@ class RecurrentDecoder(keras.layers.Layer):
         self.units, self.residual, self.states_per_layer = units, residual, STATES[cell]
         self.attention_kind = attention
         self.input_feeding = input_feeding
+        simple = layers == 1 and attention != "none" and normalization == "none"
+        self.loops = input_feeding and not simple  # even where there is a kernel
         self.query_layer = 0 if attend_from == "bottom" else layers - 1
         policy = {"dtype": self.dtype_policy}
         names = [f"layer{i}" for i in range(layers)]
@@ -122,6 +125,9 @@ class RecurrentDecoder(keras.layers.Layer):
             return self._parallel(inputs, states, attend, training)
         ones = ops.ones((ops.shape(inputs)[0], 1, self.units), dtype=self.compute_dtype)
         masks = [self.dropout(ones, training=training)[:, 0] for _ in self.layers]
+        operations = kernel_for(self, inputs) if not self.loops else None
+        if operations:
+            return decode(operations, self, inputs, states[:-1], masks[0], memory, keys, lengths)
 
         def step(step_inputs, states):
             outputs, weights, states = self.step(step_inputs, states, attend, masks)

@@ -33,7 +33,7 @@ def recur(
         (batch, units), or two of them for an LSTM -> outputs (batch, time, units), zero past each length; final
         (batch, units), the hidden states at the rows' own ends, those before the first step where a row is empty
     """
-    operations = _operations(layer, inputs)
+    operations = kernel_for(layer, inputs)
     if operations:
         return _run_kernel(operations, layer, inputs, lengths, reverse, initial_state)
     inputs = reverse_sequences(inputs, lengths) if reverse else inputs
@@ -47,8 +47,8 @@ def recur(
     return outputs, outputs[:, 0] if reverse else last_step(outputs, lengths)
 
 
-def _operations(layer: keras.layers.RNN, inputs: Tensor) -> Any:
-    """The kernel's operations, if they can run this layer here: in float32, and not in what XLA compiles."""
+def kernel_for(layer: keras.layers.Layer, inputs: Tensor) -> Any:
+    """The kernel's operations, if they can run a layer here: in float32, and not in what XLA compiles."""
     if isinstance(inputs, keras.KerasTensor) or layer.compute_dtype != "float32":
         return None
     operations, _ = kernels.load()

@@ -19,6 +19,7 @@ from pipelines.translation import train as training
 from pipelines.translation.predict import GREEDY, Member, Searcher, Translator
 from pipelines.translation.prepare import prepare
 from pipelines.translation.train import train
+from toolkit import kernels
 from toolkit.artifact import read_weights
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.training.parts import step_in_parts
@@ -226,24 +227,35 @@ def test_a_step_in_parts_has_the_loss_and_the_gradients_of_a_whole_one(tie):
     inputs = {name: random.integers(4, 20, (3, 4)).astype(np.int32) for name in ("source", "before", "after")}
     inputs["lengths"] = np.array([4, 0, 2], np.int32)
     weights = random.random((3, 4)).astype(np.float32)
-    config = make_config(model={"tie": tie, "embedding": 6}, decoder={"units": 6}, tokens={"joint": True})
+    decoder = {"units": 6, "layers": 2}
+    config = make_config(model={"tie": tie, "embedding": 6}, decoder=decoder, tokens={"joint": True})
     whole, apart = (models.build(config, source_size=20, target_size=20) for _ in range(2))
     apart.set_weights(whole.get_weights())
     losses = []
     for network in (whole, apart):
         network.compile(keras.optimizers.SGD(1.0), models.loss, jit_compile=False)  # moves weights by their gradients
         if network is apart:
-            network.train_step = step_in_parts(network, network.encode, network.score)
+            network.train_step = step_in_parts(network, *training.parts(config, network))
         losses.append(float(network.train_on_batch(inputs, np.zeros_like(weights), sample_weight=weights)))
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     for one, other in zip(whole.get_weights(), apart.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.skipif(not kernels.load()[0], reason="there is no kernel")
+@pytest.mark.parametrize(
+    ("decoder", "compiled"),
+    [({}, False), ({"input_feeding": False, "layers": 2}, False), ({"layers": 2}, True), ({"attention": "none"}, True)],
+)
+def test_only_a_decoder_that_loops_is_compiled_where_kernels_do_the_rest(decoder, compiled):
+    config = make_config(decoder={"units": 6, **decoder})
+    assert bool(training.parts(config, models.build(config, source_size=9, target_size=9))) == compiled
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(tiny_config, tmp_path, crash_at, lazy):
     settings = {"epochs": 2, "compile": True, "monitor": "loss", "lazy_embeddings": lazy}
-    config = changed(tiny_config, model={"dropout": 0.1}, decoder={"dropout": 0.1}, training=settings)
+    config = changed(tiny_config, model={"dropout": 0.1}, decoder={"dropout": 0.1, "layers": 2}, training=settings)
     train(config, tmp_path / "whole", resume=False)
     crash_at(training._task(config, prepare(config), models.build(config, **prepare(config).codec.sizes)).steps + 2)
     with pytest.raises(RuntimeError, match="crash"):

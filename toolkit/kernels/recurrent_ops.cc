@@ -1,47 +1,14 @@
 // The recurrent layers of recurrent.h as TensorFlow operations, on its own threads.
-#include <algorithm>
-#include <functional>
-#include <map>
-#include <mutex>
-#include <new>
 #include <numeric>
-#include <string>
-#include <unordered_map>
-#include <vector>
 
-#include "processor.h"
-#include "recurrent.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/framework/shape_inference.h"
-#include "tensorflow/core/platform/threadpool.h"
+#include "operation.h"
 
 namespace seqloom {
 namespace {
 
-namespace tf = tensorflow;
-using tf::OpKernelContext;
-using tf::TensorShape;
-using tf::errors::InvalidArgument;
-using tf::shape_inference::InferenceContext;
-using tf::shape_inference::ShapeHandle;
-
-const Kernel& Choose() {
-#if defined(__x86_64__)
-  const Instructions instructions = choose_instructions();
-  if (instructions == Instructions::kAvx512) return kAvx512;
-  if (instructions == Instructions::kAvx2) return kAvx2;
-#endif
-  return kPortable;
-}
-
 const Kernel& Chosen() {
-  static const Kernel& kernel = Choose();
+  static const Kernel& kernel = CHOOSE(k);
   return kernel;
-}
-
-Cell CellOf(const std::string& name) {
-  return name == "lstm" ? Cell::kLstm : name == "gru" ? Cell::kGru : Cell::kRnn;
 }
 
 #define REGISTER_RECURRENCE(name)           \
@@ -93,63 +60,6 @@ REGISTER_RECURRENCE("SeqloomRecurrenceGrad")
     })
     .Doc("The gradients of SeqloomRecurrence.");
 
-#define REQUIRE(condition, ...) OP_REQUIRES(context, condition, InvalidArgument(__VA_ARGS__))
-
-// Keeps the memory of large tensors for the next step of training, since getting it anew costs a fault for each of its
-// pages. It never holds more than was in use at once.
-class Keeper : public tf::Allocator {
- public:
-  static Keeper* Get() {
-    static auto* keeper = new Keeper;
-    return keeper;
-  }
-
-  std::string Name() override { return "seqloom"; }
-
-  void* AllocateRaw(size_t, size_t size) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    auto block = kept_.lower_bound(size);
-    if (block == kept_.end() || block->first > 2 * size) {
-      while (!kept_.empty() && in_use_ + kept_size_ + size > most_) Drop();
-      void* memory = tsl::port::AlignedMalloc(size, kAlignment);
-      if (!memory) return nullptr;
-      block = kept_.emplace(size, memory);
-      kept_size_ += size;
-    }
-    const auto [real_size, memory] = *block;
-    kept_.erase(block);
-    kept_size_ -= real_size;
-    sizes_[memory] = real_size;
-    in_use_ += real_size;
-    most_ = std::max(most_, in_use_);
-    return memory;
-  }
-
-  void DeallocateRaw(void* memory) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto size = sizes_.find(memory);
-    kept_.emplace(size->second, memory);
-    kept_size_ += size->second;
-    in_use_ -= size->second;
-    sizes_.erase(size);
-  }
-
- private:
-  static constexpr auto kAlignment = static_cast<std::align_val_t>(64);
-
-  void Drop() {
-    const auto largest = std::prev(kept_.end());
-    kept_size_ -= largest->first;
-    tsl::port::AlignedFree(largest->second);
-    kept_.erase(largest);
-  }
-
-  std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;
-  std::unordered_map<void*, size_t> sizes_;
-  size_t in_use_ = 0, kept_size_ = 0, most_ = 0;
-};
-
 class Operation : public tf::OpKernel {
  public:
   explicit Operation(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -200,27 +110,10 @@ class Operation : public tf::OpKernel {
               initial.NumElements() ? Data(initial) : nullptr};
   }
 
-  static float* Data(const tf::Tensor& tensor) { return const_cast<float*>(tensor.flat<float>().data()); }
-
-  static float* Output(OpKernelContext* context, int index, const TensorShape& shape) {
-    const bool large = shape.num_elements() > (1 << 18);
-    tf::Tensor tensor(large ? Keeper::Get() : tf::cpu_allocator(), tf::DT_FLOAT, shape);
-    if (!tensor.IsInitialized()) context->SetStatus(tf::errors::ResourceExhausted("no memory for ", shape.DebugString()));
-    context->set_output(index, tensor);
-    return Data(tensor);
-  }
-
-  static float* Scratch(OpKernelContext* context, size_t size, tf::Tensor* tensor) {
-    const auto status = context->allocate_temp(tf::DT_FLOAT, {static_cast<int64_t>(size)}, tensor);
-    if (!status.ok()) context->SetStatus(status);
-    return status.ok() ? Data(*tensor) : nullptr;
-  }
-
   // Which rows each thread takes, the longest first: whichever thread has the fewest steps so far takes the next. It
   // depends on the lengths and the number of threads alone, so sums are added up in the same order in every run.
   static std::vector<std::vector<int>> Share(OpKernelContext* context, const Layer& layer) {
-    const int threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
-    std::vector<std::vector<int>> shares(std::max(1, std::min(threads, (layer.batch + 2) / 3)));
+    std::vector<std::vector<int>> shares(Threads(context, layer.batch));
     std::vector<int64_t> steps(shares.size());
     std::vector<int> rows(layer.batch);
     std::iota(rows.begin(), rows.end(), 0);
@@ -236,19 +129,12 @@ class Operation : public tf::OpKernel {
   // f(thread, rows, how many) for the groups of rows of each thread.
   static void Run(OpKernelContext* context, const std::vector<std::vector<int>>& shares,
                   const std::function<void(int, const int*, int)>& f) {
-    const auto run = [&](int64_t first, int64_t end) {
-      for (int64_t thread = first; thread < end; ++thread) {
-        const auto& rows = shares[thread];
-        for (size_t at = 0; at < rows.size(); at += kGroup) {
-          f(thread, rows.data() + at, std::min<int>(kGroup, rows.size() - at));
-        }
+    OnThreads(context, shares.size(), [&](int thread) {
+      const auto& rows = shares[thread];
+      for (size_t at = 0; at < rows.size(); at += kGroup) {
+        f(thread, rows.data() + at, std::min<int>(kGroup, rows.size() - at));
       }
-    };
-    const int64_t threads = shares.size();
-    if (threads == 1) return run(0, 1);
-    using Parameters = tsl::thread::ThreadPool::SchedulingParams;
-    context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(
-        threads, Parameters(tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, {}, 1), run);
+    });
   }
 
   Cell cell_;

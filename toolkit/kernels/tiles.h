@@ -1,0 +1,48 @@
+// Products of a few rows by panels of four vectors, which together fill the registers.
+#pragma once
+
+#include "vectors.h"
+
+namespace seqloom {
+namespace {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRows = 6;  // of a tile
+#else
+constexpr int kRows = 3;
+#endif
+constexpr int kPanel = 4 * W;
+
+template <class F>
+INLINE void in_tiles(int count, const F& f) {
+  in_tiles_of<kRows>(count, f);
+}
+
+INLINE int round_up(int n, int to) { return (n + to - 1) / to * to; }
+
+// What to fetch into the nearer cache meanwhile: so many floats at each step of a product.
+struct Soon {
+  const float* from = nullptr;
+  int some = 0;
+};
+
+// sums[r][first + c] += sum over k of a[r][k] b[k][c], of C vectors b[k]
+template <int R, int C, int All>
+INLINE void multiply(V (&sums)[R][All], int first, const float* const* a, int from, const float* b, int depth,
+                     Soon soon = {}) {
+  for (int k = 0; k < depth; ++k, b += C * W, soon.from += soon.some) {
+    if (soon.some) __builtin_prefetch(soon.from, 0, 2);
+    V row[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) row[c] = load(b + c * W);
+#pragma GCC unroll 14
+    for (int r = 0; r < R; ++r) {
+      const float x = a[r][from + k];
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sums[r][first + c] += x * row[c];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace seqloom
