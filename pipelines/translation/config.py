@@ -164,8 +164,8 @@ class TranslationTraining(TrainingConfig):
     batch_tokens: int = Field(1024, ge=1, le=1_000_000)
     """Target pieces in a training batch."""
     compile: bool = False
-    """Compile training steps with XLA, a few seconds for each batch shape: faster where a decoder of several layers reads
-    its last attention, or where no kernel was built; nothing else is compiled."""
+    """Compile training steps with XLA, a few seconds for each batch shape: faster where a decoder of several layers
+    reads its last attention, or where no kernel was built; nothing else is compiled."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all pieces."""
     scheduled_sampling: float = Field(0.0, ge=0, lt=1)
