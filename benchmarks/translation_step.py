@@ -24,7 +24,7 @@ BATCH, SENTENCES, LENGTH, PIECES, BEAMS = 64, 256, 20, 8000, (5, 1)
 UNITS, STEPS, SHARPER = 256, 5, 6.0
 
 
-def config(attention: str, compiled: bool = False):
+def config(attention: str):
     from pipelines.translation.config import Config
 
     return Config(
@@ -33,7 +33,7 @@ def config(attention: str, compiled: bool = False):
         model={"embedding": UNITS, "dropout": 0.0},
         encoder={"cell": "gru", "units": UNITS},
         decoder={"cell": "lstm", "units": UNITS, "attention": attention, "dropout": 0.0},
-        training={"compile": compiled, "schedule": "constant", "epochs": 1},
+        training={"schedule": "constant", "epochs": 1},
     )
 
 
@@ -45,12 +45,11 @@ def gigaflops() -> float:
     return 6e-9 * BATCH * LENGTH * (encoder + decoder + attention + 3 * UNITS * LENGTH)
 
 
-def train(folder: Path, threads: int, attention: str, compiled: bool) -> None:
+def train(folder: Path, threads: int, attention: str) -> None:
     """Training as a run does it: a round is so many steps of `fit`."""
     import tensorflow as tf
 
     from pipelines.translation import model as models
-    from pipelines.translation.train import parts
     from toolkit.training.checkpoints import Checkpoints
     from toolkit.training.fit import Batch, Task, fit
     from toolkit.training.runs import set_seed
@@ -58,13 +57,12 @@ def train(folder: Path, threads: int, attention: str, compiled: bool) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     questions, answer = listen()
-    settings = config(attention, compiled)
+    settings = config(attention)
     set_seed(settings.seed)
     network = models.build(settings, source_size=PIECES, target_size=PIECES)
     weights = {variable.path.split("/", 1)[1]: np.asarray(variable) for variable in network.weights}
     inputs = dict(np.load(folder / "batch.npz"))
-    if not compiled:
-        np.savez(folder / "weights.npz", **{name: array for name, array in weights.items() if "seed" not in name})
+    np.savez(folder / "weights.npz", **{name: array for name, array in weights.items() if "seed" not in name})
     mask = np.ones((BATCH, LENGTH), np.float32)
     answer(float(np.mean(network(inputs, training=True)[..., 0])))
 
@@ -78,7 +76,7 @@ def train(folder: Path, threads: int, attention: str, compiled: bool) -> None:
                 yield inputs, np.zeros_like(mask), mask
             answer((time.perf_counter() - started) / steps)
 
-    task = Task(batches, 1, models.loss, evaluate=None, compiled=parts(settings, network) if compiled else None)
+    task = Task(batches, 1, models.loss, evaluate=None)
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(network, task, settings.training, Checkpoints(Path(checkpoints)), "", lambda *_: None)
 
@@ -126,17 +124,16 @@ def export(folder: Path, attention: str) -> None:
 def compare(attention: str, folder: Path, rounds: int, threads: int) -> None:
     peer = os.environ["PEER_PYTHON"], str(Path(__file__).with_name("translation_step_peer.py"))
     ours, theirs = ([*each, str(folder), str(threads), attention] for each in ([sys.executable, __file__], peer))
-    workers = {"seqloom": Worker([*ours, "train"]), "seqloom, compile": Worker([*ours, "compiled"])}
-    workers["PyTorch"] = Worker([*theirs, "train"])
+    workers = {"seqloom": Worker([*ours, "train"]), "PyTorch": Worker([*theirs, "train"])}
     workers["PyTorch, malloc"] = Worker(["env", *TUNED, *theirs, "train"])
     losses = {name: worker.ready for name, worker in workers.items()}
     assert np.ptp(list(losses.values())) < 1e-4, losses
     peak = max(workers["seqloom"].ask("peak") for _ in range(9))
     seconds = in_turn(workers, STEPS, rounds)
     show(f"{attention}: a training step; peak {peak:.0f} GFLOP/s", seconds, "PyTorch", "s")
-    tuned = np.median(np.divide(seconds["seqloom, compile"], seconds["PyTorch, malloc"]))
-    share = gigaflops() / np.median(seconds["seqloom, compile"]) / peak
-    print(f"  seqloom, compile: {share:.2f} of the peak; {tuned:.2f} of PyTorch, malloc", flush=True)
+    tuned = np.median(np.divide(seconds["seqloom"], seconds["PyTorch, malloc"]))
+    share = gigaflops() / np.median(seconds["seqloom"]) / peak
+    print(f"  seqloom: {share:.2f} of the peak; {tuned:.2f} of PyTorch, malloc", flush=True)
     for worker in workers.values():
         worker.close()
     export(folder, attention)
@@ -167,8 +164,8 @@ def main() -> None:
 if __name__ == "__main__":
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     match sys.argv[1:]:
-        case [folder, threads, attention, "train" | "compiled" as role]:
-            train(Path(folder), int(threads), attention, role == "compiled")
+        case [folder, threads, attention, "train"]:
+            train(Path(folder), int(threads), attention)
         case [folder, threads, _, beam]:
             search(Path(folder), int(threads), int(beam))
         case _:

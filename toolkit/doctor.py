@@ -7,7 +7,7 @@ from importlib.metadata import version
 import keras
 
 from toolkit import kernels
-from toolkit.kernels import output
+from toolkit.kernels import search
 from toolkit.threads import SWITCH, thread_count
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
@@ -58,7 +58,7 @@ def _kernel(backend: str, gpu: bool) -> str:
 
 
 def _search() -> str:
-    library, name = output.load()
+    library, name = search.load()
     if library:
         return f"the best tokens of one translator that copies no words: {_own(name)}"
     return f"no kernel of Seqloom's own for the best tokens of a translator: {name}"

@@ -181,7 +181,8 @@ def to_onnx(network: Translator) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         (sentences, source), where rows = sentences * beams -> the k best scores and tokens (rows, k), next_state,
         with attention weights (rows, source), and log_probabilities (rows, vocab), with copying (rows, vocab + source);
         without copying hidden (rows, units), from which output_kernel (units, vocab) and output_bias (vocab,) make the
-        logits; k may then be 0, which gives no scores, tokens and probabilities of any row, and takes no time for them
+        logits, and what a kernel's step reads; k may then be 0, which gives no scores, tokens and probabilities of any
+        row, and takes no time for them
     """
     return _encoder(network), _decoder(network)
 
@@ -216,7 +217,8 @@ def _encoder(network: Translator) -> onnx.ModelProto:
 
 def _decoder(network: Translator) -> onnx.ModelProto:
     graph, decoder = export.Graph(), network.decoder
-    table = graph.constant(export.array(network.target_embedding.embeddings))
+    vectors = export.array(network.target_embedding.embeddings)
+    table = graph.constant(vectors)
     known = graph.add("Less", "tokens", graph.constant(network.target_size, np.int32))
     words = graph.add("Gather", table, graph.add("Where", known, "tokens", graph.constant(UNKNOWN, np.int32)))
     memory = export.Memory("memory", "keys", "lengths") if decoder.attention else None
@@ -249,9 +251,12 @@ def _decoder(network: Translator) -> onnx.ModelProto:
     if network.copies:
         inputs["copies"] = ["sentences", "source"]
     else:
-        named |= {"hidden": states, "output_kernel": kernel, "output_bias": bias}
+        named |= {"hidden": states, "output_kernel": kernel, "output_bias": bias, "words": table}
         units, vocab = network.decoder.units, network.target_size
         shapes |= {"hidden": ["rows", units], "output_kernel": [units, vocab], "output_bias": [vocab]}
+        shapes["words"] = list(vectors.shape)
+        for name, array in export.kernel_weights(decoder).items():
+            named[name], shapes[name] = graph.constant(array), list(array.shape)
     for name, value in named.items():
         graph.name(value, name)
     return graph.model(inputs, shapes, floats=("state", "memory", "keys"), integers=("best",))

@@ -13,7 +13,7 @@ from pipelines.translation.pieces import PairCodec, Source
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError
-from toolkit.kernels import output
+from toolkit.kernels import search
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
 from toolkit.threads import thread_count
@@ -82,22 +82,28 @@ NOTHING = Translation("", 0.0, [], [], None, [], False)
 
 
 class Member(NamedTuple):
-    """The two graphs of a run, and the decoder's output layer where a kernel computes it."""
+    """The two graphs of a run, and where kernels compute them, the decoder's output layer and its step."""
 
     encoder: Runtime
     decoder: Runtime
-    output: output.OutputLayer | None
+    output: search.OutputLayer | None
+    stepper: search.DecoderStep | None
 
     @classmethod
     def load(cls, encoder: bytes, decoder: bytes) -> "Member":
         graph = Runtime(decoder, name="decoder.onnx")
-        return cls(Runtime(encoder, name="encoder.onnx"), graph, _output_layer(graph))
+        return cls(Runtime(encoder, name="encoder.onnx"), graph, *_kernels(graph))
 
     def best(self, inputs: Known, k: int) -> Known:
         """Scores and best (rows, k), and what else a step gives."""
-        if not self.output or k > output.MOST:
+        if not self.output or k > search.MOST:
             return self.step(inputs, k, "scores", "best")
-        found = self.step(inputs, 0, "hidden")
+        if self.stepper:
+            known = (inputs[name] for name in ("tokens", "state", "memory", "keys", "lengths"))
+            after, weights = self.stepper.step(*known)
+            found = {"hidden": after[:, -self.stepper.units :], "next_state": after, "weights": weights}
+        else:
+            found = self.step(inputs, 0, "hidden")
         scores, best = self.output.best(found["hidden"], min(k, self.output.vocab))
         return {**found, "scores": scores, "best": best}
 
@@ -307,16 +313,24 @@ def _read_run(folder: Path) -> tuple[PairCodec, Facts, list[Member]]:
     return codec, facts, members
 
 
-def _output_layer(decoder: Runtime) -> output.OutputLayer | None:
-    """The output layer of a decoder, where there is a kernel and the graph offers what it reads and multiplies with."""
+def _kernels(decoder: Runtime) -> tuple[search.OutputLayer | None, search.DecoderStep | None]:
+    """The output layer of a decoder and its step, where there is a kernel and the graph offers what they read."""
     names = ("output_kernel", "output_bias")
-    if not {"hidden", *names} <= decoder.outputs.keys() or not output.load()[0]:
-        return None
-    kernel, bias = decoder.constants(*names)
-    if decoder.outputs["hidden"][-1:] != [len(kernel)] or kernel.shape[1:] != bias.shape:
+    if not {"hidden", *names} <= decoder.outputs.keys() or not search.load()[0]:
+        return None, None
+    cell = next((cell for cell in search.CELLS if f"{cell}_gates" in decoder.outputs), "")
+    needed = ("words", f"{cell}_gates", "gates_bias", "combine_kernel", "combine_bias")
+    asked = [name for name in ("query_kernel", "query_bias", "energy") if name in decoder.outputs]
+    try:
+        output = search.OutputLayer(*decoder.constants(*names))
+        stepper = search.DecoderStep(cell, *decoder.constants(*needed, *asked)) if cell else None
+        read = stepper.units if stepper else output.features
+        if {output.features, decoder.outputs["hidden"][-1]} != {read}:
+            raise ValueError(f"the output layer reads {output.features} numbers")
+    except ValueError as error:
         mend = "Copy the whole run folder again, or train again."
-        raise ArtifactError("its output layer does not fit what it reads.", where=decoder.name, mend=mend)
-    return output.OutputLayer(kernel, bias)
+        raise ArtifactError(f"its weights do not fit one another: {error}.", where=decoder.name, mend=mend) from error
+    return output, stepper
 
 
 def graph_names(member: int) -> tuple[str, str]:
@@ -335,6 +349,8 @@ def _check_graphs(member: Member, codec: PairCodec, where: str) -> None:
         found = ensemble.step(np.array([[START]]), state, expected + 2).tokens.shape[-1]
     except KeyError as error:
         raise ArtifactError(f"its graphs read {error}, which it does not have.", where=where, mend=mend) from error
+    except ValueError as error:
+        raise ArtifactError(f"its graphs do not fit one another: {error}.", where=where, mend=mend) from error
     if found - codec.copies != expected:
         raise ArtifactError(
             f"decoder.onnx writes {found - codec.copies} pieces, expected {expected}.", where=where, mend=mend

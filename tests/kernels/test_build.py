@@ -8,10 +8,10 @@ import pytest
 
 from toolkit import kernels
 from toolkit.errors import ConfigError
-from toolkit.kernels import build, libraries, output
+from toolkit.kernels import build, libraries, search
 
 SOURCES = sorted({name for names in libraries.SOURCES.values() for name in names})
-MISFITS = {"recurrent": "another TensorFlow or other sources", "output": "other sources"}
+MISFITS = {"recurrent": "another TensorFlow or other sources", "search": "other sources"}
 every_kernel = pytest.mark.parametrize("name", list(libraries.SOURCES))
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _found(name="recurrent"):
-    return {"recurrent": kernels.load, "output": output.load}[name].__wrapped__()
+    return {"recurrent": kernels.load, "search": search.load}[name].__wrapped__()
 
 
 def _library(name):
@@ -79,7 +79,7 @@ def test_what_is_built_already_is_not_built_again(name, folder):
 
 
 def test_the_kernel_of_the_search_is_loaded_without_tensorflow_and_keras():
-    code = "import sys; from toolkit.kernels import output; output.load(); print('tensorflow' in sys.modules)"
+    code = "import sys; from toolkit.kernels import search; search.load(); print('tensorflow' in sys.modules)"
     code += "; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

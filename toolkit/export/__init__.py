@@ -5,7 +5,7 @@ Exponential smoothing alone is a scan, as no fused operator computes it.
 Inside a graph sequences are time-major, as ONNX' recurrent operators want them: (time, batch, features).
 """
 
-from toolkit.export.decoder import Memory, attention_keys, decoder_step, flat_rows
+from toolkit.export.decoder import Memory, attention_keys, decoder_step, flat_rows, kernel_weights
 from toolkit.export.encoders import encoder, segmented_encoder
 from toolkit.export.forecast import attention_decoder, parallel_decoder, quantile_head
 from toolkit.export.graph import Graph, array, axes, dense, real_steps
@@ -28,6 +28,7 @@ __all__ = [
     "encoder",
     "exponential_smoothing",
     "flat_rows",
+    "kernel_weights",
     "parallel_decoder",
     "pooling",
     "quantile_head",

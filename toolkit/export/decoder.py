@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.export.graph import Graph, axes, dense, layer_norm, real_steps
+from toolkit.export.graph import Graph, array, axes, dense, layer_norm, real_steps
 from toolkit.export.recurrent import cell_step
-from toolkit.layers import BahdanauAttention, RecurrentDecoder
+from toolkit.layers import BahdanauAttention, RecurrentDecoder, fused_decoder
 
 
 class Memory(NamedTuple):
@@ -53,6 +53,19 @@ def decoder_step(
         outputs = dense(graph, layer.combine, graph.add("Concat", outputs, context, axis=-1))
     after += [outputs] if layer.input_feeding else []
     return outputs, weights, graph.add("Concat", *after, axis=-1) if len(after) > 1 else after[0]
+
+
+def kernel_weights(layer: RecurrentDecoder) -> dict[str, np.ndarray]:
+    """What `toolkit.kernels.search.DecoderStep` needs but the words' vectors, by name; nothing where it has no step."""
+    if layer.loops or not layer.input_feeding:
+        return {}
+    cell = str(layer.settings["cell"])
+    arrays = [*fused_decoder.gates(cell, layer.layers[0].cell), layer.combine.kernel, layer.combine.bias]
+    if isinstance(layer.attention, BahdanauAttention):
+        query = layer.attention.query_projection
+        arrays += [query.kernel, query.bias, layer.attention.energy.kernel[:, 0]]
+    names = (f"{cell}_gates", "gates_bias", "combine_kernel", "combine_bias", "query_kernel", "query_bias", "energy")
+    return {name: array(each) for name, each in zip(names, arrays, strict=False)}
 
 
 def _attend(graph: Graph, layer: Any, queries: str, memory: Memory) -> tuple[str, str]:

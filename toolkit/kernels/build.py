@@ -11,18 +11,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from toolkit import kernels
 from toolkit.kernels.libraries import FOLDER, SOURCES, library
+from toolkit.threads import cores
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512"
 SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compiler's flags for each instruction set
 if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
 KINDS = {  # what is said of each
-    "recurrent": ("recurrent kernel", "layers run as Keras runs them"),
-    "output": ("kernel of the search", "it runs as ONNX Runtime runs it"),
+    "recurrent": ("training kernel", "layers run as Keras runs them"),
+    "search": ("search kernel", "it runs as ONNX Runtime runs it"),
 }
 
 
@@ -43,8 +45,10 @@ def build(name: str, compiler: Sequence[str]) -> str:
         return f"{_not_built(name)}: there is no {compiler[0]}."
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / path.name
-        for command in _commands(name, compiler, Path(folder), built):
-            done = subprocess.run(command, capture_output=True, text=True)
+        *compilations, link = _commands(name, compiler, Path(folder), built)
+        with ThreadPoolExecutor(cores()) as pool:
+            results = list(pool.map(_run, compilations))
+        for done in [*results, *([_run(link)] if not any(each.returncode for each in results) else [])]:
             if done.returncode:
                 said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
                 return f"{_not_built(name)}: {compiler[0]} said: {said}"
@@ -54,6 +58,10 @@ def build(name: str, compiler: Sequence[str]) -> str:
     for other in set(path.parent.glob(f"{name}-*.so")) - {path}:
         other.unlink()
     return f"Built the {KINDS[name][0]}: {path.name}."
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def _not_built(name: str) -> str:

@@ -16,7 +16,7 @@ namespace seqloom {
 struct Decoder {
   Cell cell;
   bool additive;  // whether it is Bahdanau's attention
-  int batch, time, source, units, width;
+  int features, batch, time, source, units, width;  // features: 0, but for a step of a search
   const int* lengths;                        // (batch,), each from 0 to source; all weights of an empty row are 0
   const float* inputs;                       // (batch, time, columns)
   const float* recurrent;                    // (2 units, columns)
@@ -44,6 +44,18 @@ struct DecoderGradients {
   float* contexts;                 // (batch, time, width), of what is read of the memory
 };
 
+// A step of a search, with rows that share what they look at: so many beams of each sentence, which is a row of `decoder`.
+//   z = [words[token]; a; h] R + bias     R (features + 2 units, columns)
+// Of `decoder` it reads the sizes but time, the lengths, memory, keys, and the biases and the energy of its layers.
+struct SearchStep {
+  Decoder decoder;
+  int beams;
+  const float *words, *bias;  // (vocab, features), (columns,)
+  const int* tokens;          // (rows,)
+  const float* state;         // (rows, n units): h, c of an lstm, a
+  float *next, *weights;      // the state after the step; (rows, source)
+};
+
 // The same functions, compiled for one instruction set each.
 struct DecoderKernel {
   const char* name;
@@ -55,6 +67,7 @@ struct DecoderKernel {
   // The rows from `first` on, up to kGroup of them. Rows do not depend on each other.
   void (*forward)(const Decoder&, const float* packed, int first, int count, float* scratch);
   void (*backward)(const Decoder&, const DecoderGradients&, const float* packed, int first, int count, float* scratch);
+  void (*step)(const SearchStep&, const float* packed, int first, int count, float* scratch);
 };
 
 extern const DecoderKernel kDecoderPortable;

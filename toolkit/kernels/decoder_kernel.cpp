@@ -140,7 +140,8 @@ struct Weights {
   // Each as it is, or transposed, in the memory that `pack_forward` or `pack_backward` filled.
   Weights(const Decoder& d, const float* packed, bool transposed) {
     const int n = d.units;
-    recurrent = transposed ? Matrix{d.columns(), 2 * n, packed} : Matrix{2 * n, d.columns(), packed};
+    const int read = d.features + 2 * n;
+    recurrent = transposed ? Matrix{d.columns(), read, packed} : Matrix{read, d.columns(), packed};
     packed += matrix_size(recurrent.rows, recurrent.columns);
     combine = transposed ? Matrix{n, n + d.width, packed} : Matrix{n + d.width, n, packed};
     packed += matrix_size(combine.rows, combine.columns);
@@ -227,7 +228,7 @@ struct Scratch {
 };
 
 size_t scratch_size(const Decoder& d) {
-  const int most = stride_of(2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
+  const int most = stride_of(d.features + 2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
                    3 * stride_of(d.units) + stride_of(d.source);
   return static_cast<size_t>(kGroup) * most;
 }
@@ -288,6 +289,55 @@ void forward(const Decoder& d, const float* packed, int first, int count, float*
                    : d.cell == Cell::kLstm ? forward_rows<Cell::kLstm>
                                            : forward_rows<Cell::kGru>;
   run(d, packed, first, count, scratch);
+}
+
+// ---- a step of a search ----
+
+template <Cell kCell>
+void step_rows(const SearchStep& s, const float* packed, int first, int count, float* memory) {
+  const Decoder& d = s.decoder;
+  const Weights weights(d, packed, false);
+  const int units = d.units, columns = d.columns(), n = states(kCell);
+  Scratch scratch{memory};
+  const Rows state = scratch.rows(count, d.features + 2 * units + d.width);  // [word; a; h; context]
+  const Rows z = scratch.rows(count, columns), c = scratch.rows(count, units), q = scratch.rows(count, units);
+  const Rows out = scratch.rows(count, units), a = state.from(d.features), h = a.from(units);
+  for (int r = 0; r < count; ++r) {
+    const size_t row = first + r;
+    const float* before = s.state + row * (n + 1) * units;
+    copy(state[r], s.words + static_cast<size_t>(s.tokens[row]) * d.features, d.features);
+    copy(h[r], before, units);
+    if (kCell == Cell::kLstm) copy(c[r], before + units, units);
+    copy(a[r], before + n * units, units);
+    copy(z[r], s.bias, columns);
+  }
+  add_product(state, weights.recurrent, count, z);
+  for (int r = 0; r < count; ++r) {
+    step<kCell>(units, z[r], h[r], c[r]);
+    if (d.additive) copy(q[r], d.query_bias, units);
+  }
+  if (d.additive) add_product(h, weights.query, count, q);
+  for (int r = 0; r < count; ++r) {
+    const size_t row = first + r;
+    attend(d, row / s.beams, d.additive ? q[r] : h[r], s.weights + row * d.source, h[r] + units);
+    copy(out[r], d.combine_bias, units);
+  }
+  add_product(h, weights.combine, count, out);
+  for (int r = 0; r < count; ++r) {
+    float* after = s.next + static_cast<size_t>(first + r) * (n + 1) * units;
+    copy(after, h[r], units);
+    if (kCell == Cell::kLstm) copy(after + units, c[r], units);
+    each(units, [&](int i, int m) __attribute__((always_inline)) {
+      store(after + n * units + i, tanh(load(out[r] + i, m)), m);
+    });
+  }
+}
+
+void search_step(const SearchStep& s, const float* packed, int first, int count, float* scratch) {
+  const auto run = s.decoder.cell == Cell::kRnn    ? step_rows<Cell::kRnn>
+                   : s.decoder.cell == Cell::kLstm ? step_rows<Cell::kLstm>
+                                                   : step_rows<Cell::kGru>;
+  run(s, packed, first, count, scratch);
 }
 
 // ---- backward ----
@@ -431,6 +481,6 @@ void backward(const Decoder& d, const DecoderGradients& g, const float* packed, 
 }  // namespace
 
 SEQLOOM_TABLE(DecoderKernel, kDecoder) = {SEQLOOM_LABEL, packed_size,   scratch_size, pack_forward,
-                                           pack_backward, forward, backward};
+                                           pack_backward, forward, backward, search_step};
 
 }  // namespace seqloom

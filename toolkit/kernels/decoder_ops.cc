@@ -115,6 +115,7 @@ class DecoderOperation : public tf::OpKernel {
     }
     *decoder = {cell_,
                 additive_,
+                0,
                 static_cast<int>(batch),
                 static_cast<int>(time),
                 static_cast<int>(source),

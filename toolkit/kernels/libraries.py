@@ -23,7 +23,17 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "vectors.h",
         "processor.h",
     ),
-    "output": ("output.h", "output_kernel.cpp", "output.cc", "vectors.h", "processor.h"),
+    "search": (
+        "output.h",
+        "output_kernel.cpp",
+        "recurrent.h",
+        "decoder.h",
+        "decoder_kernel.cpp",
+        "search.cc",
+        "tiles.h",
+        "vectors.h",
+        "processor.h",
+    ),
 }
 SWITCH = "SEQLOOM_KERNEL"
 CHOICES = ("avx512", "avx2", "portable", "off")

@@ -26,15 +26,6 @@ using tf::errors::InvalidArgument;
 using tf::shape_inference::InferenceContext;
 using tf::shape_inference::ShapeHandle;
 
-#if defined(__x86_64__)
-#define CHOOSE(prefix)                                              \
-  (choose_instructions() == Instructions::kAvx512 ? prefix##Avx512  \
-   : choose_instructions() == Instructions::kAvx2 ? prefix##Avx2    \
-                                                  : prefix##Portable)
-#else
-#define CHOOSE(prefix) prefix##Portable
-#endif
-
 inline Cell CellOf(const std::string& name) {
   return name == "lstm" ? Cell::kLstm : name == "gru" ? Cell::kGru : Cell::kRnn;
 }

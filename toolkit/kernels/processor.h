@@ -23,4 +23,13 @@ static inline Instructions choose_instructions() {
   return Instructions::kPortable;
 }
 
+#if defined(__x86_64__)
+#define CHOOSE(prefix)                                             \
+  (choose_instructions() == Instructions::kAvx512 ? prefix##Avx512 \
+   : choose_instructions() == Instructions::kAvx2 ? prefix##Avx2   \
+                                                  : prefix##Portable)
+#else
+#define CHOOSE(prefix) prefix##Portable
+#endif
+
 }  // namespace seqloom

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras import ops
+
 from toolkit.layers.attention import BahdanauAttention
 from toolkit.layers.sequence import Tensor
 
@@ -28,14 +30,15 @@ def decode(
     import tensorflow as tf
 
     kind, attention, combine = decoder.settings["cell"], decoder.attention, decoder.combine
-    gates, recurrent = _gates(kind, decoder.layers[0].cell, inputs)
+    matrix, bias = gates(kind, decoder.layers[0].cell)
+    of_words, recurrent = tf.split(matrix, [inputs.shape[-1], 2 * decoder.units])
     asks = tf.zeros((0, 0)), tf.zeros((0,)), tf.zeros((0,))
     additive = isinstance(attention, BahdanauAttention)
     if additive:
         query = attention.query_projection
         asks = query.kernel, query.bias, tf.reshape(attention.energy.kernel, [-1])
     outputs, weights, *_ = operations.seqloom_decoder(
-        gates,
+        tf.tensordot(inputs, of_words, 1) + bias,
         tf.cast(lengths, tf.int32),
         recurrent,
         mask,
@@ -51,24 +54,20 @@ def decode(
     return outputs, weights
 
 
-def _gates(kind: str, cell: Any, inputs: Tensor) -> tuple[Any, Any]:
-    """What the words add to the gates, and the matrix that says what is fed and the state add.
+def gates(kind: str, cell: Any) -> tuple[Tensor, Tensor]:
+    """What words, what is fed and the state add to the gates' sums, as the kernel reads it.
 
     A GRU's candidate reads the state through the reset gate, so what the state adds to it stands apart, as a fourth
     gate, of which words and what is fed are no part.
 
-    Shapes: inputs (batch, target, features) -> (batch, target, columns); (2 units, columns)
+    Shapes: -> (features + 2 units, columns); (columns,)
     """
-    import tensorflow as tf
-
-    weights = cell.kernel, cell.recurrent_kernel, cell.bias
-    kernel, recurrent, bias = (tf.convert_to_tensor(each.value) for each in weights)
-    words, fed = kernel[: -cell.units], kernel[-cell.units :]
+    kernel, recurrent, bias = map(ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias))
     if kind != "gru":
-        return tf.tensordot(inputs, words, 1) + bias, tf.concat([fed, recurrent], 0)
-    nothing = tf.zeros_like(recurrent[:, : cell.units])
-    first, last = tf.split(recurrent, [2 * cell.units, cell.units], 1)
-    of_first, of_last = tf.split(bias[1], [2 * cell.units, cell.units])
-    words, fed = tf.pad(words, [[0, 0], [0, cell.units]]), tf.concat([fed, nothing], 1)
-    bias = tf.concat([bias[0], of_last], 0) + tf.pad(of_first, [[0, 2 * cell.units]])
-    return tf.tensordot(inputs, words, 1) + bias, tf.concat([fed, tf.concat([first, nothing, last], 1)], 0)
+        return ops.concatenate([kernel, recurrent], axis=0), bias
+    first, last = ops.split(recurrent, [2 * cell.units], axis=1)
+    recurrent = ops.concatenate([first, ops.zeros_like(last), last], axis=1)
+    kernel = ops.concatenate([kernel, ops.zeros_like(kernel[:, : cell.units])], axis=1)
+    (of_words, of_words_last), (of_state, of_state_last) = (ops.split(bias[i], [2 * cell.units]) for i in (0, 1))
+    bias = ops.concatenate([of_words + of_state, of_words_last, of_state_last])
+    return ops.concatenate([kernel, recurrent], axis=0), bias

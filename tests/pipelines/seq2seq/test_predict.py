@@ -20,7 +20,7 @@ from pipelines.translation.predict import GREEDY, Ensemble, Member, Searcher, Tr
 from toolkit import artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError, SeqloomError
-from toolkit.kernels import output
+from toolkit.kernels import search
 from toolkit.runtime import Runtime
 from toolkit.search import SearchSettings
 
@@ -118,33 +118,45 @@ def test_the_best_of_a_mean_are_in_order_and_as_many_as_there_are():
 
 
 def _older(graph: bytes) -> bytes:
-    """The decoder as runs had it before its output layer could be computed elsewhere."""
+    """The decoder as runs had it before kernels computed parts of it."""
     model = onnx.load_from_string(graph)
-    names = {"hidden", "output_kernel", "output_bias"}
-    kept = [output for output in model.graph.output if output.name not in names]
+    names = {"scores", "best", "next_state", "weights", "log_probabilities"}
+    kept = [output for output in model.graph.output if output.name in names]
     del model.graph.output[:]
     model.graph.output.extend(kept)
     return model.SerializeToString()
 
 
-@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
+@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
 @pytest.mark.parametrize("settings", [GREEDY, BEAM], ids=["greedy", "beam"])
-@pytest.mark.parametrize("stanzas", [{}, {"model": {"tie": "output"}}, {"decoder": {"attention": "none"}}], ids=str)
-def test_the_kernel_of_the_search_gives_what_the_graph_gives(stanzas, settings):
+@pytest.mark.parametrize(
+    ("stanzas", "steps"),
+    [
+        ({"decoder": {"cell": "gru", "attention": "dot", "units": 8}, "encoder": {"units": 4}}, True),
+        ({"model": {"tie": "output"}, "decoder": {"attention": "bahdanau"}}, True),
+        ({"decoder": {"cell": "rnn"}}, True),
+        ({"decoder": {"input_feeding": False}}, False),
+        ({"decoder": {"attention": "none"}}, False),
+        ({"decoder": {"layers": 2}}, False),
+    ],
+    ids=str,
+)
+def test_the_kernel_of_the_search_gives_what_the_graph_gives(stanzas, steps, settings):
     codec = CODECS[False]
     encoder, decoder = (graph.SerializeToString() for graph in models.to_onnx(_network(codec, **stanzas)))
     member, older = Member.load(encoder, decoder), Member.load(encoder, _older(decoder))
-    assert member.output and not older.output
+    assert member.output and bool(member.stepper) == steps and not older.output
     results = [Searcher(codec, [each]).translate(TEXTS, settings) for each in (member, older)]
     for one, other in zip(*results, strict=True):
         assert one.text == other.text
         assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
-@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
-def test_with_a_kernel_the_graph_computes_no_probabilities(monkeypatch):
+@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
+@pytest.mark.parametrize(("feeding", "numbers"), [(True, set()), (False, {0})], ids=["fed", "parallel"])
+def test_with_kernels_the_graph_computes_no_probabilities_and_no_step_that_is_fed(monkeypatch, feeding, numbers):
     codec, asked, run = CODECS[False], [], Runtime.run
-    searcher = make_searcher(codec, _network(codec))
+    searcher = make_searcher(codec, _network(codec, decoder={"input_feeding": feeding}))
 
     def spy(self: Runtime, inputs: Any, outputs: Any = ()) -> Any:
         asked.extend(inputs["k"].tolist() if "k" in inputs else [])
@@ -152,12 +164,12 @@ def test_with_a_kernel_the_graph_computes_no_probabilities(monkeypatch):
 
     monkeypatch.setattr(Runtime, "run", spy)
     searcher.translate(TEXTS, BEAM)
-    assert set(asked) == {0}
+    assert set(asked) == numbers
 
 
 def test_without_a_kernel_or_with_copied_words_the_graph_finds_the_best(monkeypatch):
     assert member_of(_network(CODECS[True])).output is None
-    monkeypatch.setattr(output, "load", lambda: (None, "there is none"))
+    monkeypatch.setattr(search, "load", lambda: (None, "there is none"))
     member = member_of(_network(CODECS[False]))
     assert member.output is None
     (hypothesis,) = Searcher(CODECS[False], [member]).search(CODECS[False].read(TEXTS[:1]), GREEDY)[0]
@@ -166,7 +178,7 @@ def test_without_a_kernel_or_with_copied_words_the_graph_finds_the_best(monkeypa
 
 def test_more_candidates_than_the_kernel_finds_at_once_come_from_the_graph(monkeypatch):
     member = member_of(_network(CODECS[False]))
-    monkeypatch.setattr(output, "MOST", 3)
+    monkeypatch.setattr(search, "MOST", 3)
     inputs = CODECS[False].inputs(CODECS[False].read(["one two"]), 1, 2)
     ensemble = Ensemble([member])
     candidates = ensemble.step(np.array([[START]]), ensemble.start(inputs), 5)
@@ -174,7 +186,7 @@ def test_more_candidates_than_the_kernel_finds_at_once_come_from_the_graph(monke
     assert (np.diff(candidates.scores) <= 0).all()
 
 
-@pytest.mark.skipif(not output.load()[0], reason="there is no kernel")
+@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
 def test_an_output_layer_that_does_not_fit_is_refused():
     encoder, decoder = models.to_onnx(_network(CODECS[False]))
     (size,) = [each for each in decoder.graph.output if each.name == "output_bias"]
@@ -183,7 +195,7 @@ def test_an_output_layer_that_does_not_fit_is_refused():
         if tensor.name == names["output_bias"]:
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32), tensor.name))
     size.type.tensor_type.shape.dim[0].dim_value = 1
-    with pytest.raises(ArtifactError, match="its output layer does not fit what it reads"):
+    with pytest.raises(ArtifactError, match="its weights do not fit one another"):
         Member.load(encoder.SerializeToString(), decoder.SerializeToString())
 
 

@@ -1,4 +1,5 @@
-"""The kernel of the search finds what a product, a softmax and a sort find, in each instruction set."""
+"""The kernel of the search finds what a product, a softmax and a sort find, and takes the step of a decoder that its
+layer takes, in each instruction set."""
 
 import os
 import subprocess
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.kernels import libraries, output
-from toolkit.kernels.output import MOST, OutputLayer
+from examples import make_decoder, randomize, sequences
+from toolkit.export import kernel_weights
+from toolkit.kernels import libraries, search
+from toolkit.kernels.search import MOST, DecoderStep, OutputLayer
 
-library, used = output.load()
+library, used = search.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
 SHAPES = [  # rows, features, vocab, k: odd ones, whole panels and tiles, one of each, more rows than go together
@@ -145,12 +148,72 @@ def test_shapes_that_do_not_fit_are_refused():
         OutputLayer(kernel[:, :2], bias[:2]).best(states, 3)
 
 
+STEPS = [  # units, beams, lengths of the sources: odd ones, whole vectors, more rows than go together
+    (1, 1, [4]),
+    (5, 3, [3, 0, 6, 1]),
+    (32, 1, [6, 5]),
+    (37, 4, [3, 0, 6, 1, 5] * 8),
+]
+
+
+def _decoder_case(cell, attention, units, lengths):
+    """A decoder with its step, the words that it reads, and what it computes in Keras."""
+    from keras import ops
+
+    width, target, vocab = units if attention == "dot" else units + 2, 4, 11
+    decoder = make_decoder(cell=cell, units=units, attention=attention)
+    decoder.build((None, None, 3), (None, width), (None, None, width), (None,))
+    randomize(decoder, scale=units**-0.5)
+    random = np.random.default_rng(4)
+    words = random.normal(size=(vocab, 3)).astype(np.float32)
+    tokens, final = random.integers(vocab, size=(len(lengths), target)), random.normal(size=(len(lengths), width))
+    memory, lengths = sequences(lengths, time=max(lengths), features=width)
+    expected = decoder(*map(ops.convert_to_tensor, (words[tokens], final.astype(np.float32), memory, lengths)))
+    step = DecoderStep(cell, words, *kernel_weights(decoder).values())
+    state = np.concatenate([np.asarray(each) for each in decoder.initial_states(final.astype(np.float32))], axis=1)
+    looked = memory, np.asarray(decoder.attention.keys(memory)), lengths
+    return step, tokens, state, looked, [np.asarray(each) for each in expected]
+
+
+@pytest.mark.parametrize("shape", STEPS, ids=lambda shape: f"{shape[0]}x{shape[1]}x{len(shape[2])}")
+@pytest.mark.parametrize("attention", ["bahdanau", "dot", "general"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_steps_of_a_decoder_equal_its_layer_for_all_beams_of_a_sentence(cell, attention, shape):
+    units, beams, lengths = shape
+    step, tokens, state, looked, (outputs, weights) = _decoder_case(cell, attention, units, lengths)
+    state = np.repeat(state, beams, axis=0)
+    for t in range(tokens.shape[1]):
+        state, seen = step.step(np.repeat(tokens[:, t], beams), state, *looked)
+        np.testing.assert_allclose(state[:, -units:], np.repeat(outputs[:, t], beams, axis=0), atol=1e-5)
+        np.testing.assert_allclose(seen, np.repeat(weights[:, t], beams, axis=0), atol=1e-5)
+
+
+def test_a_step_refuses_what_does_not_fit():
+    step, tokens, state, (memory, keys, lengths), _ = _decoder_case("lstm", "bahdanau", 4, [2, 3])
+    for wrong in ([tokens[:, 0], state[:, 1:], memory, keys, lengths], [tokens[:1, 0], state, memory, keys, lengths]):
+        with pytest.raises(ValueError, match="expected"):
+            step.step(*wrong)
+    for wrong in ([tokens[:, 0] + 99, state, memory, keys, lengths], [tokens[:, 0], state, memory, keys, lengths + 9]):
+        with pytest.raises(ValueError, match="go from"):
+            step.step(*wrong)
+
+
+def test_weights_of_a_step_that_do_not_fit_are_refused():
+    random = np.random.default_rng(0)
+    shapes = [(11, 3), (3 + 2 * 4, 16), (16,), (4 + 6, 4), (4,), (4, 4), (4,), (4,)]
+    weights = [random.normal(size=shape) for shape in shapes]
+    DecoderStep("lstm", *weights)
+    for i, array in enumerate(weights):
+        with pytest.raises(ValueError, match="expected"):
+            DecoderStep("lstm", *weights[:i], array[..., :-1], *weights[i + 1 :])
+
+
 OTHERWISE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import numpy as np, test_output
-assert test_output.used == sys.argv[2], test_output.used
-np.savez(sys.argv[3], *test_output.several())
+import numpy as np, test_search
+assert test_search.used == sys.argv[2], test_search.used
+np.savez(sys.argv[3], *test_search.several())
 """
 
 
@@ -159,6 +222,9 @@ def several():
     for *sizes, k in SHAPES:
         kernel, bias, states = _case(*sizes)
         yield from OutputLayer(kernel, bias).best(states, k)
+    for cell, attention in (("gru", "bahdanau"), ("lstm", "dot")):
+        step, tokens, state, looked, _ = _decoder_case(cell, attention, 37, [3, 0, 6])
+        yield from step.step(tokens[:, 0], state, *looked)
 
 
 @pytest.mark.parametrize(

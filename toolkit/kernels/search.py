@@ -1,0 +1,208 @@
+"""What a search needs of a decoder: a step of it, and of its output layer the best tokens of each row.
+
+It is compiled by `build.py`, called through ctypes, which lets other threads run meanwhile, and needs neither Keras nor
+TensorFlow. Neither logits nor probabilities of all tokens go to memory.
+"""
+
+import ctypes
+from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int, c_int64, c_void_p
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from toolkit.kernels import libraries
+
+MOST = 512  # of the best that `best` finds at once: a longer list takes more time than all else
+LARGEST = 1 << 30  # numbers in a matrix
+ALIGNMENT = 64  # bytes, those of a vector
+
+
+SIZES = ("features", "batch", "time", "source", "units", "width")
+FLOATS = ("inputs", "recurrent", "mask", "initial", "memory", "keys", "query", "query_bias", "energy", "combine")
+KEPT = ("combine_bias", "outputs", "weights", "before", "after", "gates", "queries")
+CELLS = ("rnn", "lstm", "gru")
+
+
+class _Decoder(Structure):
+    """`Decoder` of decoder.h."""
+
+    _fields_ = (
+        ("cell", c_int),
+        ("additive", c_bool),
+        *((name, c_int) for name in SIZES),
+        ("lengths", c_void_p),
+        *((name, c_void_p) for name in (*FLOATS, *KEPT)),
+    )
+
+
+class _SearchStep(Structure):
+    """`SearchStep` of decoder.h."""
+
+    _fields_ = (
+        ("decoder", _Decoder),
+        ("beams", c_int),
+        *((name, c_void_p) for name in ("words", "bias", "tokens", "state", "next", "weights")),
+    )
+
+
+@cache
+def load() -> tuple[Any, str]:
+    """The library and the instruction set that it uses; or None, and why there is none.
+
+    Raises:
+        ConfigError: SEQLOOM_KERNEL is none of the choices.
+    """
+    if libraries.asked() == "off":
+        return None, f"{libraries.SWITCH} is off"
+    path = libraries.library("search")
+    if not path.exists():
+        return None, libraries.missing("search", "other sources")
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, result, *arguments in (
+            ("search_name", c_char_p),
+            ("output_packed_size", c_int64, c_int, c_int),
+            ("output_pack", None, c_int, c_int, c_void_p, c_void_p, c_void_p),
+            ("output_best", c_int, c_int, c_int, c_void_p, c_int64, c_void_p, c_int, c_void_p, c_void_p),
+            ("decoder_packed_size", c_int64, POINTER(_Decoder)),
+            ("decoder_pack", None, POINTER(_Decoder), c_void_p),
+            ("decoder_step", c_int, POINTER(_SearchStep), c_void_p),
+        ):
+            function = getattr(library, f"seqloom_{name}")
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        return None, f"{path.name} cannot be loaded: {error}; build it with `{libraries.BUILD}`"
+    return library, library.seqloom_search_name().decode()
+
+
+class OutputLayer:
+    """A dense layer and a softmax, of which only the best is wanted. Any number of threads may use it at once.
+
+        log P[y] = logit[y] - log sum over all tokens of exp(logit),  logit = states kernel + bias
+
+    Args:
+        kernel: (features, vocab).
+        bias: (vocab,).
+
+    Raises: ValueError for other shapes, RuntimeError where there is no library.
+    """
+
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray):
+        library, why = load()
+        if not library:
+            raise RuntimeError(f"there is no kernel: {why}")
+        if kernel.ndim != 2 or not 0 < kernel.size < LARGEST or bias.shape != kernel.shape[1:]:
+            raise ValueError(
+                f"kernel and bias are {kernel.shape} and {bias.shape}, expected (features, vocab), (vocab,)"
+            )
+        self.features, self.vocab = kernel.shape
+        self._best = library.seqloom_output_best
+        self._packed = _aligned(library.seqloom_output_packed_size(self.features, self.vocab))
+        kernel, bias = (np.ascontiguousarray(each, np.float32) for each in (kernel, bias))
+        sizes = self.features, self.vocab
+        library.seqloom_output_pack(*sizes, kernel.ctypes.data, bias.ctypes.data, self._packed.ctypes.data)
+
+    def best(self, states: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k best log-probabilities and their tokens, best first, of equal ones the lower token first.
+
+        A row with a logit that is no number, or infinite, has no probabilities: its scores are no numbers either.
+
+        Shapes: states (rows, features) -> scores, tokens (rows, k), k from 1 to MOST, and to the vocabulary
+        """
+        if states.ndim != 2 or states.shape[1] != self.features:
+            raise ValueError(f"states are {states.shape}, expected (rows, {self.features})")
+        if not 1 <= k <= min(MOST, self.vocab):
+            raise ValueError(f"k is {k}, expected 1 to {min(MOST, self.vocab)}")
+        states, rows = np.ascontiguousarray(states, np.float32), len(states)
+        scores, tokens = np.empty((rows, k), np.float32), np.empty((rows, k), np.int64)
+        pointers = (each.ctypes.data for each in (self._packed, states, scores, tokens))
+        packed, read, first, second = pointers
+        if not self._best(self.features, self.vocab, packed, rows, read, k, first, second):
+            raise MemoryError(f"no memory to find the best of {rows} rows")
+        return scores, tokens
+
+
+class DecoderStep:
+    """A step of a `RecurrentDecoder` of one layer that feeds back its attention. Any number of threads may use it.
+
+        z = [words[token]; a; h] G + bias, the gates' sums; then as in toolkit/kernels/decoder.h
+
+    Args:
+        cell: rnn, lstm or gru.
+        words: (vocab, features).
+        gates, bias: (features + 2 units, columns), (columns,), as `toolkit.layers.fused_decoder` makes them.
+        combine, combine_bias: (units + width, units), (units,).
+        asks: of Bahdanau's attention the query's kernel, its bias and the energy, (units, units), (units,), (units,);
+            none of Luong's.
+
+    Raises: ValueError for other shapes, RuntimeError where there is no library.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        words: np.ndarray,
+        gates: np.ndarray,
+        bias: np.ndarray,
+        combine: np.ndarray,
+        combine_bias: np.ndarray,
+        *asks: np.ndarray,
+    ):
+        self._library, why = load()
+        if not self._library:
+            raise RuntimeError(f"there is no kernel: {why}")
+        features, units = words.shape[-1], len(combine_bias)
+        columns, arrays = units * (1 if cell == "rnn" else 4), [words, gates, bias, combine, combine_bias, *asks]
+        shapes = [(len(words), features), (features + 2 * units, columns), (columns,), (len(combine), units), (units,)]
+        shapes += [(units, units), (units,), (units,)] if asks else []
+        if [each.shape for each in arrays] != shapes or len(combine) <= units or not units:
+            raise ValueError(f"weights are {[each.shape for each in arrays]}, expected {shapes}")
+        self.vocab, self.units, self.width = len(words), units, len(combine) - units
+        self.states = 1 + (2 if cell == "lstm" else 1)  # of units numbers each, with what is fed back
+        names = ("words", "gates", "bias", "combine", "combine_bias", "query", "query_bias", "energy")
+        self._arrays = {name: np.ascontiguousarray(each, np.float32) for name, each in zip(names, arrays, strict=False)}
+        places = {name: each.ctypes.data for name, each in self._arrays.items()}
+        places["recurrent"] = places.pop("gates")
+        self._words, self._bias = places.pop("words"), places.pop("bias")
+        sizes = {"features": features, "units": units, "width": self.width}
+        self._fixed = {"cell": CELLS.index(cell), "additive": bool(asks), **sizes, **places}
+        decoder = _Decoder(**self._fixed)
+        self._packed = _aligned(self._library.seqloom_decoder_packed_size(byref(decoder)))
+        self._library.seqloom_decoder_pack(byref(decoder), self._packed.ctypes.data)
+
+    def step(
+        self, tokens: np.ndarray, state: np.ndarray, memory: np.ndarray, keys: np.ndarray, lengths: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The next state, and what was looked at.
+
+        Shapes: tokens (rows,), rows = sentences * beams; state (rows, states * units), h, c of an lstm and a; memory
+            (sentences, source, width); keys (sentences, source, units); lengths (sentences,) -> the same as state;
+            weights (rows, source)
+        """
+        rows, (sentences, source, _) = len(tokens), memory.shape
+        beams = rows // max(sentences, 1)
+        shapes = [(sentences * beams,), (rows, self.states * self.units)]
+        shapes += [(sentences, source, self.width), (sentences, source, self.units), (sentences,)]
+        given, kinds = [tokens, state, memory, keys, lengths], [np.int32, *[np.float32] * 3, np.int32]
+        if [each.shape for each in given] != shapes:
+            raise ValueError(f"inputs are {[each.shape for each in given]}, expected {shapes}")
+        for name, numbers, most in (("tokens", tokens, self.vocab - 1), ("lengths", lengths, source)):
+            if rows and not 0 <= numbers.min() <= numbers.max() <= most:
+                raise ValueError(f"{name} go from {numbers.min()} to {numbers.max()}, expected 0 to {most}")
+        tokens, state, memory, keys, lengths = map(np.ascontiguousarray, given, kinds)
+        after, weights = np.empty_like(state), np.empty((rows, source), np.float32)
+        looked = {"memory": memory.ctypes.data, "keys": keys.ctypes.data, "lengths": lengths.ctypes.data}
+        decoder = _Decoder(batch=sentences, source=source, time=1, **self._fixed, **looked)
+        places = (each.ctypes.data for each in (tokens, state, after, weights))
+        call = _SearchStep(decoder, beams, self._words, self._bias, *places)
+        if not self._library.seqloom_decoder_step(byref(call), self._packed.ctypes.data):
+            raise MemoryError(f"no memory for a step of {rows} rows")
+        return after, weights
+
+
+def _aligned(size: int) -> np.ndarray:
+    """So many floats, the first of them at a multiple of ALIGNMENT."""
+    room = np.empty(size + ALIGNMENT // 4, np.float32)
+    start = -room.ctypes.data % ALIGNMENT // 4
+    return room[start : start + size]
