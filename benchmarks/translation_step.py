@@ -37,6 +37,14 @@ def config(attention: str):
     )
 
 
+def write_batch(folder: Path) -> None:
+    """A batch to train on, and sentences to translate."""
+    random, names = np.random.default_rng(1), ("source", "before", "after")
+    batch = {name: random.integers(4, PIECES, (BATCH, LENGTH)).astype(np.int32) for name in names}
+    np.savez(folder / "batch.npz", **batch, lengths=np.full(BATCH, LENGTH, np.int32))
+    np.save(folder / "sources.npy", random.integers(4, PIECES, (SENTENCES, LENGTH)).astype(np.int32))
+
+
 def gigaflops() -> float:
     """The products of a training step, three times those of its forward pass."""
     encoder = 2 * (UNITS + UNITS) * 3 * UNITS
@@ -55,7 +63,7 @@ def train(folder: Path, threads: int, attention: str) -> None:
     from toolkit.training.runs import set_seed
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("BETWEEN", threads)))  # operations
     questions, answer = listen()
     settings = config(attention)
     set_seed(settings.seed)
@@ -151,14 +159,10 @@ def compare(attention: str, folder: Path, rounds: int, threads: int) -> None:
 
 def main() -> None:
     rounds, threads = [int(value) for value in (sys.argv[1:3] + ["9", "2"][len(sys.argv[1:3]) :])]
-    random = np.random.default_rng(1)
     for attention in sys.argv[3:] or ("bahdanau", "general"):
         with tempfile.TemporaryDirectory() as temporary:
-            folder, names = Path(temporary), ("source", "before", "after")
-            batch = {name: random.integers(4, PIECES, (BATCH, LENGTH)).astype(np.int32) for name in names}
-            np.savez(folder / "batch.npz", **batch, lengths=np.full(BATCH, LENGTH, np.int32))
-            np.save(folder / "sources.npy", random.integers(4, PIECES, (SENTENCES, LENGTH)).astype(np.int32))
-            compare(attention, folder, rounds, threads)
+            write_batch(Path(temporary))
+            compare(attention, Path(temporary), rounds, threads)
 
 
 if __name__ == "__main__":
