@@ -2,9 +2,9 @@
 
     python benchmarks/settings.py [ROUNDS [THREADS]]
 
-A text classifier and a translator (see recurrent_step.py and translation_step.py): with malloc's thresholds raised; with
-one thread between operations, where Seqloom takes as many as within them; and in a control group that is given one
-core's time, where this may make one, with one thread (Seqloom's choice), two and eight.
+A text classifier and a translator (see recurrent_step.py and translation_step.py): with malloc's thresholds raised;
+with one thread between operations, where Seqloom takes as many as within them; and in a control group that is given
+one core's time, where this may make one, with one thread (Seqloom's choice), two and eight.
 """
 
 import os
