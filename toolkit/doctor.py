@@ -60,8 +60,8 @@ def _kernel(backend: str, gpu: bool) -> str:
 def _search() -> str:
     library, name = search.load()
     if library:
-        return f"the best tokens of one translator that copies no words: {_own(name)}"
-    return f"no kernel of Seqloom's own for the best tokens of a translator: {name}"
+        return f"of one translator that copies no words, steps that are fed back and the best tokens: {_own(name)}"
+    return f"no kernel of Seqloom's own for a translator: {name}"
 
 
 def _own(instructions: str) -> str:

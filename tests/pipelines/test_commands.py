@@ -180,7 +180,7 @@ def test_doctor_prints_versions_devices_and_kernels() -> None:
     facts = json.loads(seqloom("doctor", "--json").out)
     assert {"system", "keras", "tensorflow", "onnxruntime", "backend", "devices", "training"} <= facts.keys()
     library, name = search.load()
-    told = f"kernel with {name} instructions" if library else f"best tokens of a translator: {name}"
+    told = f"kernel with {name} instructions" if library else f"for a translator: {name}"
     assert told in facts["prediction"]
     shown = seqloom("doctor")
     assert shown.code == 0
