@@ -1,22 +1,17 @@
 """The decoder's kernel equals its loop, which equals the papers' equations, and so do all gradients."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from instructions import arrays_with, lower
 
 from examples import CELLS, make_decoder, randomize, sequences
 from toolkit import kernels
 from toolkit.layers import decoder as module
 
-CHOICES = kernels.CHOICES
 operations, why = kernels.load()
-used = why if operations else CHOICES[-1]
+used = why if operations else "off"
 pytestmark = pytest.mark.skipif(operations is None, reason=f"there is no kernel: {why}")
 
 FEATURES = 3
@@ -154,29 +149,13 @@ def test_no_rows_or_no_steps_give_none(rows, target):
     assert all(np.isfinite(each).all() for each in gradients)
 
 
-OTHERWISE = """
-import sys
-import tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(1)
-sys.path.insert(0, sys.argv[1])
-import numpy as np
-import test_decoder
-assert test_decoder.used == sys.argv[2], test_decoder.used
-np.savez(sys.argv[3], *test_decoder.many_rows())
-"""
-
-
 def many_rows():
     """Outputs and gradients of all cells over more rows than go together."""
     for cell, attention in zip(CELLS, ATTENTIONS, strict=True):
         yield from _results(_decoder(37, 37, cell=cell, attention=attention), _case(37, 37, 4, [9, 3, 0, 7, 5] * 40))
 
 
-@pytest.mark.parametrize("name", [name for name in ("avx2", "portable") if CHOICES.index(name) > CHOICES.index(used)])
+@pytest.mark.parametrize("name", lower(used))
 def test_one_thread_and_a_lower_instruction_set_give_the_same(name, tmp_path):
-    path, folder = tmp_path / "found.npz", Path(__file__).parent
-    places = os.pathsep.join([str(folder.parent), str(folder.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": places, kernels.SWITCH: name}
-    subprocess.run([sys.executable, "-c", OTHERWISE, folder, name, path], env=environment, check=True)
-    for one, other in zip(np.load(path).values(), many_rows(), strict=True):
+    for one, other in zip(arrays_with(name, many_rows, tmp_path), many_rows(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))

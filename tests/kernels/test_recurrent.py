@@ -1,15 +1,12 @@
 """The fused kernel equals Keras' own layers and the papers' equations, for rows of any length, in both directions."""
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from instructions import arrays_with, lower
 
 import reference
 from examples import CELLS, make_encoder, randomize, sequences, tiny_config, tiny_task
@@ -20,9 +17,8 @@ from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
 from toolkit.training.parts import whole
 
-CHOICES = kernels.CHOICES
 operations, why = kernels.load()
-used = why if operations else CHOICES[-1]
+used = why if operations else "off"
 pytestmark = pytest.mark.skipif(operations is None, reason=f"there is no kernel: {why}")
 
 FEATURES = 3
@@ -119,19 +115,6 @@ def test_outputs_and_all_gradients_equal_the_equations_in_double_precision(cell,
         np.testing.assert_allclose(one, other, atol=1e-4 * max(1, np.abs(other).max()))
 
 
-OTHERWISE = """
-import sys
-import tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.experimental.enable_op_determinism()
-sys.path.insert(0, sys.argv[1])
-import numpy as np
-import test_recurrent
-assert test_recurrent.used == sys.argv[2], test_recurrent.used
-np.savez(sys.argv[3], *test_recurrent.many_rows())
-"""
-
-
 def many_rows():
     """Outputs and gradients of all cells over more rows than go together."""
     for cell, reverse in itertools.product(CELLS, [False, True]):
@@ -139,13 +122,9 @@ def many_rows():
         yield from _by_kernel(_layer(cell, 37), inputs, lengths, initial, reverse=reverse)
 
 
-@pytest.mark.parametrize("name", [name for name in ("avx2", "portable") if CHOICES.index(name) > CHOICES.index(used)])
+@pytest.mark.parametrize("name", lower(used))
 def test_one_thread_and_a_lower_instruction_set_give_the_same(name, tmp_path):
-    path, folder = tmp_path / "found.npz", Path(__file__).parent
-    places = os.pathsep.join([str(folder.parent), str(folder.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": places, kernels.SWITCH: name}
-    subprocess.run([sys.executable, "-c", OTHERWISE, folder, name, path], env=environment, check=True)
-    for one, other in zip(np.load(path).values(), many_rows(), strict=True):
+    for one, other in zip(arrays_with(name, many_rows, tmp_path), many_rows(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
 
 

@@ -1,18 +1,15 @@
 """The kernel of the search finds what a product, a softmax and a sort find, and takes the step of a decoder that its
 layer takes, in each instruction set."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from instructions import arrays_with, lower
 
 from examples import make_decoder, randomize, sequences
 from toolkit.export import kernel_weights
-from toolkit.kernels import libraries, search
+from toolkit.kernels import search
 from toolkit.kernels.search import MOST, DecoderStep, OutputLayer
 
 library, used = search.load()
@@ -208,15 +205,6 @@ def test_weights_of_a_step_that_do_not_fit_are_refused():
             DecoderStep("lstm", *weights[:i], array[..., :-1], *weights[i + 1 :])
 
 
-OTHERWISE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import numpy as np, test_search
-assert test_search.used == sys.argv[2], test_search.used
-np.savez(sys.argv[3], *test_search.several())
-"""
-
-
 def several():
     """What is found in each shape."""
     for *sizes, k in SHAPES:
@@ -227,16 +215,9 @@ def several():
         yield from step.step(tokens[:, 0], state, *looked)
 
 
-@pytest.mark.parametrize(
-    "name", [each for each in ("avx2", "portable") if libraries.CHOICES.index(each) > libraries.CHOICES.index(used)]
-    if library else []
-)  # fmt: skip
+@pytest.mark.parametrize("name", lower(used))
 def test_a_lower_instruction_set_gives_the_same(name, tmp_path):
-    path, folder = tmp_path / "found.npz", Path(__file__).parent
-    places = os.pathsep.join([str(folder.parent), str(folder.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": places, libraries.SWITCH: name}
-    subprocess.run([sys.executable, "-c", OTHERWISE, folder, name, path], env=environment, check=True)
-    for one, other in zip(np.load(path).values(), several(), strict=True):
+    for one, other in zip(arrays_with(name, several, tmp_path), several(), strict=True):
         if one.dtype == np.int64:
             assert (one == other).mean() > 0.99
         else:
