@@ -6,7 +6,7 @@ PEER_PYTHON is a Python with `joeynmt==2.3.0` and `torch==2.13.0`, in an environ
 sub-words, learned from the same files by their own tools, a bidirectional GRU of 256 units, an LSTM of 256 with
 Bahdanau attention and input feeding, dropout 0.3, label smoothing 0.1, Adam at 1e-3 and batches of about 80 sentences.
 A training round is SECONDS (60) of each one's own loop, one round that does not count included in the weights, and
-gives target sub-words, END among them, a second; the compilation of our steps comes before. Then both decode the 1,000
+gives target sub-words, END among them, a second; the tracing of our steps comes before. Then both decode the 1,000
 test sentences with the weights that they came to, beam of 5, text in and text out. How much they wrote is printed, for
 little-trained networks need not write equally much.
 """
@@ -49,16 +49,16 @@ def work(folder: Path, threads: int) -> None:
         pipeline="translation",
         data={part: str(folder / f"{name}.{{en,de}}") for part, name in PARTS.items()},
         decoder={"dropout": 0.3},
-        training={"compile": True, "schedule": "constant", "batch_tokens": 1280, "epochs": 1},
+        training={"schedule": "constant", "batch_tokens": 1280, "epochs": 1},
     )
     prepared, size = prepare(config), config.tokens.vocabulary
-    set_seed(config.seed, compiled=True)
+    set_seed(config.seed)
     network = models.build(config, source_size=size, target_size=prepared.codec.target_size)
     task = training._task(config, prepared, network)
 
     def batches(_: int) -> Iterator[Batch]:
         shapes = {each[1].shape: each for each in task.batches(0)}
-        yield from shapes.values()  # compiles
+        yield from shapes.values()  # which are traced now
         answer(float(np.mean(prepared.train.lengths[1])))
         epochs = (each for epoch in range(1000) for each in task.batches(epoch))
         for seconds in iter(questions.__next__, None):
