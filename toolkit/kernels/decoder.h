@@ -34,8 +34,8 @@ struct Decoder {
   int kept() const { return columns() + (cell == Cell::kLstm ? units : 0); }
 };
 
-// The caller adds up the gradients of what all steps share: of R, before' inputs; of Q, h' queries; of C, after' combined;
-// of the memory, w' contexts.
+// The caller adds up the gradients of what all steps share: of R, before' inputs; of Q, h' queries; of C, after'
+// combined; of the memory, w' contexts.
 struct DecoderGradients {
   const float *outputs, *weights;  // given; null for zeros
   float *inputs, *initial, *keys;  // as those of the decoder
@@ -44,7 +44,7 @@ struct DecoderGradients {
   float* contexts;                 // (batch, time, width), of what is read of the memory
 };
 
-// A step of a search, with rows that share what they look at: so many beams of each sentence, which is a row of `decoder`.
+// A step of a search, with rows that share what they look at: so many beams of each sentence, a row of `decoder`.
 //   z = [words[token]; a; h] R + bias     R (features + 2 units, columns)
 // Of `decoder` it reads the sizes but time, the lengths, memory, keys, and the biases and the energy of its layers.
 struct SearchStep {

@@ -1,7 +1,7 @@
 // The decoder of decoder.h for one instruction set. Compiled once for each, with SEQLOOM_SET.
 //
-// What rows read and write within a step stands close together in rows of the same size, never a multiple of 4,096 bytes
-// apart; what the caller gets is copied from there.
+// What rows read and write within a step stands close together in rows of the same size, never a multiple of 4,096
+// bytes apart; what the caller gets is copied from there.
 #include "decoder.h"
 
 #include <cmath>
@@ -35,7 +35,8 @@ float* pack(const float* weights, int rows, int columns, bool transposed, float*
     for (int row = 0; row < rows; ++row) {
       for (int i = 0; i < wide; ++i, ++packed) {
         const size_t column = first + i;
-        *packed = i >= left ? 0 : transposed ? weights[column * rows + row] : weights[row * static_cast<size_t>(columns) + column];
+        const size_t place = transposed ? column * rows + row : static_cast<size_t>(row) * columns + column;
+        *packed = i < left ? weights[place] : 0;
       }
     }
   }
@@ -51,7 +52,10 @@ struct Rows {
   Rows from(int column) const { return {first + column, stride}; }
 };
 
-int stride_of(int size) { return round_up(size, W) + W; }
+int stride_of(int size) {
+  const int stride = round_up(size, W) + W;
+  return stride % 1024 ? stride : stride + W;
+}
 
 // to[r] += a[r] b
 void add_product(const Rows& a, const Matrix& b, int count, const Rows& to) {
@@ -203,7 +207,9 @@ void attend(const Decoder& d, int row, const float* query, float* weights, float
   for (int s = 0; s < length; ++s, keys += d.units) {
     if (d.additive) {
       V score{};
-      each(d.units, [&](int i, int n) __attribute__((always_inline)) { score += load(d.energy + i, n) * tanh(load(query + i, n) + load(keys + i, n)); });
+      each(d.units, [&](int i, int n) __attribute__((always_inline)) {
+        score += load(d.energy + i, n) * tanh(load(query + i, n) + load(keys + i, n));
+      });
       weights[s] = total(score);
     } else {
       weights[s] = dot(query, keys, d.units);
@@ -342,8 +348,8 @@ void search_step(const SearchStep& s, const float* packed, int first, int count,
 
 // ---- backward ----
 
-// From the gradient of h to those of z and of what the step before left. Shapes: gates, dz (columns,); dh (units,), also
-// what of it goes on to the h before; dc (units,)
+// From the gradient of h to those of z and of what the step before left. Shapes: gates, dz (columns,); dh (units,),
+// also what of it goes on to the h before; dc (units,)
 template <Cell kCell>
 INLINE void step_back(int units, const float* gates, const float* h_before, const float* c_before, float* dh, float* dc,
                       float* dz) {
