@@ -5,7 +5,7 @@ PEER_PYTHON=.../python python benchmarks/joeynmt_pairs.py [SECONDS [ROUNDS [THRE
 PEER_PYTHON is a Python with `joeynmt==2.3.0` and `torch==2.13.0`, in an environment of its own. Both have 8,000 joint
 sub-words, learned from the same files by their own tools, a bidirectional GRU of 256 units, an LSTM of 256 with
 Bahdanau attention and input feeding, dropout 0.3, label smoothing 0.1, Adam at 1e-3 and batches of about 80 sentences.
-A training round is SECONDS (60) of each one's own loop, one round that does not count included in the weights, and
+A training round is SECONDS (120) of each one's own loop, one round that does not count included in the weights, and
 gives target sub-words, END among them, a second; the tracing of our steps comes before. Then both decode the 1,000
 test sentences with the weights that they came to, beam of 5, text in and text out. How much they wrote is printed, for
 little-trained networks need not write equally much.
@@ -90,7 +90,7 @@ def work(folder: Path, threads: int) -> None:
 
 
 def main() -> None:
-    seconds, rounds, threads = [int(value) for value in (sys.argv[1:] + ["60", "3", "2"][len(sys.argv) - 1 :])]
+    seconds, rounds, threads = [int(value) for value in (sys.argv[1:] + ["120", "2", "2"][len(sys.argv) - 1 :])]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name, file in FILES.items():
