@@ -1,5 +1,5 @@
 """Kernels for a CPU, compiled by `build.py`: one for recurrent layers and decoders, for the TensorFlow that is there,
-which is loaded here, and one for the output layer of a search, which needs no TensorFlow: see `output.py`.
+which is loaded here, and one for a search, which needs no TensorFlow: see `search.py`.
 
 They are an option: without them layers run as Keras runs them, and searches as ONNX Runtime, and give the same numbers.
 """
