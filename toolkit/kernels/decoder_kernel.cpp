@@ -63,10 +63,10 @@ void add_product(const Rows& a, const Matrix& b, int count, const Rows& to) {
   const int tiles = (count + kTile - 1) / kTile;
   for (int column = 0; column < b.columns; column += kPair) {
     const int left = b.columns - column, vectors = left <= W ? 1 : 2;
-    call<2>(vectors, column, [&](auto c, int at) __attribute__((always_inline)) {
+    call<2>(vectors, column, [&](auto c, int at) INLINED {
       constexpr int C = decltype(c)::value;
       Soon soon{panel + static_cast<size_t>(b.rows) * C * W, C * W / tiles + 1};  // the next panel
-      in_tiles_of<kTile>(count, [&](auto n, int r0) __attribute__((always_inline)) {
+      in_tiles_of<kTile>(count, [&](auto n, int r0) INLINED {
         constexpr int R = decltype(n)::value;
         V sums[R][C];
         const float* rows[R];
@@ -98,6 +98,22 @@ INLINE void each(int size, const F& f) {  // f(at, how many) for whole vectors a
   if (at < size) f(at, size - at);
 }
 
+// f(at, how many, tanh of a + b there)
+template <class F>
+INLINE void each_tanh(const float* a, const float* b, int size, const F& f) {
+  int at = 0;
+  for (; at + kPanel <= size; at += kPanel) {
+    V x[4];
+    together<4>([&](int k) INLINED { x[k] = load(a + at + k * W) + load(b + at + k * W); });
+    squash<0xf>(x);
+    together<4>([&](int k) INLINED { f(at + k * W, W, x[k]); });
+  }
+  for (; at < size; at += W) {
+    const int n = size - at < W ? size - at : W;
+    f(at, n, tanh(load(a + at, n) + load(b + at, n)));
+  }
+}
+
 INLINE float total(V x) {
   float sum = 0;
   for (int i = 0; i < W; ++i) sum += x[i];
@@ -106,7 +122,7 @@ INLINE float total(V x) {
 
 INLINE float dot(const float* a, const float* b, int size) {
   V sum{};
-  each(size, [&](int at, int n) __attribute__((always_inline)) { sum += load(a + at, n) * load(b + at, n); });
+  each(size, [&](int at, int n) INLINED { sum += load(a + at, n) * load(b + at, n); });
   return total(sum);
 }
 
@@ -176,26 +192,28 @@ size_t packed_size(const Decoder& d) {
 // From z to the gates, in its place, and the new h, and c of an lstm. Shapes: z (columns,)
 template <Cell kCell>
 INLINE void step(int units, float* z, float* h, float* c) {
-  each(units, [&](int i, int n) __attribute__((always_inline)) {
+  each(units, [&](int i, int n) INLINED {
     float* gates = z + i;
     if constexpr (kCell == Cell::kRnn) {
       const V y = tanh(load(gates, n));
       store(gates, y, n), store(h + i, y, n);
       return;
     }
-    V first = sigmoid(load(gates, n)), second = sigmoid(load(gates + units, n));
-    V third = load(gates + 2 * units, n), fourth = load(gates + 3 * units, n);
+    V all[4];
+    together<4>([&](int k) INLINED { all[k] = load(gates + k * units, n); });
     if constexpr (kCell == Cell::kLstm) {
-      third = tanh(third), fourth = sigmoid(fourth);
-      const V cell = second * load(c + i, n) + first * third;
+      squash<0x4>(all);
+      const V cell = all[1] * load(c + i, n) + all[0] * all[2];
       store(c + i, cell, n);
-      store(h + i, fourth * tanh(cell), n);
+      store(h + i, all[3] * tanh(cell), n);
     } else {
-      third = tanh(third + second * fourth);
-      store(h + i, third + first * (load(h + i, n) - third), n);
+      V update_and_reset[] = {all[0], all[1]};
+      squash<0>(update_and_reset);
+      all[0] = update_and_reset[0], all[1] = update_and_reset[1];
+      all[2] = tanh(all[2] + all[1] * all[3]);
+      store(h + i, all[2] + all[0] * (load(h + i, n) - all[2]), n);
     }
-    store(gates, first, n), store(gates + units, second, n);
-    store(gates + 2 * units, third, n), store(gates + 3 * units, fourth, n);
+    together<4>([&](int k) INLINED { store(gates + k * units, all[k], n); });
   });
 }
 
@@ -207,9 +225,7 @@ void attend(const Decoder& d, int row, const float* query, float* weights, float
   for (int s = 0; s < length; ++s, keys += d.units) {
     if (d.additive) {
       V score{};
-      each(d.units, [&](int i, int n) __attribute__((always_inline)) {
-        score += load(d.energy + i, n) * tanh(load(query + i, n) + load(keys + i, n));
-      });
+      each_tanh(query, keys, d.units, [&](int i, int n, V x) INLINED { score += load(d.energy + i, n) * x; });
       weights[s] = total(score);
     } else {
       weights[s] = dot(query, keys, d.units);
@@ -281,7 +297,7 @@ void forward_rows(const Decoder& d, const float* packed, int first, int count, f
     for (int r = 0; r < count; ++r) {
       float* outputs = at(d.outputs, place(r), units);
       const float* mask = d.mask + static_cast<size_t>(first + r) * units;
-      each(units, [&](int i, int n) __attribute__((always_inline)) {
+      each(units, [&](int i, int n) INLINED {
         const V a = tanh(load(out[r] + i, n));
         store(outputs + i, a, n);
         store(state[r] + i, a * load(mask + i, n), n);
@@ -333,7 +349,7 @@ void step_rows(const SearchStep& s, const float* packed, int first, int count, f
     float* after = s.next + static_cast<size_t>(first + r) * (n + 1) * units;
     copy(after, h[r], units);
     if (kCell == Cell::kLstm) copy(after + units, c[r], units);
-    each(units, [&](int i, int m) __attribute__((always_inline)) {
+    each(units, [&](int i, int m) INLINED {
       store(after + n * units + i, tanh(load(out[r] + i, m)), m);
     });
   }
@@ -353,7 +369,7 @@ void search_step(const SearchStep& s, const float* packed, int first, int count,
 template <Cell kCell>
 INLINE void step_back(int units, const float* gates, const float* h_before, const float* c_before, float* dh, float* dc,
                       float* dz) {
-  each(units, [&](int i, int n) __attribute__((always_inline)) {
+  each(units, [&](int i, int n) INLINED {
     if constexpr (kCell == Cell::kRnn) {
       const V y = load(gates + i, n);
       store(dz + i, load(dh + i, n) * (1.0f - y * y), n), store(dh + i, V{}, n);
@@ -398,17 +414,19 @@ void attend_back(const Decoder& d, const DecoderGradients& g, int row, const flo
   }
   for (int s = 0; s < length; ++s, keys += units, d_keys += units) {
     const float d_score = weights[s] * (d_scores[s] - mean);
-    each(units, [&](int i, int n) __attribute__((always_inline)) {
-      const V key = load(keys + i, n), asked = load(query + i, n);
-      V d_key = d_score * asked, d_asked = d_score * key;
-      if (d.additive) {
-        const V squashed = tanh(asked + key);
-        d_key = d_asked = d_score * load(d.energy + i, n) * (1.0f - squashed * squashed);
-        store(d_energy + i, load(d_energy + i, n) + d_score * squashed, n);
-      }
+    const auto add = [&](int i, int n, V d_key, V d_asked) INLINED {
       store(d_keys + i, load(d_keys + i, n) + d_key, n);
       store(d_query + i, load(d_query + i, n) + d_asked, n);
-    });
+    };
+    if (d.additive) {
+      each_tanh(query, keys, units, [&](int i, int n, V squashed) INLINED {
+        const V d_sum = d_score * load(d.energy + i, n) * (1.0f - squashed * squashed);
+        store(d_energy + i, load(d_energy + i, n) + d_score * squashed, n);
+        add(i, n, d_sum, d_sum);
+      });
+    } else {
+      each(units, [&](int i, int n) INLINED { add(i, n, d_score * load(query + i, n), d_score * load(keys + i, n)); });
+    }
   }
 }
 
@@ -434,7 +452,7 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
       const float* outputs = d.outputs + place(r) * units;
       const float* given = g.outputs ? g.outputs + place(r) * units : nullptr;
       const float* mask = d.mask + static_cast<size_t>(first + r) * units;
-      each(units, [&](int i, int n) __attribute__((always_inline)) {
+      each(units, [&](int i, int n) INLINED {
         const V da = load(dx[r] + i, n) * load(mask + i, n) + (given ? load(given + i, n) : V{});
         const V a = load(outputs + i, n);
         store(d_combined[r] + i, da * (1.0f - a * a), n);

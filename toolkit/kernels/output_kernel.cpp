@@ -68,8 +68,6 @@ INLINE unsigned above(V x, float bound) {
 #endif
 }
 
-INLINE unsigned first_lanes(int count) { return count < 32 ? (1u << count) - 1 : ~0u; }
-
 // Puts a token behind all that are as good, and moves what follows.
 INLINE void insert(float x, int32_t token, int k, Row* row, List list) {
   int at = 0;
@@ -132,11 +130,6 @@ __attribute__((noinline)) void multiply(const float* states, const float* panel,
   for (int r = 0; r < R; ++r) store(logits + r * kPanel, sums[r][0]), store(logits + r * kPanel + W, sums[r][1]);
 }
 
-INLINE V exponential(V x) {
-  const Exp e = exp_parts(x);
-  return e.power * e.rest + e.power;
-}
-
 // What rows learn from their logits of one panel, of which so many are real.
 __attribute__((noinline)) void use_tile(int rows, const float* logits, int first, int real, int k, Row* known,
                                         List list) {
@@ -146,7 +139,7 @@ __attribute__((noinline)) void use_tile(int rows, const float* logits, int first
     Row& row = known[r];
     const unsigned great = (above(left, row.worst) | above(right, row.worst) << W) & first_lanes(real);
     if (great) take(logits, great, first, k, &row, list);
-    store(row.sums, load(row.sums) + (exponential(left - row.reference) + exponential(right - row.reference)));
+    store(row.sums, load(row.sums) + (exp(left - row.reference) + exp(right - row.reference)));
   }
 }
 
@@ -172,7 +165,7 @@ void best_of_block(const Output& output, int rows, const float* states, int k, f
   for (int first = 0; first < output.vocab; first += kPanel, panel += size_of_panel) {
     const int real = output.vocab - first < kPanel ? output.vocab - first : kPanel;
     const float* soon = panel + size_of_panel;  // the next one, a part of it with each tile
-    in_tiles_of<kRows>(rows, [&](auto n, int at) __attribute__((always_inline)) {
+    in_tiles_of<kRows>(rows, [&](auto n, int at) INLINED {
       constexpr int R = decltype(n)::value;
       alignas(64) float logits[R * kPanel];
       multiply<R>(scratch.tiles + static_cast<size_t>(at) * features, panel, features, soon, some, logits);

@@ -25,7 +25,7 @@ struct Layer {
   const float* initial;    // (states, batch, units), h and the c of an lstm; null for zeros
   float* outputs;          // (batch, time, units), zeros past the length
   float* final;            // (states, batch, units), after a row's last step. Not used by `backward`.
-  float* saved;            // (time, batch, saved_size), at multiples of 64 bytes, what `backward` needs; null where it will not follow
+  float* saved;            // (time, place in the order, saved_size), at multiples of 64 bytes; null if no `backward` follows
 };
 
 struct Gradients {
@@ -43,7 +43,7 @@ static inline int columns(Cell cell) { return cell == Cell::kGru ? 3 : 4; }
 static inline int padded(Cell cell, int units) { return cell == Cell::kRnn ? (units + 63) / 64 * 64 : (units + 15) / 16 * 16; }
 static inline int gates_size(Cell cell, int units) { return padded(cell, units) * (cell == Cell::kRnn ? 1 : 4); }
 
-// An rnn needs no more than its outputs, a gru z, r, g and U h + d, an lstm i, f, g, o and c.
+// An rnn needs no more than its outputs, a gru g, z, r and U h + d, an lstm i, f, g, o and the c before.
 static inline int saved_size(Cell cell, int units) {
   return cell == Cell::kRnn ? 0 : padded(cell, units) * (cell == Cell::kLstm ? 5 : 4);
 }
@@ -60,10 +60,10 @@ struct Kernel {
   size_t (*sums_size)(const Layer&);
   void (*pack_forward)(const Layer&, float* packed);
   void (*pack_backward)(const Layer&, float* packed);
-  // Some rows, up to kGroup of them, the longest first.
-  void (*forward)(const Layer&, const float* packed, const int* rows, int count, float* scratch);
-  void (*backward)(const Layer&, const Gradients&, const float* packed, const int* rows, int count, float* scratch,
-                   float* sums);
+  // Rows order[first] and so on, up to kGroup of them, the longest first. Both passes have the same order.
+  void (*forward)(const Layer&, const float* packed, const int* order, int first, int count, float* scratch);
+  void (*backward)(const Layer&, const Gradients&, const float* packed, const int* order, int first, int count,
+                   float* scratch, float* sums);
   // Gradients of the weights from what `threads` threads added up, always in the same order.
   void (*reduce)(const Layer&, const Gradients&, const float* sums, int threads);
 };

@@ -78,9 +78,9 @@ INLINE size_t place(const Layer& layer, int row, int step) {
   return static_cast<size_t>(row) * layer.time + (layer.reverse ? layer.lengths[row] - 1 - step : step);
 }
 
-// Where what is saved of it is: rows of a step go one after the other, as they are worked on.
-INLINE size_t saved_place(const Layer& layer, int row, int step) {
-  return (static_cast<size_t>(step) * layer.batch + row) * saved_size(layer.cell, layer.units);
+// Where what is saved of the row that has this place in the order: what goes through a step together stands together.
+INLINE float* saved_place(const Layer& layer, int place, int step) {
+  return layer.saved + (static_cast<size_t>(step) * layer.batch + place) * saved_size(layer.cell, layer.units);
 }
 
 // The rows' state before their first step, in rows of `size`.
@@ -120,36 +120,51 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
   for (int r = 0; r < R; ++r) h_rows[r] = rows.h + r * size;
   multiply<R, C>(sums, 4 - C, h_rows, 0, recurrent, layer.units);
   const int unit = panel * W, left = layer.units - unit;
+  V last[R];  // what the last tanh is taken of, then that
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
+    V(&gates)[4] = sums[r];
     if constexpr (kCell == Cell::kRnn) {
+      squash<0xf>(gates);
 #pragma GCC unroll 4
       for (int c = 0; c < 4; ++c) {
         const int at = panel * kPanel + c * W;
         if (at >= layer.units) continue;
-        const V y = tanh(sums[r][c]);
-        store(rows.next + r * size + at, y);
-        store(rows.y[r] + at, y, layer.units - at);
+        store(rows.next + r * size + at, gates[c]);
+        store(rows.y[r] + at, gates[c], layer.units - at);
       }
-      continue;
-    }
-    V gates[4], h;
-    if constexpr (kCell == Cell::kLstm) {
-      gates[0] = sigmoid(sums[r][0]), gates[1] = sigmoid(sums[r][1]);
-      gates[2] = tanh(sums[r][2]), gates[3] = sigmoid(sums[r][3]);
+    } else if constexpr (kCell == Cell::kLstm) {
+      squash<0x4>(gates);
       float* cell = rows.c + static_cast<size_t>(r) * size + unit;
-      const V c = gates[1] * load(cell) + gates[0] * gates[2];
-      store(cell, c);
-      if (rows.saved[r]) stream(rows.saved[r] + 4 * size + unit, c);
-      h = gates[3] * tanh(c);
-    } else {
-      gates[1] = sigmoid(sums[r][1]), gates[2] = sigmoid(sums[r][2]), gates[3] = sums[r][3];
-      gates[0] = tanh(sums[r][0] + gates[2] * gates[3]);
-      h = gates[0] + gates[1] * (load(rows.h + r * size + unit) - gates[0]);
-    }
-    if (rows.saved[r]) {
+      const V before = load(cell);
+      last[r] = gates[1] * before + gates[0] * gates[2];
+      store(cell, last[r]);
+      if (rows.saved[r]) {
 #pragma GCC unroll 4
-      for (int c = 0; c < 4; ++c) stream(rows.saved[r] + panel * kPanel + c * W, gates[c]);
+        for (int c = 0; c < 4; ++c) stream(rows.saved[r] + panel * kPanel + c * W, gates[c]);
+        stream(rows.saved[r] + 4 * size + unit, before);
+      }
+    } else {
+      V update_and_reset[] = {gates[1], gates[2]};
+      squash<0>(update_and_reset);
+      gates[1] = update_and_reset[0], gates[2] = update_and_reset[1];
+      last[r] = gates[0] + gates[2] * gates[3];
+    }
+  }
+  if constexpr (kCell == Cell::kRnn) return;
+  squash<(1 << R) - 1>(last);
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+    V(&gates)[4] = sums[r], h;
+    if constexpr (kCell == Cell::kLstm) {
+      h = gates[3] * last[r];
+    } else {
+      gates[0] = last[r];
+      h = gates[0] + gates[1] * (load(rows.h + r * size + unit) - gates[0]);
+      if (rows.saved[r]) {
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; ++c) stream(rows.saved[r] + panel * kPanel + c * W, gates[c]);
+      }
     }
     store(rows.next + r * size + unit, h);
     store(rows.y[r] + unit, h, left);
@@ -157,7 +172,8 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
 }
 
 template <Cell kCell>
-void forward_rows(const Layer& layer, const float* packed, const int* rows, int count, float* scratch) {
+void forward_rows(const Layer& layer, const float* packed, const int* order, int first, int count, float* scratch) {
+  const int* rows = order + first;
   const Gates gates(layer);
   const int size = padded(layer.cell, layer.units);
   const size_t wide = gates.columns * W, units = layer.units;
@@ -177,10 +193,10 @@ void forward_rows(const Layer& layer, const float* packed, const int* rows, int 
     for (int r = 0; r < active; ++r) {
       const size_t at = place(layer, rows[r], step);
       x[r] = layer.inputs + at * layer.features, y[r] = layer.outputs + at * units;
-      save[r] = layer.saved ? layer.saved + saved_place(layer, rows[r], step) : nullptr;
+      save[r] = layer.saved ? saved_place(layer, first + r, step) : nullptr;
     }
     for (int panel = 0; panel < gates.panels; ++panel) {
-      in_tiles(active, [&](auto n, int at) __attribute__((always_inline)) {
+      in_tiles(active, [&](auto n, int at) INLINED {
         constexpr int R = decltype(n)::value;
         const Rows<R> tile{x + at, h + at * size, y + at, next + at * size, c + at * size, save + at};
         step_tile<kCell, R>(layer, size, panel, packed + panel * kPanel, kernel + panel * wide * layer.features,
@@ -205,11 +221,11 @@ void forward_rows(const Layer& layer, const float* packed, const int* rows, int 
   }
 }
 
-void forward(const Layer& layer, const float* packed, const int* rows, int count, float* scratch) {
+void forward(const Layer& layer, const float* packed, const int* order, int first, int count, float* scratch) {
   const auto run = layer.cell == Cell::kRnn    ? forward_rows<Cell::kRnn>
                    : layer.cell == Cell::kLstm ? forward_rows<Cell::kLstm>
                                                : forward_rows<Cell::kGru>;
-  run(layer, packed, rows, count, scratch);
+  run(layer, packed, order, first, count, scratch);
 }
 
 // ---- backward ----
@@ -235,49 +251,53 @@ void pack_backward(const Layer& layer, float* packed) {
   pack_transposed(gates, 0, layer.kernel, layer.features, packed + round_up(layer.units, W) * gates.row());
 }
 
-// to[r] (+)= gates[r] . weights' transpose. Shapes: gates (count, size); to (count, wanted), or if `add` whole vectors
+constexpr int kDeep = kChunk + kGroup;  // the most rows of gates at once, each panel's together: (panels, kDeep, kPanel)
+
+// to[r] (+)= gates[r] . weights' transpose, of C vectors from `at` on. Shapes: gates (count, size); to (count, wanted)
 template <int C, int kColumns, bool kAdd>
-INLINE void times_columns(const Gates& gates, int first, const float* const* from, const float* packed, int count,
-                          float* const* to, int at, int wanted) {
-  in_tiles(count, [&](auto n, int r0) __attribute__((always_inline)) {
-    constexpr int R = decltype(n)::value;
-    V sums[R][C];
+INLINE void times_columns(const Gates& gates, int first, const float* z, const float* packed, int count,
+                          float* const* to, int at, int wanted, Soon soon) {
+  for (int panel = 0; panel < gates.panels; ++panel, z += kDeep * kPanel, packed += kColumns * W * C * W) {
+    in_tiles(count, [&](auto n, int r0) INLINED {
+      constexpr int R = decltype(n)::value;
+      V sums[R][C];
+      const float* rows[R];
 #pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
+      for (int r = 0; r < R; ++r) {
+        rows[r] = z + (r0 + r) * kPanel + first * W;
 #pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) sums[r][c] = kAdd ? load(to[r0 + r] + at + c * W) : V{};
-    }
-    for (int panel = 0; panel < gates.panels; ++panel) {
-      multiply<R, C>(sums, 0, from + r0, panel * kPanel + first * W,
-                     packed + static_cast<size_t>(panel) * kColumns * W * C * W, kColumns * W);
-    }
+        for (int c = 0; c < C; ++c) sums[r][c] = kAdd || panel ? load(to[r0 + r] + at + c * W, wanted - at - c * W) : V{};
+      }
+      multiply<R, C>(sums, 0, rows, 0, packed, kColumns * W, soon);
+      soon.from += soon.some * kColumns * W;
 #pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
+      for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) store(to[r0 + r] + at + c * W, sums[r][c], kAdd ? W : wanted - at - c * W);
-    }
-  });
+        for (int c = 0; c < C; ++c) store(to[r0 + r] + at + c * W, sums[r][c], wanted - at - c * W);
+      }
+    });
+  }
 }
 
 template <int kColumns, bool kAdd>
-void times_transposed(const Gates& gates, int first, const float* const* from, const float* packed, int count,
-                      float* const* to, int wanted) {
+void times_transposed(const Gates& gates, int first, const float* z, const float* packed, int count,
+                      float* const* to, int wanted, Soon soon = {}) {
   for (int at = 0; at < wanted; at += kPanel) {
     const int vectors = wanted - at < kPanel ? (wanted - at + W - 1) / W : 4;
     call<4>(vectors, at, [&](auto n, int) {
-      times_columns<decltype(n)::value, kColumns, kAdd>(gates, first, from, packed, count, to, at, wanted);
+      times_columns<decltype(n)::value, kColumns, kAdd>(gates, first, z, packed, count, to, at, wanted, at ? Soon{} : soon);
     });
     packed += static_cast<size_t>(vectors) * W * gates.row();
   }
 }
 
-// sums[i][columns] += sum over k of a[k][i] gates[k][columns]. Shapes: sums (rows, gates.row()); gates (depth, size)
+// sums[i][columns] += sum over k of a[k][i] gates[k][columns]. Shapes: sums (rows, gates.row()); a (depth, size)
 template <int C>
-void add_products(const Gates& gates, int first, const float* const* a, const float* z, int depth, int rows,
+void add_products(const Gates& gates, int first, const float* a, int size, const float* z, int depth, int rows,
                   float* sums) {
   for (int panel = 0; panel < gates.panels; ++panel) {
-    const float* b = z + panel * kPanel + first * W;
-    in_tiles(rows, [&](auto n, int at) __attribute__((always_inline)) {
+    const float* b = z + static_cast<size_t>(panel) * kDeep * kPanel + first * W;
+    in_tiles(rows, [&](auto n, int at) INLINED {
       constexpr int R = decltype(n)::value;
       float* to = sums + static_cast<size_t>(at) * gates.row() + panel * C * W;
       V tile[R][C];
@@ -286,14 +306,15 @@ void add_products(const Gates& gates, int first, const float* const* a, const fl
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) tile[r][c] = load(to + r * gates.row() + c * W);
       }
-      const float* row = b;
-      for (int k = 0; k < depth; ++k, row += gates.size) {
+      const float *row = b, *factors = a + at;
+#pragma GCC unroll 4
+      for (int k = 0; k < depth; ++k, row += kPanel, factors += size) {
         V v[C];
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) v[c] = load(row + c * W);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
-          const float x = a[k][at + r];
+          const float x = factors[r];
 #pragma GCC unroll 4
           for (int c = 0; c < C; ++c) tile[r][c] += x * v[c];
         }
@@ -309,12 +330,12 @@ void add_products(const Gates& gates, int first, const float* const* a, const fl
 
 // One row at one step.
 struct Step {
-  const float *y, *dy, *h, *c, *saved;  // h and c before the step
+  const float *y, *dy, *h, *saved;  // h before the step
   float *dh, *dc, *z;
 };
 
 // Gradients of the gates before their activations, z, from those of a step's outputs. What reaches h[t-1] not through
-// the gates stays in dh, what reaches c[t-1] in dc.
+// the gates stays in dh, what reaches c[t-1] in dc. Shapes: z (panels, kDeep, kPanel), a row of each panel
 template <Cell kCell>
 INLINE void step_back(int units, int size, const Step& s) {
   for (int unit = 0; unit < size; unit += W) {
@@ -323,19 +344,18 @@ INLINE void step_back(int units, int size, const Step& s) {
     V dh = load(s.dh + unit) + dy;
     if constexpr (kCell == Cell::kRnn) {
       const V h = left > 0 ? load(s.y + unit, left) : V{};
-      store(s.z + unit, dh * (1.0f - h * h));
+      store(s.z + static_cast<size_t>(unit / kPanel) * kDeep * kPanel + unit % kPanel, dh * (1.0f - h * h));
       store(s.dh + unit, V{});
       continue;
     }
     const float* saved = s.saved + 4 * unit;
-    float* z = s.z + 4 * unit;
+    float* z = s.z + static_cast<size_t>(unit / W) * kDeep * kPanel;
     const V a = load(saved), b = load(saved + W), c = load(saved + 2 * W), d = load(saved + 3 * W);
     if constexpr (kCell == Cell::kLstm) {  // a, b, c, d are i, f, g, o
-      const V squashed = tanh(load(s.saved + 4 * size + unit));
-      const V out = dh * d;
+      const V before = load(s.saved + 4 * size + unit), squashed = tanh(b * before + a * c), out = dh * d;
       const V dc = load(s.dc + unit) + out * (1.0f - squashed * squashed);
       store(z, dc * c * (a * (1.0f - a)));
-      store(z + W, dc * load(s.c + unit) * (b * (1.0f - b)));
+      store(z + W, dc * before * (b * (1.0f - b)));
       store(z + 2 * W, dc * a * (1.0f - c * c));
       store(z + 3 * W, out * squashed * (1.0f - d));
       store(s.dc + unit, dc * b);
@@ -351,35 +371,34 @@ INLINE void step_back(int units, int size, const Step& s) {
   }
 }
 
-INLINE void copy_row(const float* from, int count, float* to) {  // and zeros up to a whole vector
-  for (int i = 0; i < count; i += W) store(to + i, load(from + i, count - i));
+// What the gates read at a step, close together: h before it, a 1 for the biases, x.
+int read_size(const Layer& layer) { return round_up(layer.units + 1 + layer.features, W); }
+
+INLINE void copy(float* to, const float* from, int count) {
+  for (int i = 0; i < count; i += W) store(to + i, load(from + i, count - i), count - i);
+}
+
+INLINE void fetch(const float* from, int count) {  // into the nearer cache, for the step that follows
+  for (int i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
 }
 
 template <Cell kCell>
-void backward_rows(const Layer& layer, const Gradients& gradients, const float* packed, const int* rows, int count,
-                   float* scratch, float* sums) {
+void backward_rows(const Layer& layer, const Gradients& gradients, const float* packed, const int* order, int first,
+                   int count, float* scratch, float* sums) {
   constexpr int C = kCell == Cell::kGru ? 3 : 4;
   const Gates gates(layer);
-  const int size = padded(layer.cell, layer.units);
+  const int size = padded(layer.cell, layer.units), wide = read_size(layer), *rows = order + first;
   const size_t units = layer.units, features = layer.features;
   const float* kernel = packed + round_up(layer.units, W) * gates.row();
-  float *first = scratch, *first_c = first + count * size, *dh = first_c + count * size, *dc = dh + count * size;
-  float* z = dc + count * size;
-  // What the gates read, close together: see `forward_rows`.
-  const size_t h_size = round_up(layer.units, W), x_size = round_up(layer.features, W);
-  float* h_rows = z + static_cast<size_t>(kChunk + kGroup) * gates.size;
-  float* x_rows = h_rows + (kChunk + kGroup) * h_size;
-  load_initial(layer, 0, rows, count, size, first);
-  if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, first_c);
+  float *initial = scratch, *dh = initial + count * size, *dc = dh + count * size, *z = dc + count * size;
+  float* read = z + static_cast<size_t>(kDeep) * gates.size;
+  load_initial(layer, 0, rows, count, size, initial);
   Layer end = layer;  // whose initial states are the gradients of the final ones
   end.initial = gradients.final;
   load_initial(end, 0, rows, count, size, dh);
   if (kCell == Cell::kLstm) load_initial(end, 1, rows, count, size, dc);
-  float* sums_recurrent = sums + gates.size;
-  float* sums_kernel = sums_recurrent + units * gates.row();
 
-  const float *x[kChunk + kGroup], *h[kChunk + kGroup], *from[kChunk + kGroup];
-  float *dx[kChunk + kGroup], *to[kGroup];
+  float *dx[kDeep], *to[kGroup];
   for (int r = 0; r < count; ++r) to[r] = dh + r * size;
   int active = 0, depth = 0;
   for (int step = layer.lengths[rows[0]] - 1; step >= 0; --step) {
@@ -387,31 +406,33 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
     for (int r = 0; r < active; ++r) {
       const int k = depth + r;
       const size_t at = place(layer, rows[r], step), before = step ? place(layer, rows[r], step - 1) : 0;
-      const float* h_before = step ? layer.outputs + before * units : first + r * size;
-      x[k] = x_rows + k * x_size, h[k] = h_rows + k * h_size;
-      copy_row(layer.inputs + at * features, layer.features, x_rows + k * x_size);
-      copy_row(h_before, layer.units, h_rows + k * h_size);
-      from[k] = z + static_cast<size_t>(k) * gates.size;
-      if (gradients.inputs) dx[k] = gradients.inputs + at * features;
-      const float* c = step ? layer.saved + saved_place(layer, rows[r], step - 1) + 4 * size : first_c + r * size;
       const float* dy = gradients.outputs ? gradients.outputs + at * units : nullptr;
+      float* h = read + static_cast<size_t>(k) * wide;
+      copy(h, step ? layer.outputs + before * units : initial + r * size, layer.units);
+      h[units] = 1.0f;
+      copy(h + units + 1, layer.inputs + at * features, layer.features);
+      if (step > 1) fetch(layer.outputs + place(layer, rows[r], step - 2) * units, layer.units);
+      if (step && dy) fetch(gradients.outputs + before * units, layer.units);
+      if (gradients.inputs) dx[k] = gradients.inputs + at * features;
       step_back<kCell>(layer.units, size,
-                       {layer.outputs + at * units, dy, h[k], c, layer.saved + saved_place(layer, rows[r], step),
-                        dh + r * size, dc + r * size, z + static_cast<size_t>(k) * gates.size});
+                       {layer.outputs + at * units, dy, h, saved_place(layer, first + r, step), dh + r * size,
+                        dc + r * size, z + static_cast<size_t>(k) * kPanel});
     }
     if (step || layer.initial) {
-      times_transposed<C, true>(gates, 4 - C, from + depth, packed, active, to, layer.units);
+      const int products = (active + kRows - 1) / kRows * gates.panels * C * W;  // in which to fetch what was saved
+      const int some = step ? (active * saved_size(kCell, layer.units) + products - 1) / products : 0;
+      times_transposed<C, true>(gates, 4 - C, z + static_cast<size_t>(depth) * kPanel, packed, active, to,
+                                round_up(layer.units, W), {some ? saved_place(layer, first, step - 1) : nullptr, some});
     }
     depth += active;
     if (depth < kChunk && step) continue;
-    add_products<C>(gates, 4 - C, h, z, depth, layer.units, sums_recurrent);
-    add_products<C>(gates, 0, x, z, depth, layer.features, sums_kernel);
-    if (gradients.inputs) times_transposed<C, false>(gates, 0, from, kernel, depth, dx, layer.features);
-    for (int i = 0; i < gates.size; i += W) {
-      V sum = load(sums + i);
-      for (int k = 0; k < depth; ++k) sum += load(from[k] + i);
-      store(sums + i, sum);
+    if (kCell == Cell::kGru) {
+      add_products<C>(gates, 1, read, wide, z, depth, layer.units + 1, sums);
+      add_products<C>(gates, 0, read + units, wide, z, depth, layer.features + 1, sums + (units + 1) * gates.row());
+    } else {
+      add_products<C>(gates, 0, read, wide, z, depth, layer.units + 1 + layer.features, sums);
     }
+    if (gradients.inputs) times_transposed<C, false>(gates, 0, z, kernel, depth, dx, layer.features);
     depth = 0;
   }
   for (int r = 0; r < count; ++r) {
@@ -429,41 +450,36 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
   }
 }
 
-void backward(const Layer& layer, const Gradients& gradients, const float* packed, const int* rows, int count,
-              float* scratch, float* sums) {
+void backward(const Layer& layer, const Gradients& gradients, const float* packed, const int* order, int first,
+              int count, float* scratch, float* sums) {
   const auto run = layer.cell == Cell::kRnn    ? backward_rows<Cell::kRnn>
                    : layer.cell == Cell::kLstm ? backward_rows<Cell::kLstm>
                                                : backward_rows<Cell::kGru>;
-  run(layer, gradients, packed, rows, count, scratch, sums);
+  run(layer, gradients, packed, order, first, count, scratch, sums);
 }
 
+// In the order of what the gates read; a gru's x has a 1 of its own, for its two biases.
 size_t sums_size(const Layer& layer) {
   const Gates gates(layer);
-  return gates.size + static_cast<size_t>(layer.units + layer.features) * gates.row();
+  return static_cast<size_t>(layer.units + layer.features + 2) * gates.row();
 }
 
 void reduce(const Layer& layer, const Gradients& gradients, const float* sums, int threads) {
   const Gates gates(layer);
   const size_t thread = sums_size(layer);
-  // Of all gates of a panel, as the biases' sums are, or of those that a matrix feeds.
-  const auto unpack = [&](int first, const float* from, bool all, float* to) {
-    const int wide = gates.columns * W;
-    gates.each(first, [&](int at, int keras, int count) {
-      V sum{};
-      const float* part = from + (all ? at / wide * kPanel + first * W + at % wide : at);
-      for (int i = 0; i < threads; ++i, part += thread) sum += load(part);
-      store(to + keras, sum, count);
-    });
+  const auto unpack = [&](int first, int rows, float* to) {
+    for (int row = 0; row < rows; ++row, sums += gates.row(), to += gates.width()) {
+      gates.each(first, [&](int at, int keras, int count) {
+        V sum{};
+        for (int i = 0; i < threads; ++i) sum += load(sums + i * thread + at);
+        store(to + keras, sum, count);
+      });
+    }
   };
-  unpack(0, sums, true, gradients.bias);
-  if (layer.cell == Cell::kGru) unpack(gates.recurrent_first(), sums, true, gradients.bias + gates.width());
-  const float* from = sums + gates.size;
-  for (int row = 0; row < layer.units; ++row, from += gates.row()) {
-    unpack(gates.recurrent_first(), from, false, gradients.recurrent + static_cast<size_t>(row) * gates.width());
-  }
-  for (int row = 0; row < layer.features; ++row, from += gates.row()) {
-    unpack(0, from, false, gradients.kernel + static_cast<size_t>(row) * gates.width());
-  }
+  unpack(gates.recurrent_first(), layer.units, gradients.recurrent);
+  if (layer.cell == Cell::kGru) unpack(gates.recurrent_first(), 1, gradients.bias + gates.width());
+  unpack(0, 1, gradients.bias);
+  unpack(0, layer.features, gradients.kernel);
 }
 
 size_t packed_size(const Layer& layer) {
@@ -473,8 +489,7 @@ size_t packed_size(const Layer& layer) {
 
 size_t scratch_size(const Layer& layer) {
   return 4 * kGroup * padded(layer.cell, layer.units) +
-         static_cast<size_t>(kChunk + kGroup) *
-             (gates_size(layer.cell, layer.units) + round_up(layer.units, W) + round_up(layer.features, W));
+         static_cast<size_t>(kDeep) * (gates_size(layer.cell, layer.units) + read_size(layer));
 }
 
 }  // namespace

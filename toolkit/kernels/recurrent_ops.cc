@@ -110,9 +110,14 @@ class Operation : public tf::OpKernel {
               initial.NumElements() ? Data(initial) : nullptr};
   }
 
+  // Rows, those of a thread one after the other, and where each thread's end.
+  struct Shares {
+    std::vector<int> order, ends;
+  };
+
   // Which rows each thread takes, the longest first: whichever thread has the fewest steps so far takes the next. It
   // depends on the lengths and the number of threads alone, so sums are added up in the same order in every run.
-  static std::vector<std::vector<int>> Share(OpKernelContext* context, const Layer& layer) {
+  static Shares Share(OpKernelContext* context, const Layer& layer) {
     std::vector<std::vector<int>> shares(Threads(context, layer.batch));
     std::vector<int64_t> steps(shares.size());
     std::vector<int> rows(layer.batch);
@@ -123,16 +128,20 @@ class Operation : public tf::OpKernel {
       shares[least].push_back(row);
       steps[least] += std::max(1, layer.lengths[row]);
     }
-    return shares;
+    Shares all;
+    for (const auto& share : shares) {
+      all.order.insert(all.order.end(), share.begin(), share.end());
+      all.ends.push_back(all.order.size());
+    }
+    return all;
   }
 
-  // f(thread, rows, how many) for the groups of rows of each thread.
-  static void Run(OpKernelContext* context, const std::vector<std::vector<int>>& shares,
-                  const std::function<void(int, const int*, int)>& f) {
-    OnThreads(context, shares.size(), [&](int thread) {
-      const auto& rows = shares[thread];
-      for (size_t at = 0; at < rows.size(); at += kGroup) {
-        f(thread, rows.data() + at, std::min<int>(kGroup, rows.size() - at));
+  // f(thread, first, how many) for the groups of rows of each thread.
+  static void Run(OpKernelContext* context, const Shares& shares, const std::function<void(int, int, int)>& f) {
+    OnThreads(context, shares.ends.size(), [&](int thread) {
+      const int end = shares.ends[thread];
+      for (int first = thread ? shares.ends[thread - 1] : 0; first < end; first += kGroup) {
+        f(thread, first, std::min(kGroup, end - first));
       }
     });
   }
@@ -160,11 +169,11 @@ class Forward : public Operation {
     const Kernel& kernel = Chosen();
     const size_t size = kernel.scratch_size(layer);
     float* weights = Scratch(context, kernel.packed_size(layer), &packed);
-    float* work = Scratch(context, size * shares.size(), &scratch);
+    float* work = Scratch(context, size * shares.ends.size(), &scratch);
     if (!context->status().ok()) return;
     kernel.pack_forward(layer, weights);
-    Run(context, shares, [&](int thread, const int* rows, int count) {
-      kernel.forward(layer, weights, rows, count, work + size * thread);
+    Run(context, shares, [&](int thread, int first, int count) {
+      kernel.forward(layer, weights, shares.order.data(), first, count, work + size * thread);
     });
   }
 };
@@ -199,15 +208,16 @@ class Backward : public Operation {
     const size_t size = kernel.scratch_size(layer), added = kernel.sums_size(layer);
     tf::Tensor packed, scratch, sums;
     float* weights = Scratch(context, kernel.packed_size(layer), &packed);
-    float* work = Scratch(context, size * shares.size(), &scratch);
-    float* all = Scratch(context, added * shares.size(), &sums);
+    float* work = Scratch(context, size * shares.ends.size(), &scratch);
+    float* all = Scratch(context, added * shares.ends.size(), &sums);
     if (!context->status().ok()) return;
-    std::fill_n(all, added * shares.size(), 0.0f);
+    std::fill_n(all, added * shares.ends.size(), 0.0f);
     kernel.pack_backward(layer, weights);
-    Run(context, shares, [&](int thread, const int* rows, int count) {
-      kernel.backward(layer, gradients, weights, rows, count, work + size * thread, all + added * thread);
+    Run(context, shares, [&](int thread, int first, int count) {
+      kernel.backward(layer, gradients, weights, shares.order.data(), first, count, work + size * thread,
+                      all + added * thread);
     });
-    kernel.reduce(layer, gradients, all, shares.size());
+    kernel.reduce(layer, gradients, all, shares.ends.size());
   }
 };
 

@@ -8,11 +8,6 @@
 namespace seqloom {
 namespace {
 
-INLINE V exponential(V x) {
-  const Exp e = exp_parts(x);
-  return e.power * e.rest + e.power;
-}
-
 void forward(const Softmax& s, size_t first, size_t end) {
   for (size_t row = first; row < end; ++row) {
     const float* logits = s.logits + row * s.vocab;
@@ -27,7 +22,7 @@ void forward(const Softmax& s, size_t first, size_t end) {
     for (int i = 0; i < W; ++i) most = greatest[i] > most ? greatest[i] : most, total += sum[i];
     for (int i = whole; i < s.vocab; ++i) most = logits[i] > most ? logits[i] : most, total += logits[i];
     V exponentials{};
-    for (int i = 0; i < whole; i += W) exponentials += exponential(load(logits + i) - most);
+    for (int i = 0; i < whole; i += W) exponentials += exp(load(logits + i) - most);
     double all = 0;
     for (int i = 0; i < W; ++i) all += exponentials[i];
     for (int i = whole; i < s.vocab; ++i) all += std::exp(logits[i] - most);
@@ -43,7 +38,7 @@ void backward(const Softmax& s, size_t first, size_t end) {
     float* to = s.d_logits + row * s.vocab;
     const float normalizer = s.normalizer[row], d = s.d_normalizer[row], all = s.mean[row] / s.vocab;
     for (int i = 0; i < s.vocab; i += W) {
-      store(to + i, all + d * exponential(load(logits + i, s.vocab - i) - normalizer), s.vocab - i);
+      store(to + i, all + d * exp(load(logits + i, s.vocab - i) - normalizer), s.vocab - i);
     }
     to[s.ids[row]] += s.picked[row];
   }

@@ -30,6 +30,7 @@ struct Soon {
 template <int R, int C, int All>
 INLINE void multiply(V (&sums)[R][All], int first, const float* const* a, int from, const float* b, int depth,
                      Soon soon = {}) {
+#pragma GCC unroll 4
   for (int k = 0; k < depth; ++k, b += C * W, soon.from += soon.some) {
     if (soon.some) __builtin_prefetch(soon.from, 0, 2);
     V row[C];
