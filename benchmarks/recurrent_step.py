@@ -103,7 +103,7 @@ def train(folder: Path, threads: int, role: str) -> None:
     from toolkit.training.adam import Adam
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("BETWEEN", 1)))  # operations
+    tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("BETWEEN", threads)))  # operations
     questions, answer = listen()
     answer("ready")
     for question in questions:

@@ -2,16 +2,19 @@
 
     python benchmarks/settings.py [ROUNDS [THREADS]]
 
-A text classifier and a translator (see recurrent_step.py and translation_step.py): with malloc's thresholds raised;
-with one thread between operations, where Seqloom takes as many as within them; and in a control group that is given
-one core's time, where this may make one, with one thread (Seqloom's choice), two and eight.
+Text classifiers of one direction, with and without the kernel, and of two, and a translator (see recurrent_step.py and
+translation_step.py): with malloc's thresholds raised; with one thread between operations, where Seqloom takes as many
+as within them; and in a control group that is given one core's time, where this may make one, with one thread
+(Seqloom's choice), two and eight.
 """
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import recurrent_step
@@ -42,8 +45,8 @@ def one_core() -> Iterator[Path | None]:
         group.rmdir()
 
 
-def classifier(folder: Path) -> list[str]:
-    recurrent_step.prepare(folder, recurrent_step.CASES["lstm60"])
+def classifier(case: str, folder: Path) -> list[str]:
+    recurrent_step.prepare(folder, recurrent_step.CASES[case])
     return [str(FOLDER / "recurrent_step.py"), str(folder)]
 
 
@@ -52,20 +55,39 @@ def translator(folder: Path) -> list[str]:
     return [str(FOLDER / "translation_step.py"), str(folder)]
 
 
-def compare(title: str, script: list[str], role: list[str], rounds: int, threads: int, group: Path | None) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """What is trained: how its script is called, and asked to begin if it must be."""
+
+    title: str
+    prepare: Callable[[Path], list[str]]
+    role: tuple[str, ...]
+    begin: str = ""
+
+
+KINDS = (
+    Kind("text classifier", partial(classifier, "lstm60"), ("kernel",), "lstm60"),
+    Kind("text classifier without the kernel", partial(classifier, "lstm60"), ("stock",), "lstm60"),
+    Kind("bidirectional text classifier", partial(classifier, "bilstm60"), ("kernel",), "bilstm60"),
+    Kind("translator", translator, ("bahdanau", "train")),
+)
+
+
+def compare(kind: Kind, script: list[str], rounds: int, threads: int, group: Path | None) -> None:
     def start(threads: int, *prefix: str) -> Worker:
-        worker = Worker([*prefix, sys.executable, *script, str(threads), *role])
-        if role == ["kernel"]:
-            worker.ask("lstm60")
+        switch = ["SEQLOOM_KERNEL=off"] if "stock" in kind.role else []
+        worker = Worker(["env", *switch, *prefix, sys.executable, *script, str(threads), *kind.role])
+        if kind.begin:
+            worker.ask(kind.begin)
         return worker
 
     as_it_is = "as it is"
     workers = {
-        as_it_is: start(threads, "env", f"BETWEEN={threads}"),
-        "malloc's thresholds": start(threads, "env", *TUNED, f"BETWEEN={threads}"),
-        "one between operations": start(threads, "env", "BETWEEN=1"),
+        as_it_is: start(threads),
+        "malloc's thresholds": start(threads, *TUNED),
+        "one between operations": start(threads, "BETWEEN=1"),
     }
-    show(f"{title}: {threads} threads", in_turn(workers, 5, rounds), as_it_is, "s")
+    show(f"{kind.title}: {threads} threads", in_turn(workers, 15, rounds), as_it_is, "s")
     for worker in workers.values():
         worker.close()
     if group:
@@ -74,7 +96,7 @@ def compare(title: str, script: list[str], role: list[str], rounds: int, threads
         for name, worker in workers.items():
             if name != "1 threads":
                 both = {"1 threads": workers["1 threads"], name: worker}
-                show(f"{title}: a core's time, {name}", in_turn(both, 3, rounds), "1 threads", "s")
+                show(f"{kind.title}: a core's time, {name}", in_turn(both, 3, rounds), "1 threads", "s")
         for worker in workers.values():
             worker.close()
 
@@ -83,13 +105,10 @@ def main() -> None:
     rounds, threads = [int(value) for value in (sys.argv[1:3] + ["5", "2"][len(sys.argv[1:3]) :])]
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     with tempfile.TemporaryDirectory() as temporary, one_core() as group:
-        for title, prepare, role in (
-            ("text classifier", classifier, ["kernel"]),
-            ("translator", translator, ["bahdanau", "train"]),
-        ):
-            folder = Path(temporary) / title
+        for number, kind in enumerate(KINDS):
+            folder = Path(temporary) / str(number)
             folder.mkdir()
-            compare(title, prepare(folder), role, rounds, threads, group)
+            compare(kind, kind.prepare(folder), rounds, threads, group)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ struct Layer {
   const float* initial;    // (states, batch, units), h and the c of an lstm; null for zeros
   float* outputs;          // (batch, time, units), zeros past the length
   float* final;            // (states, batch, units), after a row's last step. Not used by `backward`.
-  float* saved;            // (time, place in the order, saved_size), at multiples of 64 bytes; null if no `backward` follows
+  float* saved;            // (time, place in the order, saved_size), by 64 bytes; null where no `backward` follows
 };
 
 struct Gradients {

@@ -251,12 +251,14 @@ void pack_backward(const Layer& layer, float* packed) {
   pack_transposed(gates, 0, layer.kernel, layer.features, packed + round_up(layer.units, W) * gates.row());
 }
 
-constexpr int kDeep = kChunk + kGroup;  // the most rows of gates at once, each panel's together: (panels, kDeep, kPanel)
+// Gradients of the gates stand as (panels, kDeep, kPanel), so many rows at most: a product reads one panel of them.
+constexpr int kDeep = kChunk + kGroup;
 
-// to[r] (+)= gates[r] . weights' transpose, of C vectors from `at` on. Shapes: gates (count, size); to (count, wanted)
+// to[r] (+)= z[r] . weights' transpose, of C vectors from `at` on, with kColumns vectors of a panel. Shapes: z (panels,
+// count of kDeep, kPanel); to (count, wanted)
 template <int C, int kColumns, bool kAdd>
-INLINE void times_columns(const Gates& gates, int first, const float* z, const float* packed, int count,
-                          float* const* to, int at, int wanted, Soon soon) {
+INLINE void times_columns(const Gates& gates, const float* z, const float* packed, int count, float* const* to, int at,
+                          int wanted, Soon& soon) {
   for (int panel = 0; panel < gates.panels; ++panel, z += kDeep * kPanel, packed += kColumns * W * C * W) {
     in_tiles(count, [&](auto n, int r0) INLINED {
       constexpr int R = decltype(n)::value;
@@ -264,9 +266,11 @@ INLINE void times_columns(const Gates& gates, int first, const float* z, const f
       const float* rows[R];
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
-        rows[r] = z + (r0 + r) * kPanel + first * W;
+        rows[r] = z + (r0 + r) * kPanel;
 #pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) sums[r][c] = kAdd || panel ? load(to[r0 + r] + at + c * W, wanted - at - c * W) : V{};
+        for (int c = 0; c < C; ++c) {
+          sums[r][c] = kAdd || panel ? load(to[r0 + r] + at + c * W, wanted - at - c * W) : V{};
+        }
       }
       multiply<R, C>(sums, 0, rows, 0, packed, kColumns * W, soon);
       soon.from += soon.some * kColumns * W;
@@ -280,13 +284,14 @@ INLINE void times_columns(const Gates& gates, int first, const float* z, const f
 }
 
 template <int kColumns, bool kAdd>
-void times_transposed(const Gates& gates, int first, const float* z, const float* packed, int count,
-                      float* const* to, int wanted, Soon soon = {}) {
+void times_transposed(const Gates& gates, const float* z, const float* packed, int count, float* const* to, int wanted,
+                      Soon soon = {}) {
   for (int at = 0; at < wanted; at += kPanel) {
     const int vectors = wanted - at < kPanel ? (wanted - at + W - 1) / W : 4;
     call<4>(vectors, at, [&](auto n, int) {
-      times_columns<decltype(n)::value, kColumns, kAdd>(gates, first, z, packed, count, to, at, wanted, at ? Soon{} : soon);
+      times_columns<decltype(n)::value, kColumns, kAdd>(gates, z, packed, count, to, at, wanted, soon);
     });
+    soon = {};
     packed += static_cast<size_t>(vectors) * W * gates.row();
   }
 }
@@ -421,7 +426,7 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
     if (step || layer.initial) {
       const int products = (active + kRows - 1) / kRows * gates.panels * C * W;  // in which to fetch what was saved
       const int some = step ? (active * saved_size(kCell, layer.units) + products - 1) / products : 0;
-      times_transposed<C, true>(gates, 4 - C, z + static_cast<size_t>(depth) * kPanel, packed, active, to,
+      times_transposed<C, true>(gates, z + static_cast<size_t>(depth) * kPanel + (4 - C) * W, packed, active, to,
                                 round_up(layer.units, W), {some ? saved_place(layer, first, step - 1) : nullptr, some});
     }
     depth += active;
@@ -432,7 +437,7 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
     } else {
       add_products<C>(gates, 0, read, wide, z, depth, layer.units + 1 + layer.features, sums);
     }
-    if (gradients.inputs) times_transposed<C, false>(gates, 0, z, kernel, depth, dx, layer.features);
+    if (gradients.inputs) times_transposed<C, false>(gates, z, kernel, depth, dx, layer.features);
     depth = 0;
   }
   for (int r = 0; r < count; ++r) {

@@ -95,9 +95,8 @@ INLINE void together(const F& f) {
   for (int i = 0; i < N; ++i) f(i);
 }
 
-// exp(scale x) = power (1 + s t), with the scale of vector i, scale(i): scale x = n log(2) + scale s with |scale s| up to
-// log(2) / 2, power = 2^n, 1 + s t a polynomial (minimax, relative error 4e-9). Apart they keep the precision of
-// exp(x) - 1 near zero.
+// exp(scale x) = power (1 + s t), vector i with scale(i): scale x = n log(2) + scale s with |scale s| up to log(2) / 2,
+// power = 2^n, 1 + s t a polynomial (minimax, relative error 4e-9). Apart they keep the precision of exp(x) - 1 near 0.
 template <int N>
 struct Exponentials {
   V power[N], s[N], t[N];
