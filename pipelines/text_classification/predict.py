@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolkit.artifact import Artifact
-from toolkit.data.text import RESERVED, TextEncoder
+from toolkit.data.text import RESERVED, EncodedTexts, TextEncoder
 from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember
@@ -59,7 +59,7 @@ class Scorer:
         encoded = self.encoder.encode(texts)
         order = np.argsort(encoded.lengths, kind="stable")
         batches = _batches(order, encoded.lengths[order])
-        futures = [self.pool.submit(self.runtime.run, self.encoder.inputs(encoded, rows)) for rows in batches]
+        futures = [self.pool.submit(self._run, encoded, rows) for rows in batches]
         # The linear model is computed while the networks run.
         combine = partial(self.linear.combine, self.linear.model.logits(texts)) if self.linear else None
 
@@ -70,6 +70,10 @@ class Scorer:
             return combine(logits) if combine else logits, features
 
         return finish
+
+    def _run(self, encoded: EncodedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Whichever thread runs rows pads them too: one that padded all would hold up the others' next calls."""
+        return self.runtime.run(self.encoder.inputs(encoded, rows))
 
 
 def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
