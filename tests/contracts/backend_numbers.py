@@ -1,4 +1,4 @@
-"""Outputs and gradients of every block on the backend that KERAS_BACKEND names.
+"""Outputs and gradients of every block, and its weights after a step, on the backend that KERAS_BACKEND names.
 
     python backend_numbers.py given.npz numbers.npz
 
@@ -22,6 +22,7 @@ from toolkit.layers import (
     SequencePooling,
     WordEmbedding,
 )
+from toolkit.training.adam import Adam
 
 ROWS, UNITS, SIZE, HORIZON = 11, 4, 4, 3
 NETWORKS = (*CELLS, "transformer", "segmented", "decoders", "fed", "parallel")
@@ -119,6 +120,9 @@ def main(given_path: str, numbers_path: str) -> None:
         paths = [f"gradient {weight.path}" for weight in network.trainable_weights]
         for key, value in zip(["first", "second", *paths], [*outputs, *gradients], strict=True):
             numbers[f"{name}/{key}"] = ops.convert_to_numpy(value)
+        # With a large epsilon, for how a gradient of nearly zero is rounded not to decide on a whole step.
+        Adam(0.1, epsilon=1.0, global_clipnorm=1.0).apply(gradients, network.trainable_weights)
+        numbers |= {f"{name}/after {weight.path}": ops.convert_to_numpy(weight) for weight in network.trainable_weights}
     np.savez(numbers_path, backend=keras.backend.backend(), **numbers)
 
 

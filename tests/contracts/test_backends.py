@@ -40,7 +40,7 @@ def _start(backend, folder):
 
 @pytest.mark.parametrize("name", backend_numbers.NETWORKS)
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_outputs_and_gradients_equal_those_of_tensorflow(numbers, backend, name):
+def test_outputs_gradients_and_a_step_equal_those_of_tensorflow(numbers, backend, name):
     if backend not in INSTALLED:
         pytest.skip(f"{backend} is not installed")
     assert numbers[backend]["backend"] == backend

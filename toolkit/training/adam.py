@@ -34,7 +34,8 @@ class Adam(keras.optimizers.Adam):
 
     def _clip_gradients(self, grads: list[Any]) -> list[Any]:
         """As Keras does, after the gradients of a row that stands there several times have been added up."""
-        if not any(hasattr(each, "indices") for each in grads):
+        sparse = keras.backend.backend() == "tensorflow" and any(hasattr(each, "indices") for each in grads)
+        if not sparse:
             return super()._clip_gradients(grads)
         import tensorflow as tf
 
