@@ -155,7 +155,8 @@ INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias
   squash<(1 << R) - 1>(last);
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
-    V(&gates)[4] = sums[r], h;
+    V(&gates)[4] = sums[r];
+    V h;
     if constexpr (kCell == Cell::kLstm) {
       h = gates[3] * last[r];
     } else {

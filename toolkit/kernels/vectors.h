@@ -67,24 +67,14 @@ INLINE void stream(float* to, V v) {
 #endif
 }
 
-// The smaller and the larger of two; where one of them is not a number, b.
-INLINE V smaller(V a, V b) {
+INLINE V clamp(V x, V most) {  // to [-most, most]; what is not a number stays so
 #if defined(__AVX512F__)
-  return _mm512_min_ps(a, b);
+  return _mm512_max_ps(-most, _mm512_min_ps(most, x));
 #elif defined(__AVX__)
-  return _mm256_min_ps(a, b);
+  return _mm256_max_ps(-most, _mm256_min_ps(most, x));
 #else
-  return a < b ? a : b;
-#endif
-}
-
-INLINE V larger(V a, V b) {
-#if defined(__AVX512F__)
-  return _mm512_max_ps(a, b);
-#elif defined(__AVX__)
-  return _mm256_max_ps(a, b);
-#else
-  return a > b ? a : b;
+  x = x < -most ? -most : x;
+  return x > most ? most : x;
 #endif
 }
 
@@ -110,8 +100,7 @@ struct Exponentials {
       for (; degree; --degree) c *= scale(i);
       return c;
     };
-    together<N>([&](int i) INLINED { s[i] = larger(-most(i), x[i]); });
-    together<N>([&](int i) INLINED { s[i] = smaller(most(i), s[i]); });
+    together<N>([&](int i) INLINED { s[i] = clamp(x[i], most(i)); });
     together<N>([&](int i) INLINED { power[i] = s[i] * (1.44269504f * scale(i)) + kRound; });
     together<N>([&](int i) INLINED { s[i] -= (power[i] - kRound) * (0.69314718f / scale(i)); });
     together<N>([&](int i) INLINED { power[i] = (V)((VI)power[i] << 23); });
