@@ -31,8 +31,9 @@ ROLES = {"Seqloom on JAX": "jax", "Seqloom on PyTorch": "torch", "PyTorch": "pla
 PIECES = translation_step.PIECES
 
 
-def seqloom(folder: Path, case: str, precision: str) -> tuple[Callable[[], float], Callable[[], None]]:
-    """A step that returns its loss, and a function that waits for the device."""
+def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Callable[[], float], Callable[[], None]]:
+    """A step that returns its loss, and a function that waits for the device, which the loss has done."""
+    os.environ["KERAS_BACKEND"] = backend
     import keras
 
     from toolkit.training.adam import Adam
@@ -127,7 +128,7 @@ def _share(path: Path, variables: dict[str, Any]) -> None:
 def work(folder: Path, case: str, role: str, precision: str) -> None:
     """Answers the first losses, then a number of steps with the seconds of one."""
     questions, answer = listen()
-    step, wait = (plain if role == "plain" else seqloom)(folder, case, precision)
+    step, wait = plain(folder, case, precision) if role == "plain" else seqloom(folder, case, precision, role)
     answer([float(step()) for _ in range(FIRST)])
     for steps in questions:
         started = time.perf_counter()
@@ -146,8 +147,7 @@ def compare(case: str, precision: str, rounds: int) -> None:
         workers = {}
         for name, role in ROLES.items():  # one after the other: the first may write the weights
             python = os.environ.get("PEER_PYTHON", sys.executable) if role == "plain" else sys.executable
-            backend = f"KERAS_BACKEND={'jax' if role == 'plain' else role}"
-            workers[name] = Worker(["env", backend, python, __file__, folder, case, role, precision])
+            workers[name] = Worker([python, __file__, folder, case, role, precision])
         losses = {name: worker.ready for name, worker in workers.items()}
         for name, values in losses.items():
             np.testing.assert_allclose(values, losses["PyTorch"], rtol=TOLERANCE[precision], err_msg=name)
