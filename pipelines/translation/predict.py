@@ -13,7 +13,7 @@ from pipelines.translation.pieces import PairCodec, Source
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError
-from toolkit.kernels import search
+from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
 from toolkit.threads import thread_count
@@ -316,9 +316,9 @@ def _read_run(folder: Path) -> tuple[PairCodec, Facts, list[Member]]:
 def _kernels(decoder: Runtime) -> tuple[search.OutputLayer | None, search.DecoderStep | None]:
     """The output layer of a decoder and its step, where there is a kernel and the graph offers what they read."""
     names = ("output_kernel", "output_bias")
-    if not {"hidden", *names} <= decoder.outputs.keys() or not search.load()[0]:
+    if not {"hidden", *names} <= decoder.outputs.keys() or not prediction.load()[0]:
         return None, None
-    cell = next((cell for cell in search.CELLS if f"{cell}_gates" in decoder.outputs), "")
+    cell = next((cell for cell in prediction.CELLS if f"{cell}_gates" in decoder.outputs), "")
     needed = ("words", f"{cell}_gates", "gates_bias", "combine_kernel", "combine_bias")
     asked = [name for name in ("query_kernel", "query_bias", "energy") if name in decoder.outputs]
     try:

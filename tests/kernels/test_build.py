@@ -8,10 +8,10 @@ import pytest
 
 from toolkit import kernels
 from toolkit.errors import ConfigError
-from toolkit.kernels import build, libraries, search
+from toolkit.kernels import build, libraries, prediction
 
 SOURCES = sorted({name for names in libraries.SOURCES.values() for name in names})
-MISFITS = {"recurrent": "another TensorFlow or other sources", "search": "other sources"}
+MISFITS = {"recurrent": "another TensorFlow or other sources", "prediction": "other sources"}
 every_kernel = pytest.mark.parametrize("name", list(libraries.SOURCES))
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _found(name="recurrent"):
-    return {"recurrent": kernels.load, "search": search.load}[name].__wrapped__()
+    return {"recurrent": kernels.load, "prediction": prediction.load}[name].__wrapped__()
 
 
 def _library(name):
@@ -78,8 +78,8 @@ def test_what_is_built_already_is_not_built_again(name, folder):
     assert build.build(name, ["no-such-compiler"]).endswith(f" is built: {_library(name).name}.")
 
 
-def test_the_kernel_of_the_search_is_loaded_without_tensorflow_and_keras():
-    code = "import sys; from toolkit.kernels import search; search.load(); print('tensorflow' in sys.modules)"
+def test_the_kernel_of_what_predicts_is_loaded_without_tensorflow_and_keras():
+    code = "import sys; from toolkit.kernels import prediction; prediction.load(); print('tensorflow' in sys.modules)"
     code += "; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

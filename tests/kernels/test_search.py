@@ -9,10 +9,10 @@ from instructions import arrays_with, lower
 
 from examples import make_decoder, randomize, sequences
 from toolkit.export import kernel_weights
-from toolkit.kernels import search
+from toolkit.kernels import prediction
 from toolkit.kernels.search import MOST, DecoderStep, OutputLayer
 
-library, used = search.load()
+library, used = prediction.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
 SHAPES = [  # rows, features, vocab, k: odd ones, whole panels and tiles, one of each, more rows than go together

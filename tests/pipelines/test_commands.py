@@ -9,7 +9,7 @@ import pytest
 from keywords import Row, keyword_rows, seqloom, write_config, write_splits, write_table
 
 from pipelines.text_classification import init as starter
-from toolkit.kernels import search
+from toolkit.kernels import prediction
 
 QUICK = ("--set", "encoder.units=4", "--set", "training.epochs=1", "--set", "vectors.ngram_buckets=50")
 
@@ -179,8 +179,8 @@ def test_set_replaces_values_and_is_checked_like_the_file(trained: Any) -> None:
 def test_doctor_prints_versions_devices_and_kernels() -> None:
     facts = json.loads(seqloom("doctor", "--json").out)
     assert {"system", "keras", "tensorflow", "onnxruntime", "backend", "devices", "training"} <= facts.keys()
-    library, name = search.load()
-    told = f"kernel with {name} instructions" if library else f"for a translator: {name}"
+    library, name = prediction.load()
+    told = f"kernel with {name} instructions" if library else f"of Seqloom's own: {name}"
     assert told in facts["prediction"]
     shown = seqloom("doctor")
     assert shown.code == 0

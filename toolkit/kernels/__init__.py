@@ -1,7 +1,8 @@
-"""Kernels for a CPU, compiled by `build.py`: one for recurrent layers and decoders, for the TensorFlow that is there,
-which is loaded here, and one for a search, which needs no TensorFlow: see `search.py`.
+"""Kernels for a CPU, compiled by `build.py`: a library for training, for the TensorFlow that is there, which is loaded
+here, and one for what predicts, which needs no TensorFlow: see `prediction.py`.
 
-They are an option: without them layers run as Keras runs them, and searches as ONNX Runtime, and give the same numbers.
+They are an option: without them layers run as Keras runs them, and predictions as ONNX Runtime, and give the same
+numbers.
 """
 
 import ctypes

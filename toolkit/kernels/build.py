@@ -24,7 +24,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
 KINDS = {  # what is said of each
     "recurrent": ("training kernel", "layers run as Keras runs them"),
-    "search": ("search kernel", "it runs as ONNX Runtime runs it"),
+    "prediction": ("prediction kernel", "what it would compute ONNX Runtime computes"),
 }
 
 

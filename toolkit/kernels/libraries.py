@@ -23,13 +23,14 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "vectors.h",
         "processor.h",
     ),
-    "search": (
-        "output.h",
-        "output_kernel.cpp",
+    "prediction": (
         "recurrent.h",
+        "recurrent_kernel.cpp",
         "decoder.h",
         "decoder_kernel.cpp",
-        "search.cc",
+        "output.h",
+        "output_kernel.cpp",
+        "prediction.cc",
         "tiles.h",
         "vectors.h",
         "processor.h",

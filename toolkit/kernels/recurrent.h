@@ -7,6 +7,11 @@ namespace seqloom {
 
 enum class Cell { kRnn, kLstm, kGru };
 
+// How many rows of an array away a row of the batch is from the next one, and a step from the next one.
+struct Apart {
+  int row, step;
+};
+
 // One layer and one direction. Arrays are dense, row-major float32, in Keras' layouts and order of gates:
 //   rnn   h[t] = tanh(W x[t] + U h[t-1] + b)
 //   lstm  i, f, o = sigmoid(W x[t] + U h[t-1] + b); c[t] = f c[t-1] + i tanh(...); h[t] = o tanh(c[t])      i, f, c, o
@@ -18,14 +23,15 @@ struct Layer {
   bool reverse;
   int batch, time, features, units;
   const int* lengths;      // (batch,), each from 0 to time
-  const float* inputs;     // (batch, time, features)
+  const float* inputs;     // (batch, time, features), or as `in` says
   const float* kernel;     // (features, gates * units)
   const float* recurrent;  // (units, gates * units)
   const float* bias;       // (gates * units,); (2, gates * units) for a gru. Not read by `backward`.
   const float* initial;    // (states, batch, units), h and the c of an lstm; null for zeros
-  float* outputs;          // (batch, time, units), zeros past the length
+  float* outputs;          // (batch, time, units), or as `out` says, zeros past the length; null where nobody asks
   float* final;            // (states, batch, units), after a row's last step. Not used by `backward`.
   float* saved;            // (time, place in the order, saved_size), by 64 bytes; null where no `backward` follows
+  Apart in, out;           // {time, 1} both if a `backward` follows
 };
 
 struct Gradients {

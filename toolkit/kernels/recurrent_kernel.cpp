@@ -73,9 +73,13 @@ void pack_forward(const Layer& layer, float* packed) {
   pack(gates, gates.recurrent_first(), layer.recurrent, layer.units, kernel + layer.features * gates.row());
 }
 
-// Where a row is after so many steps.
-INLINE size_t place(const Layer& layer, int row, int step) {
-  return static_cast<size_t>(row) * layer.time + (layer.reverse ? layer.lengths[row] - 1 - step : step);
+// Where a row is at a time, and where after so many steps.
+INLINE size_t place_at(Apart apart, int row, int time) {
+  return static_cast<size_t>(row) * apart.row + static_cast<size_t>(time) * apart.step;
+}
+
+INLINE size_t place(const Layer& layer, Apart apart, int row, int step) {
+  return place_at(apart, row, layer.reverse ? layer.lengths[row] - 1 - step : step);
 }
 
 // Where what is saved of the row that has this place in the order: what goes through a step together stands together.
@@ -192,8 +196,8 @@ void forward_rows(const Layer& layer, const float* packed, const int* order, int
     while (active && layer.lengths[rows[active - 1]] <= step) --active;
     if (!active) break;
     for (int r = 0; r < active; ++r) {
-      const size_t at = place(layer, rows[r], step);
-      x[r] = layer.inputs + at * layer.features, y[r] = layer.outputs + at * units;
+      x[r] = layer.inputs + place(layer, layer.in, rows[r], step) * layer.features;
+      y[r] = layer.outputs ? layer.outputs + place(layer, layer.out, rows[r], step) * units : next + r * size;
       save[r] = layer.saved ? saved_place(layer, first + r, step) : nullptr;
     }
     for (int panel = 0; panel < gates.panels; ++panel) {
@@ -217,8 +221,9 @@ void forward_rows(const Layer& layer, const float* packed, const int* order, int
     if (kCell == Cell::kLstm) {
       std::memcpy(layer.final + (layer.batch + row) * units, c + r * size, sizeof(float) * units);
     }
-    std::memset(layer.outputs + (static_cast<size_t>(row) * layer.time + length) * units, 0,
-                sizeof(float) * units * (layer.time - length));
+    for (int time = length; layer.outputs && time < layer.time; ++time) {
+      std::memset(layer.outputs + place_at(layer.out, row, time) * units, 0, sizeof(float) * units);
+    }
   }
 }
 
@@ -411,13 +416,14 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
     while (active < count && layer.lengths[rows[active]] > step) ++active;
     for (int r = 0; r < active; ++r) {
       const int k = depth + r;
-      const size_t at = place(layer, rows[r], step), before = step ? place(layer, rows[r], step - 1) : 0;
+      const size_t at = place(layer, layer.in, rows[r], step);
+      const size_t before = step ? place(layer, layer.in, rows[r], step - 1) : 0;
       const float* dy = gradients.outputs ? gradients.outputs + at * units : nullptr;
       float* h = read + static_cast<size_t>(k) * wide;
       copy(h, step ? layer.outputs + before * units : initial + r * size, layer.units);
       h[units] = 1.0f;
       copy(h + units + 1, layer.inputs + at * features, layer.features);
-      if (step > 1) fetch(layer.outputs + place(layer, rows[r], step - 2) * units, layer.units);
+      if (step > 1) fetch(layer.outputs + place(layer, layer.in, rows[r], step - 2) * units, layer.units);
       if (step && dy) fetch(gradients.outputs + before * units, layer.units);
       if (gradients.inputs) dx[k] = gradients.inputs + at * features;
       step_back<kCell>(layer.units, size,

@@ -108,6 +108,7 @@ class Operation : public tf::OpKernel {
               Data(recurrent),
               Data(bias),
               initial.NumElements() ? Data(initial) : nullptr};
+    layer->in = layer->out = {layer->time, 1};
   }
 
   // Rows, those of a thread one after the other, and where each thread's end.

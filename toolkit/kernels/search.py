@@ -1,27 +1,18 @@
 """What a search needs of a decoder: a step of it, and of its output layer the best tokens of each row.
 
-It is compiled by `build.py`, called through ctypes, which lets other threads run meanwhile, and needs neither Keras nor
-TensorFlow. Neither logits nor probabilities of all tokens go to memory.
+Neither logits nor probabilities of all tokens go to memory.
 """
 
-import ctypes
-from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int, c_int64, c_void_p
-from functools import cache
-from typing import Any
+from ctypes import Structure, byref, c_bool, c_int, c_void_p
 
 import numpy as np
 
-from toolkit.kernels import libraries
+from toolkit.kernels.prediction import CELLS, LARGEST, aligned, loaded
 
 MOST = 512  # of the best that `best` finds at once: a longer list takes more time than all else
-LARGEST = 1 << 30  # numbers in a matrix
-ALIGNMENT = 64  # bytes, those of a vector
-
-
 SIZES = ("features", "batch", "time", "source", "units", "width")
 FLOATS = ("inputs", "recurrent", "mask", "initial", "memory", "keys", "query", "query_bias", "energy", "combine")
 KEPT = ("combine_bias", "outputs", "weights", "before", "after", "gates", "queries")
-CELLS = ("rnn", "lstm", "gru")
 
 
 class _Decoder(Structure):
@@ -46,36 +37,6 @@ class _SearchStep(Structure):
     )
 
 
-@cache
-def load() -> tuple[Any, str]:
-    """The library and the instruction set that it uses; or None, and why there is none.
-
-    Raises:
-        ConfigError: SEQLOOM_KERNEL is none of the choices.
-    """
-    if libraries.asked() == "off":
-        return None, f"{libraries.SWITCH} is off"
-    path = libraries.library("search")
-    if not path.exists():
-        return None, libraries.missing("search", "other sources")
-    try:
-        library = ctypes.CDLL(str(path))
-        for name, result, *arguments in (
-            ("search_name", c_char_p),
-            ("output_packed_size", c_int64, c_int, c_int),
-            ("output_pack", None, c_int, c_int, c_void_p, c_void_p, c_void_p),
-            ("output_best", c_int, c_int, c_int, c_void_p, c_int64, c_void_p, c_int, c_void_p, c_void_p),
-            ("decoder_packed_size", c_int64, POINTER(_Decoder)),
-            ("decoder_pack", None, POINTER(_Decoder), c_void_p),
-            ("decoder_step", c_int, POINTER(_SearchStep), c_void_p),
-        ):
-            function = getattr(library, f"seqloom_{name}")
-            function.restype, function.argtypes = result, arguments
-    except (OSError, AttributeError) as error:
-        return None, f"{path.name} cannot be loaded: {error}; build it with `{libraries.BUILD}`"
-    return library, library.seqloom_search_name().decode()
-
-
 class OutputLayer:
     """A dense layer and a softmax, of which only the best is wanted. Any number of threads may use it at once.
 
@@ -89,16 +50,14 @@ class OutputLayer:
     """
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray):
-        library, why = load()
-        if not library:
-            raise RuntimeError(f"there is no kernel: {why}")
+        library = loaded()
         if kernel.ndim != 2 or not 0 < kernel.size < LARGEST or bias.shape != kernel.shape[1:]:
             raise ValueError(
                 f"kernel and bias are {kernel.shape} and {bias.shape}, expected (features, vocab), (vocab,)"
             )
         self.features, self.vocab = kernel.shape
         self._best = library.seqloom_output_best
-        self._packed = _aligned(library.seqloom_output_packed_size(self.features, self.vocab))
+        self._packed = aligned(library.seqloom_output_packed_size(self.features, self.vocab))
         kernel, bias = (np.ascontiguousarray(each, np.float32) for each in (kernel, bias))
         sizes = self.features, self.vocab
         library.seqloom_output_pack(*sizes, kernel.ctypes.data, bias.ctypes.data, self._packed.ctypes.data)
@@ -149,9 +108,7 @@ class DecoderStep:
         combine_bias: np.ndarray,
         *asks: np.ndarray,
     ):
-        self._library, why = load()
-        if not self._library:
-            raise RuntimeError(f"there is no kernel: {why}")
+        self._library = loaded()
         features, units = words.shape[-1], len(combine_bias)
         columns, arrays = units * (1 if cell == "rnn" else 4), [words, gates, bias, combine, combine_bias, *asks]
         shapes = [(len(words), features), (features + 2 * units, columns), (columns,), (len(combine), units), (units,)]
@@ -168,7 +125,7 @@ class DecoderStep:
         sizes = {"features": features, "units": units, "width": self.width}
         self._fixed = {"cell": CELLS.index(cell), "additive": bool(asks), **sizes, **places}
         decoder = _Decoder(**self._fixed)
-        self._packed = _aligned(self._library.seqloom_decoder_packed_size(byref(decoder)))
+        self._packed = aligned(self._library.seqloom_decoder_packed_size(byref(decoder)))
         self._library.seqloom_decoder_pack(byref(decoder), self._packed.ctypes.data)
 
     def step(
@@ -199,10 +156,3 @@ class DecoderStep:
         if not self._library.seqloom_decoder_step(byref(call), self._packed.ctypes.data):
             raise MemoryError(f"no memory for a step of {rows} rows")
         return after, weights
-
-
-def _aligned(size: int) -> np.ndarray:
-    """So many floats, the first of them at a multiple of ALIGNMENT."""
-    room = np.empty(size + ALIGNMENT // 4, np.float32)
-    start = -room.ctypes.data % ALIGNMENT // 4
-    return room[start : start + size]

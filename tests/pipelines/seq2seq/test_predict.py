@@ -20,7 +20,7 @@ from pipelines.translation.predict import GREEDY, Ensemble, Member, Searcher, Tr
 from toolkit import artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError, SeqloomError
-from toolkit.kernels import search
+from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
 from toolkit.search import SearchSettings
 
@@ -127,7 +127,7 @@ def _older(graph: bytes) -> bytes:
     return model.SerializeToString()
 
 
-@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
 @pytest.mark.parametrize("settings", [GREEDY, BEAM], ids=["greedy", "beam"])
 @pytest.mark.parametrize(
     ("stanzas", "steps"),
@@ -152,7 +152,7 @@ def test_the_kernel_of_the_search_gives_what_the_graph_gives(stanzas, steps, set
         assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
-@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
 @pytest.mark.parametrize(("feeding", "numbers"), [(True, set()), (False, {0})], ids=["fed", "parallel"])
 def test_with_kernels_the_graph_computes_no_probabilities_and_no_step_that_is_fed(monkeypatch, feeding, numbers):
     codec, asked, run = CODECS[False], [], Runtime.run
@@ -169,7 +169,7 @@ def test_with_kernels_the_graph_computes_no_probabilities_and_no_step_that_is_fe
 
 def test_without_a_kernel_or_with_copied_words_the_graph_finds_the_best(monkeypatch):
     assert member_of(_network(CODECS[True])).output is None
-    monkeypatch.setattr(search, "load", lambda: (None, "there is none"))
+    monkeypatch.setattr(prediction, "load", lambda: (None, "there is none"))
     member = member_of(_network(CODECS[False]))
     assert member.output is None
     (hypothesis,) = Searcher(CODECS[False], [member]).search(CODECS[False].read(TEXTS[:1]), GREEDY)[0]
@@ -186,7 +186,7 @@ def test_more_candidates_than_the_kernel_finds_at_once_come_from_the_graph(monke
     assert (np.diff(candidates.scores) <= 0).all()
 
 
-@pytest.mark.skipif(not search.load()[0], reason="there is no kernel")
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
 def test_an_output_layer_that_does_not_fit_is_refused():
     encoder, decoder = models.to_onnx(_network(CODECS[False]))
     (size,) = [each for each in decoder.graph.output if each.name == "output_bias"]
