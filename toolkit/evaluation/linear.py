@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from toolkit.evaluation import decisions
 
 MOST_TERMS = 300_000
 LARGEST = 1_000_000  # number in a model
+_TOGETHER = 64  # texts, which bounds the memory
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _ARRAYS = ("idf", "weights", "bias")
 
@@ -75,15 +76,20 @@ class TfidfLogistic:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Log-odds of every label (texts, labels)."""
         outputs = np.tile(self.bias, (len(texts), 1))
-        for output, text in zip(outputs, texts, strict=True):
-            counts: dict[int, int] = {}
-            for row in map(self.rows.get, text_terms(text, self.capitals)):
-                if row is not None:
-                    counts[row] = counts.get(row, 0) + 1
-            if counts:
-                rows = np.fromiter(counts, np.int64, len(counts))
-                values = self.idf[rows] * (1 + np.log(np.fromiter(counts.values(), np.float64, len(counts))))
-                output += values / np.sqrt(values @ values) @ self.weights[rows]
+        for start in range(0, len(texts), _TOGETHER):
+            some = texts[start : start + _TOGETHER]
+            found = [
+                [self.rows[term] for term in text_terms(text, self.capitals) if term in self.rows] for text in some
+            ]
+            rows = np.fromiter(chain.from_iterable(found), np.int64)
+            texts_of = np.repeat(np.arange(len(some)), list(map(len, found)))
+            pairs, counts = np.unique(texts_of * len(self.terms) + rows, return_counts=True)
+            texts_of, rows = np.divmod(pairs, len(self.terms))
+            values = self.idf[rows] * (1 + np.log(counts))
+            values /= np.sqrt(np.bincount(texts_of, values**2))[texts_of]
+            known, firsts = np.unique(texts_of, return_index=True)
+            if len(known):
+                outputs[start + known] += np.add.reduceat(values[:, None] * self.weights[rows], firsts)
         return outputs
 
 
