@@ -2,7 +2,7 @@
 
     python benchmarks/predict_step.py [ROUNDS [THREADS [CASE...]]]
 
-Twenty batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a
+Batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a
 session with all threads and a graph of Gather, LSTM or GRU, and Gemm, which gets one padded batch after the other, and
 lengths where they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do. Both must agree.
 """
@@ -20,7 +20,7 @@ from workers import Worker, in_turn, listen, show
 
 from toolkit.threads import SWITCH
 
-BATCHES = 20
+BATCHES = 64  # as many texts as `classify` reads ahead
 ROLES = ("seqloom", "ONNX Runtime")
 CASES = {
     **{
@@ -90,6 +90,7 @@ def forecast(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[
     runtime = Runtime(graph)
     inputs, lengths = np.concatenate(inputs), np.concatenate(lengths)
     cuts = range(0, len(lengths), BLOCK)
+    runtime.expect(len(lengths))
     blocks = [{"segments": inputs[at : at + BLOCK], "lengths": lengths[at : at + BLOCK]} for at in cuts]
     return lambda: np.concatenate([runtime.run_pieces(block, "logits") for block in blocks])
 

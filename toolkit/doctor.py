@@ -7,7 +7,8 @@ from importlib.metadata import version
 import keras
 
 from toolkit import kernels
-from toolkit.kernels import search
+from toolkit.kernels import prediction
+from toolkit.runtime import MANY
 from toolkit.threads import SWITCH, thread_count
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
@@ -25,7 +26,7 @@ def examine() -> dict[str, str]:
         "devices": ", ".join(gpus) or "CPU only",
         "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it",
         "training": _kernel(backend, bool(gpus)),
-        "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_search()}",
+        "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_prediction()}",
         "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",
     }
 
@@ -57,11 +58,11 @@ def _kernel(backend: str, gpu: bool) -> str:
     return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"
 
 
-def _search() -> str:
-    library, name = search.load()
+def _prediction() -> str:
+    library, name = prediction.load()
     if library:
-        return f"of one translator that copies no words, steps that are fed back and the best tokens: {_own(name)}"
-    return f"no kernel of Seqloom's own for a translator: {name}"
+        return f"of {MANY:,} rows and more the recurrent layers, and steps of a translator: {_own(name)}"
+    return f"no kernel of Seqloom's own: {name}"
 
 
 def _own(instructions: str) -> str:

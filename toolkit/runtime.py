@@ -1,16 +1,22 @@
 """Runs a graph with ONNX Runtime. Imports neither Keras nor TensorFlow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from toolkit.errors import ArtifactError
+from toolkit.kernels import prediction
+from toolkit.stages import Stages
 from toolkit.threads import thread_count
 
+MANY = 4096  # rows from which on it pays to prepare the kernel
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
 
 KINDS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
+
+Execute = Callable[[Sequence[str], Mapping[str, np.ndarray]], list[np.ndarray]]
 
 
 class Runtime:
@@ -19,25 +25,41 @@ class Runtime:
     Args:
         model: the bytes of an ONNX file.
         name: stands in error messages.
+
+    Attributes:
+        pool: for calls side by side.
+        fused: whether recurrent layers run in the kernel.
     """
 
     def __init__(self, model: bytes, *, name: str = "model.onnx"):
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is raised too
-        try:
-            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises several unrelated classes
-            raise ArtifactError(f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=name) from error
         self.name = name
-        self.axes = {value.name: value.shape for value in self.session.get_inputs()}
-        self.kinds = {value.name: KINDS.get(value.type, np.float32) for value in self.session.get_inputs()}
+        session = self._load(model)
+        self.axes = {value.name: value.shape for value in session.get_inputs()}
+        self.kinds = {value.name: KINDS.get(value.type, np.float32) for value in session.get_inputs()}
         self.inputs = list(self.axes)
-        self.outputs = {value.name: value.shape for value in self.session.get_outputs()}
+        self.outputs = {value.name: value.shape for value in session.get_outputs()}
         self.options = onnxruntime.RunOptions()
         self.options.only_execute_path_to_fetches = True
+        self.pool = ThreadPoolExecutor(thread_count())
+        self.fused = False
+        self._model: bytes | None = model
+        self._execute: Execute = lambda outputs, inputs: session.run(outputs, dict(inputs), self.options)
+
+    def expect(self, rows: int) -> None:
+        """Say that so many rows follow: of many the recurrent layers run in the kernel, where there is one."""
+        if rows < MANY:
+            return
+        model, self._model = self._model, None
+        if model is None or not prediction.load()[0]:
+            return
+        try:
+            stages = Stages(model, self._load, self.options)
+        except ValueError as error:
+            raise ArtifactError(f"its weights do not fit one another: {error}", where=self.name) from error
+        if stages.layers:
+            self._execute, self.fused = stages.run, True
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Outputs by name, all or only these, with no more computed than they need; no rows give none."""
@@ -49,7 +71,7 @@ class Runtime:
                 # A recurrent operator of ONNX Runtime ends the process when its batch is empty.
                 return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
             names = list(outputs or self.outputs)
-            return dict(zip(names, self.session.run(names, dict(inputs), self.options), strict=True))
+            return dict(zip(names, self._execute(names, inputs), strict=True))
         except Exception as error:
             raise ArtifactError(f"this graph cannot be run: {str(error).splitlines()[0]}", where=self.name) from error
 
@@ -64,5 +86,17 @@ class Runtime:
         rows = len(next(iter(inputs.values())))
         split = [np.split(array, range(PIECE, rows, PIECE)) for array in inputs.values()]
         pieces = [dict(zip(inputs, arrays, strict=True)) for arrays in zip(*split, strict=True)]
-        with ThreadPoolExecutor(thread_count()) as pool:
-            return np.concatenate(list(pool.map(lambda piece: self.run(piece, [output])[output], pieces)))
+        return np.concatenate(list(self.pool.map(lambda piece: self.run(piece, [output])[output], pieces)))
+
+    def _load(self, model: bytes) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised too
+        try:
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises several unrelated classes
+            raise ArtifactError(
+                f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=self.name
+            ) from error

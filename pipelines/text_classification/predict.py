@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from inspect import signature
 from itertools import islice
@@ -16,14 +15,14 @@ from toolkit.data.text import RESERVED, EncodedTexts, TextEncoder
 from toolkit.errors import ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember
-from toolkit.runtime import PIECE, Runtime
-from toolkit.threads import thread_count
+from toolkit.runtime import Runtime
 
 NAME = "text_classification"
 LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_WORDS = 16_384  # of one call at most, which bounds the memory
-CACHED_WORDS, LEAST_ROWS = 2880, 24  # of a call whose states stay in a core's cache, and rows worth a call of their own
+CACHED_WORDS = 2880  # of one call, so that its states stay in a core's cache, unless it has too few rows
+LEAST_ROWS = {False: 24, True: 64}  # of a call that is worth it, in ONNX Runtime and in the kernel
 
 
 class Prediction(NamedTuple):
@@ -47,7 +46,6 @@ class Scorer:
     def __init__(self, graph: bytes, vocabulary: dict[str, Any]):
         self.encoder = TextEncoder(**vocabulary)
         self.runtime = Runtime(graph)
-        self.pool = ThreadPoolExecutor(thread_count())
         self.linear: LinearMember | None = None
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +56,9 @@ class Scorer:
         """Begin to score in the background; call what is returned to wait for the result."""
         encoded = self.encoder.encode(texts)
         order = np.argsort(encoded.lengths, kind="stable")
-        batches = _batches(order, encoded.lengths[order])
-        futures = [self.pool.submit(self._run, encoded, rows) for rows in batches]
+        self.runtime.expect(len(order))
+        batches = _batches(order, encoded.lengths[order], LEAST_ROWS[self.runtime.fused])
+        futures = [self.runtime.pool.submit(self._run, encoded, rows) for rows in batches]
         # The linear model is computed while the networks run.
         combine = partial(self.linear.combine, self.linear.model.logits(texts)) if self.linear else None
 
@@ -76,17 +75,14 @@ class Scorer:
         return self.runtime.run(self.encoder.inputs(encoded, rows))
 
 
-def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut rows that are sorted by length into batches of bounded size."""
-    start = 0
-    while start < len(order):
-        stop = min(start + PIECE, len(order))
-        cached = CACHED_WORDS // max(int(lengths[stop - 1]), 1)
-        stop = min(stop, start + max(cached, LEAST_ROWS))
-        while stop - start > 1 and (stop - start) * lengths[stop - 1] > BATCH_WORDS:
-            stop = start + (stop - start) // 2
-        yield order[start:stop]
-        start = stop
+def _batches(order: np.ndarray, lengths: np.ndarray, least: int) -> Iterator[np.ndarray]:
+    """Cut rows that are sorted by length into batches of bounded size; of at least so many rows while memory lasts."""
+    start, sizes = 0, lengths.tolist()
+    for stop in range(1, len(order) + 1):
+        words = (stop + 1 - start) * sizes[stop] if stop < len(order) else BATCH_WORDS + 1  # with one row more
+        if words > BATCH_WORDS or (words > CACHED_WORDS and stop - start >= least):
+            yield order[start:stop]
+            start = stop
 
 
 class Classifier:

@@ -11,12 +11,14 @@ from keywords import keyword_rows, seqloom, write_table
 
 from pipelines.text_classification import predict
 from pipelines.text_classification.predict import Classifier
+from toolkit.kernels import prediction
+from toolkit.runtime import MANY
 
 ODD = ["", "   \n", "zzz qqq", "parcel " * 400, "\N{GRINNING FACE}\N{FACE WITH TEARS OF JOY}", "ﬀ", "...", "PARCEL!"]
 
 
 def probabilities(classifier: Classifier, texts: list[str]) -> np.ndarray:
-    return np.stack([prediction.probabilities for prediction in classifier.classify(texts)])
+    return np.stack([each.probabilities for each in classifier.classify(texts)])
 
 
 def test_new_texts_are_given_their_labels(classifier: Classifier) -> None:
@@ -109,10 +111,28 @@ def test_a_run_is_whole_wherever_it_is_copied(trained: Any, classifier: Classifi
 
 
 @pytest.mark.parametrize(
-    ("length", "rows"), [(1, 64), (24, 64), (60, 48), (200, 24), (600, 24), (1_000, 16), (20_000, 1)]
+    ("length", "rows", "fused"),
+    [(1, 100, 100), (40, 72, 72), (60, 48, 64), (200, 24, 64), (600, 24, 27), (1_000, 16, 16), (20_000, 1, 1)],
 )
-def test_calls_of_the_graph_are_small_enough_for_cache_and_memory(length: int, rows: int) -> None:
-    lengths = np.full(100, length)
-    batches = list(predict._batches(np.arange(100), lengths))
-    assert [row for batch in batches for row in batch] == list(range(100))
-    assert max(map(len, batches)) == rows
+def test_calls_of_the_graph_are_small_enough_for_cache_and_memory(length: int, rows: int, fused: int) -> None:
+    for kernel, most in ((False, rows), (True, fused)):
+        batches = list(predict._batches(np.arange(100), np.full(100, length), predict.LEAST_ROWS[kernel]))
+        assert [row for batch in batches for row in batch] == list(range(100))
+        assert max(map(len, batches)) == most
+
+
+def test_calls_of_texts_of_many_lengths_are_bounded_by_their_longest() -> None:
+    lengths = np.array([*range(1, 400, 3), 9_000, 9_000])
+    batches = list(predict._batches(np.arange(len(lengths)), lengths, 24))
+    assert [row for batch in batches for row in batch] == list(range(len(lengths)))
+    assert all(len(rows) * lengths[rows[-1]] <= predict.BATCH_WORDS for rows in batches)
+    assert len(batches[0]) > 24 and len(batches[-1]) == 1
+    assert list(predict._batches(np.arange(0), lengths[:0], 24)) == []
+
+
+def test_many_texts_get_the_answers_of_few(trained: Any, classifier: Classifier) -> None:
+    texts = [text for text, _ in keyword_rows(60, seed=6)]
+    many = Classifier(trained.folder)
+    found = probabilities(many, (texts * (MANY // len(texts) + 1))[:MANY])
+    assert many.scorer.runtime.fused or not prediction.load()[0]
+    np.testing.assert_allclose(found[: len(texts)], probabilities(classifier, texts), atol=1e-6)

@@ -11,6 +11,10 @@ import pytest
 from keywords import Result, seqloom
 from sales import HORIZON, Sales, day, make_sales, read_table, rows_of, write_sales, write_table
 
+from pipelines.forecasting.predict import Forecaster
+from toolkit import runtime
+from toolkit.kernels import prediction
+
 COLUMNS = ["unique_id", "ds", "seqloom", "seqloom-lo-80", "seqloom-hi-80"]
 NUMBERS = COLUMNS[2:]
 
@@ -231,6 +235,18 @@ def test_forecasts_are_the_same_whoever_else_is_in_the_table(plain: Path) -> Non
         forecast(plain, write_sales(Path("b.csv"), Sales(sales.values[1:2], sales.promotions[1:2]), ["kiosk1"]))
     )
     np.testing.assert_allclose(numbers(alone), numbers(together)[HORIZON : 2 * HORIZON], rtol=1e-4)
+
+
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
+@pytest.mark.parametrize("model", ["trained", "plain"])
+def test_forecasts_of_many_series_are_those_of_few(model: str, request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = request.getfixturevalue(model)
+    few, many = (Forecaster.load(folder if model == "plain" else folder.folder) for _ in range(2))
+    panel = few.read(str(write_sales(Path("read.csv"), make_sales(4, 190, seed=3), tuple("abcd"))))
+    expected = few.forecast(panel)
+    monkeypatch.setattr(runtime, "MANY", 1)
+    np.testing.assert_allclose(many.forecast(panel), expected, rtol=1e-5)
+    assert many.runtime.fused and not few.runtime.fused
 
 
 def test_no_command_writes_over_what_it_reads(trained: Any, future: Path) -> None:
