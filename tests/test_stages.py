@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from examples import CELLS, make_encoder, make_transformer, randomize, sequences
-from toolkit import export
+from toolkit import export, runtime
 from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction
 from toolkit.runtime import MANY, Runtime
@@ -81,13 +81,38 @@ def test_calls_side_by_side_give_the_same():
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_few_rows_are_not_worth_the_kernel():
-    few = Runtime(_model(make_encoder()).SerializeToString())
-    few.expect(MANY - 1)
-    assert not few.fused
-    few.expect(MANY)
-    few.expect(MANY)
-    assert few.fused
+def test_few_rows_are_not_worth_the_kernel_and_many_in_small_parts_are():
+    part = Runtime(_model(make_encoder()).SerializeToString())
+    for steps in (MANY - 2, 1):
+        part.expect(steps)
+        assert not part.fused
+    for steps in (1, 0, MANY):
+        part.expect(steps)
+        assert part.fused
+
+
+def test_rows_in_pieces_count_by_their_steps(monkeypatch):
+    few, many = (Runtime(_model(make_encoder()).SerializeToString()) for _ in range(2))
+    inputs = _inputs()
+    monkeypatch.setattr(runtime, "MANY", 2 * inputs["inputs"].shape[0] * inputs["inputs"].shape[1])
+    for fused in (False, True):
+        np.testing.assert_allclose(many.run_pieces(inputs, "final"), few.run(inputs)["final"], atol=1e-6)
+        assert many.fused == fused
+
+
+def test_tables_that_rows_are_looked_up_in_are_read_where_they_are():
+    encoder = make_encoder()
+    encoder.build((None, None, FEATURES))
+    graph = export.Graph()
+    table = np.random.default_rng(0).normal(size=(9, FEATURES)).astype(np.float32)
+    words = graph.add("Gather", graph.constant(table), graph.add("Transpose", "tokens", perm=[1, 0]))
+    graph.name(export.encoder(graph, encoder, words, "lengths")[1], "final")
+    shapes = {"tokens": ["batch", "time"], "lengths": ["batch"]}
+    model = graph.model(shapes, {"final": ["batch", encoder.width]})
+    few, many = _both(model.SerializeToString())
+    tokens = np.random.default_rng(1).integers(0, 9, (3, 5)).astype(np.int32)
+    assert many.fused
+    _assert_same(many, few, {"tokens": tokens, "lengths": np.array([5, 0, 3], np.int32)})
 
 
 def test_a_graph_without_recurrent_layers_stays_whole():

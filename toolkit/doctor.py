@@ -61,7 +61,7 @@ def _kernel(backend: str, gpu: bool) -> str:
 def _prediction() -> str:
     library, name = prediction.load()
     if library:
-        return f"of {MANY:,} rows and more the recurrent layers, and steps of a translator: {_own(name)}"
+        return f"of {MANY:,} steps and more the recurrent layers, and all of a translator's search: {_own(name)}"
     return f"no kernel of Seqloom's own: {name}"
 
 

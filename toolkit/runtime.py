@@ -11,7 +11,7 @@ from toolkit.kernels import prediction
 from toolkit.stages import Stages
 from toolkit.threads import thread_count
 
-MANY = 4096  # rows from which on it pays to prepare the kernel
+MANY = 500_000  # steps of all rows from which on it pays to prepare the kernel
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
 
 KINDS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
@@ -44,12 +44,14 @@ class Runtime:
         self.options.only_execute_path_to_fetches = True
         self.pool = ThreadPoolExecutor(thread_count())
         self.fused = False
+        self._steps = 0
         self._model: bytes | None = model
         self._execute: Execute = lambda outputs, inputs: session.run(outputs, dict(inputs), self.options)
 
-    def expect(self, rows: int) -> None:
-        """Say that so many rows follow: of many the recurrent layers run in the kernel, where there is one."""
-        if rows < MANY:
+    def expect(self, steps: int) -> None:
+        """Say that rows of so many steps follow; from MANY on recurrent layers run in the kernel, if there is one."""
+        self._steps += steps
+        if self._steps < MANY:
             return
         model, self._model = self._model, None
         if model is None or not prediction.load()[0]:
@@ -84,6 +86,7 @@ class Runtime:
     def run_pieces(self, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """One output of any number of rows, which stand first in all inputs: a piece a call, and a call a core."""
         rows = len(next(iter(inputs.values())))
+        self.expect(max(array.shape[0] * array.shape[1] for array in inputs.values() if array.ndim > 1))
         split = [np.split(array, range(PIECE, rows, PIECE)) for array in inputs.values()]
         pieces = [dict(zip(inputs, arrays, strict=True)) for arrays in zip(*split, strict=True)]
         return np.concatenate(list(self.pool.map(lambda piece: self.run(piece, [output])[output], pieces)))

@@ -60,10 +60,17 @@ class Stages:
         import onnx
 
         whole = onnx.load_from_string(model)
-        kinds = {each.name: each.type.tensor_type.elem_type for each in whole.graph.input}
         cut = _cut(whole.graph)
         self.layers = sum(len(layers) for _, layers in cut)
+        if not self.layers:
+            return
+        kinds = {each.name: each.type.tensor_type.elem_type for each in whole.graph.input}
         self._options, self._inputs, self._stages = options, list(kinds), list[Stage]()
+        # They are large, and would be copied into a part of the model, and from there into its session.
+        names = {node.input[0] for node in whole.graph.node if node.op_type == "Gather"}
+        tables = [each for each in whole.graph.initializer if each.name in names]
+        kinds |= {each.name: each.data_type for each in tables}
+        self._tables = {each.name: _value(onnx.numpy_helper.to_array(each)) for each in tables}
         for level, (nodes, layers) in enumerate(cut):
             later = [layer.node for _, each in cut[level:] for layer in each]
             later += [node for each, _ in cut[level + 1 :] for node in each]
@@ -81,7 +88,7 @@ class Stages:
         """These outputs, as a session's `run` gives them."""
         if set(inputs) != set(self._inputs):
             raise ValueError(f"inputs are {', '.join(inputs)}, expected {', '.join(self._inputs)}")
-        values = {name: _value(array) for name, array in inputs.items()}
+        values = self._tables | {name: _value(array) for name, array in inputs.items()}
         for stage in self._stages:
             if stage.session:
                 read = {name: values[name] for name in stage.reads}
@@ -118,7 +125,7 @@ def _part(whole: Any, nodes: Sequence[Any], kinds: Mapping[str, int], writes: Se
     part = ModelProto(ir_version=whole.ir_version, opset_import=whole.opset_import)
     part.graph.name = whole.graph.name
     part.graph.node.extend(nodes)
-    part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in read)
+    part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in read - kinds.keys())
     part.graph.input.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items())
     part.graph.output.extend(ValueInfoProto(name=name) for name in writes)
     return part.SerializeToString()

@@ -106,16 +106,11 @@ class Forecaster:
         self.refuse_longer(steps)
         cutoffs = Cutoffs(np.arange(len(panel)), panel.ends) if cutoffs is None else cutoffs
         forecasts = np.empty((len(cutoffs), steps, len(self.plan.levels)))
-        self._expect(len(cutoffs))
         for rows, conformal in self._calibrations(panel, cutoffs):
             for part in np.split(rows, range(windows.BLOCK, len(rows), windows.BLOCK)):
                 quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
                 forecasts[part] = conformal.apply(quantiles, spread)[:, :steps]
         return intervals.clip(forecasts, self.plan.lower, self.plan.upper)
-
-    def _expect(self, rows: int) -> None:
-        if self.runtime:
-            self.runtime.expect(rows)
 
     def refuse_longer(self, horizon: int) -> None:
         """Raises DataError for more steps than the run was trained for."""
@@ -175,7 +170,6 @@ class Forecaster:
 
     def parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         """What each of the named forecasters says, before it is weighed and calibrated."""
-        self._expect(len(cutoffs))
         done = [self._parts(panel, rows, names) for rows in windows.blocks(cutoffs)]
         forecasts = {name: np.concatenate([part.forecasts[name] for part in done]) for name in names}
         quantiles = np.concatenate([part.quantiles for part in done]) if NETWORK in names else None

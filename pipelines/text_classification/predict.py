@@ -55,9 +55,10 @@ class Scorer:
     def start(self, texts: Sequence[str]) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
         """Begin to score in the background; call what is returned to wait for the result."""
         encoded = self.encoder.encode(texts)
-        order = np.argsort(encoded.lengths, kind="stable")
-        self.runtime.expect(len(order))
-        batches = _batches(order, encoded.lengths[order], LEAST_ROWS[self.runtime.fused])
+        lengths = encoded.lengths
+        self.runtime.expect(int(lengths.sum()))
+        order = np.argsort(lengths, kind="stable")
+        batches = _batches(order, lengths[order], LEAST_ROWS[self.runtime.fused])
         futures = [self.runtime.pool.submit(self._run, encoded, rows) for rows in batches]
         # The linear model is computed while the networks run.
         combine = partial(self.linear.combine, self.linear.model.logits(texts)) if self.linear else None

@@ -11,8 +11,8 @@ from keywords import keyword_rows, seqloom, write_table
 
 from pipelines.text_classification import predict
 from pipelines.text_classification.predict import Classifier
+from toolkit import runtime
 from toolkit.kernels import prediction
-from toolkit.runtime import MANY
 
 ODD = ["", "   \n", "zzz qqq", "parcel " * 400, "\N{GRINNING FACE}\N{FACE WITH TEARS OF JOY}", "ﬀ", "...", "PARCEL!"]
 
@@ -130,9 +130,10 @@ def test_calls_of_texts_of_many_lengths_are_bounded_by_their_longest() -> None:
     assert list(predict._batches(np.arange(0), lengths[:0], 24)) == []
 
 
-def test_many_texts_get_the_answers_of_few(trained: Any, classifier: Classifier) -> None:
-    texts = [text for text, _ in keyword_rows(60, seed=6)]
-    many = Classifier(trained.folder)
-    found = probabilities(many, (texts * (MANY // len(texts) + 1))[:MANY])
-    assert many.scorer.runtime.fused or not prediction.load()[0]
-    np.testing.assert_allclose(found[: len(texts)], probabilities(classifier, texts), atol=1e-6)
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
+def test_many_texts_get_the_answers_of_few(trained: Any, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = Classifier(trained.folder), Classifier(trained.folder)
+    expected = probabilities(few, [*texts, *ODD])
+    monkeypatch.setattr(runtime, "MANY", 1)
+    np.testing.assert_allclose(probabilities(many, [*texts, *ODD]), expected, atol=1e-6)
+    assert many.scorer.runtime.fused and not few.scorer.runtime.fused
