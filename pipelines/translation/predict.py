@@ -199,6 +199,8 @@ class Searcher:
     def search(self, sources: Sequence[Source], settings: SearchSettings) -> list[list[Hypothesis]]:
         """The best hypotheses of each source, in order; none for a source without pieces."""
         lengths = np.array([len(source.ids) for source in sources])
+        for member in self.ensemble.members:
+            member.encoder.expect(int(lengths.sum()))
         order = np.argsort(-lengths, kind="stable")  # the longest first, so that no core waits for them at the end
         batches = list(_batches(order, lengths[order], settings.beam))
         parts = self.pool.map(lambda rows: self._search([sources[row] for row in rows], settings), batches)

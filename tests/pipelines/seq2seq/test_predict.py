@@ -17,7 +17,7 @@ from examples import randomize
 from pipelines.translation import model as models
 from pipelines.translation import predict
 from pipelines.translation.predict import GREEDY, Ensemble, Member, Searcher, Translator
-from toolkit import artifact
+from toolkit import artifact, runtime
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError, SeqloomError
 from toolkit.kernels import prediction, search
@@ -184,6 +184,18 @@ def test_more_candidates_than_the_kernel_finds_at_once_come_from_the_graph(monke
     candidates = ensemble.step(np.array([[START]]), ensemble.start(inputs), 5)
     assert len(set(candidates.tokens[0, 0].tolist())) == 5
     assert (np.diff(candidates.scores) <= 0).all()
+
+
+@pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
+def test_many_texts_get_the_translations_of_few(monkeypatch):
+    codec, network = CODECS[False], _network(CODECS[False])
+    few, many = (make_searcher(codec, network) for _ in range(2))
+    expected = few.translate(TEXTS, BEAM)
+    monkeypatch.setattr(runtime, "MANY", 1)
+    for one, other in zip(many.translate(TEXTS, BEAM), expected, strict=True):
+        assert one.text == other.text
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+    assert many.ensemble.members[0].encoder.fused and not few.ensemble.members[0].encoder.fused
 
 
 @pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
