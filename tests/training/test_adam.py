@@ -6,17 +6,27 @@ import pytest
 import tensorflow as tf
 
 from examples import tiny_config, tiny_task
+from toolkit import kernels
 from toolkit.training.adam import Adam
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
 
-ROWS = 6
+ROWS, WIDTH = 6, 19
 SETTINGS = dict(learning_rate=0.1, beta_1=0.8, beta_2=0.9)
+
+
+@pytest.fixture(params=["kernel", "TensorFlow"], autouse=True)
+def by(request, monkeypatch):
+    """With the kernel's operations, and with TensorFlow's own."""
+    if request.param == "TensorFlow":
+        monkeypatch.setattr(kernels, "load", lambda: (None, "there is none"))
+    elif not kernels.load()[0]:
+        pytest.skip("there is no kernel")
 
 
 def _steps(optimizer, gradients):
     """A table of ones after these gradients."""
-    table = keras.Variable(np.ones((ROWS, 2), np.float32))
+    table = keras.Variable(np.ones((ROWS, WIDTH), np.float32))
     optimizer.build([table])
     for gradient in gradients:
         optimizer.apply([gradient])
@@ -24,8 +34,8 @@ def _steps(optimizer, gradients):
 
 
 def _slices(rows, seed=0):
-    values = np.random.default_rng(seed).normal(size=(len(rows), 2)).astype(np.float32)
-    return tf.IndexedSlices(values, tf.constant(rows), (ROWS, 2))
+    values = np.random.default_rng(seed).normal(size=(len(rows), WIDTH)).astype(np.float32)
+    return tf.IndexedSlices(values, tf.constant(rows), (ROWS, WIDTH))
 
 
 def test_rows_that_always_occur_are_updated_as_by_adam_even_if_they_occur_twice():

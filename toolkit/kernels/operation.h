@@ -120,4 +120,11 @@ inline int64_t Threads(OpKernelContext* context, int rows) {
   return std::max(1, std::min(threads, (rows + 2) / 3));
 }
 
+// f(first, end) for parts of so many rows, a thread each.
+template <class F>
+void InParts(OpKernelContext* context, int64_t rows, const F& f) {
+  const int64_t threads = Threads(context, rows);
+  OnThreads(context, threads, [&](int64_t thread) { f(rows * thread / threads, rows * (thread + 1) / threads); });
+}
+
 }  // namespace seqloom

@@ -52,12 +52,6 @@ void Read(OpKernelContext* context, Softmax* softmax) {
   }
 }
 
-template <class F>
-void Run(OpKernelContext* context, const F& f) {
-  const int64_t rows = context->input(1).NumElements(), threads = Threads(context, rows);
-  OnThreads(context, threads, [&](int64_t thread) { f(rows * thread / threads, rows * (thread + 1) / threads); });
-}
-
 class SoftmaxForward : public tf::OpKernel {
  public:
   using OpKernel::OpKernel;
@@ -69,7 +63,8 @@ class SoftmaxForward : public tf::OpKernel {
     float** results[] = {&softmax.normalizer, &softmax.mean, &softmax.picked};
     for (int i = 0; i < 3; ++i) *results[i] = Output(context, i, context->input(1).shape());
     if (!context->status().ok()) return;
-    Run(context, [&](size_t first, size_t end) { Chosen().forward(softmax, first, end); });
+    InParts(context, context->input(1).NumElements(),
+            [&](size_t first, size_t end) { Chosen().forward(softmax, first, end); });
   }
 };
 
@@ -90,7 +85,8 @@ class SoftmaxBackward : public tf::OpKernel {
     tf::Tensor* d_logits = nullptr;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, context->input(0).shape(), &d_logits));
     softmax.d_logits = Data(*d_logits);
-    Run(context, [&](size_t first, size_t end) { Chosen().backward(softmax, first, end); });
+    InParts(context, context->input(1).NumElements(),
+            [&](size_t first, size_t end) { Chosen().backward(softmax, first, end); });
   }
 };
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from toolkit import kernels
+
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class Adam(keras.optimizers.Adam):
@@ -39,9 +41,21 @@ class Adam(keras.optimizers.Adam):
             return super()._clip_gradients(grads)
         import tensorflow as tf
 
-        once = _each_once if self.lazy else tf.convert_to_tensor
-        grads = [once(each) if isinstance(each, tf.IndexedSlices) else each for each in grads]
+        grads = [self._each_once(each) if isinstance(each, tf.IndexedSlices) else each for each in grads]
         return tf.clip_by_global_norm(grads, self.global_clipnorm)[0] if self.global_clipnorm else grads
+
+    def _each_once(self, gradient: Any) -> Any:
+        """The same gradient, dense where it has to be, or with the values of a row's several places added up."""
+        import tensorflow as tf
+
+        if operations := _kernel(gradient):
+            rows, values = operations.seqloom_row_sums(tf.cast(gradient.indices, tf.int32), gradient.values)
+        elif self.lazy:
+            rows, places = tf.unique(gradient.indices)
+            values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+        else:
+            return tf.convert_to_tensor(gradient)
+        return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if keras.backend.backend() != "tensorflow":
@@ -69,6 +83,11 @@ class Adam(keras.optimizers.Adam):
             return
         rows, values = gradient.indices, gradient.values
         rate = rate * tf.sqrt(1 - second) / (1 - first)
+        if operations := _kernel(gradient):
+            handles = [each.handle for each in (variable, m, v)]
+            constants = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+            operations.seqloom_adam(*handles, rate, rows, values, lazy=self.lazy, **constants)
+            return
         new_m = self.beta_1 * tf.gather(m, rows) + (1 - self.beta_1) * values
         new_v = self.beta_2 * tf.gather(v, rows) + (1 - self.beta_2) * tf.square(values)
         m.scatter_update(tf.IndexedSlices(new_m, rows))
@@ -76,10 +95,9 @@ class Adam(keras.optimizers.Adam):
         variable.scatter_sub(tf.IndexedSlices(rate * new_m / (tf.sqrt(new_v) + self.epsilon), rows))
 
 
-def _each_once(gradient: Any) -> Any:
-    """The same gradient, with the values of rows that stand there several times added up."""
+def _kernel(gradient: Any) -> Any:
+    """The operations for a table's gradient of rows, if there are any."""
     import tensorflow as tf
 
-    rows, places = tf.unique(gradient.indices)
-    values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
-    return tf.IndexedSlices(values, rows, gradient.dense_shape)
+    fits = gradient.values.dtype.name == "float32" and tf.TensorShape(gradient.values.shape).rank == 2
+    return kernels.load()[0] if fits else None
