@@ -61,7 +61,8 @@ def _kernel(backend: str, gpu: bool) -> str:
 def _prediction() -> str:
     library, name = prediction.load()
     if library:
-        return f"of {MANY:,} steps and more the recurrent layers, and all of a translator's search: {_own(name)}"
+        search = "of one translator that copies no words, steps that are fed back and the best tokens"
+        return f"of {MANY:,} steps and more the recurrent layers, and {search}: {_own(name)}"
     return f"no kernel of Seqloom's own: {name}"
 
 

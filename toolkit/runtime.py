@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ArtifactError
-from toolkit.kernels import prediction
-from toolkit.stages import Stages
 from toolkit.threads import thread_count
 
 MANY = 500_000  # steps of all rows from which on it pays to prepare the kernel
@@ -53,6 +51,9 @@ class Runtime:
         self._steps += steps
         if self._steps < MANY:
             return
+        from toolkit.kernels import prediction  # what starts a small job waits for neither
+        from toolkit.stages import Stages
+
         model, self._model = self._model, None
         if model is None or not prediction.load()[0]:
             return

@@ -121,11 +121,11 @@ def _part(whole: Any, nodes: Sequence[Any], kinds: Mapping[str, int], writes: Se
     """A model of these nodes, which read values of these kinds."""
     from onnx import ModelProto, ValueInfoProto, helper
 
-    read = {name for node in nodes for name in _reads(node)}
+    constants = {name for node in nodes for name in _reads(node)} - kinds.keys()
     part = ModelProto(ir_version=whole.ir_version, opset_import=whole.opset_import)
     part.graph.name = whole.graph.name
     part.graph.node.extend(nodes)
-    part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in read - kinds.keys())
+    part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in constants)
     part.graph.input.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items())
     part.graph.output.extend(ValueInfoProto(name=name) for name in writes)
     return part.SerializeToString()

@@ -223,6 +223,16 @@ def test_the_mean_of_the_last_epochs_is_kept_when_asked_for(trained: Any, monkey
     assert task.average == 3
 
 
+def test_texts_of_one_word_are_learned_without_a_note(plain_report: None) -> None:
+    rows = [(word, name) for name, words in TOPICS.items() for word in words * 8]
+    data = {name: str(write_table(Path(f"{name}.csv"), rows)) for name in ("train", "validation")}
+    config = write_config(Path("words.yaml"), data, model={"pooling": ["attention"]})
+    result = seqloom("run", config, "--out", "run", "--json")
+    assert result.code == 0, result.err
+    assert "softmax" not in result.err
+    assert json.loads(result.out)["baselines"]
+
+
 def test_balanced_weights_make_every_label_weigh_the_same(here: Path) -> None:
     rows: list[Row] = [(text, label) for text, label in keyword_rows(120) if label != "refund"]
     rows += [(text, label) for text, label in keyword_rows(15) if label == "refund"]
