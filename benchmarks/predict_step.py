@@ -2,9 +2,10 @@
 
     python benchmarks/predict_step.py [ROUNDS [THREADS [CASE...]]]
 
-Batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a
-session with all threads and a graph of Gather, LSTM or GRU, and Gemm, which gets one padded batch after the other, and
-lengths where they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do. Both must agree.
+Batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a session with
+all threads and a graph of Gather, LSTM or GRU, and Gemm, which gets one padded batch after the other, and lengths where
+they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do; both run them a few times before
+they are timed, so that Seqloom, as in a large job, has its recurrent layers in the kernel. Both must agree.
 """
 
 import os
@@ -21,7 +22,7 @@ from workers import Worker, in_turn, listen, show
 from toolkit.threads import SWITCH
 
 BATCHES = 64  # as many texts as `classify` reads ahead
-WARM = 3  # after as many texts `classify` has its kernel ready
+WARM = 3  # runs before those that are timed, enough for the steps from which on there is the kernel
 ROLES = ("seqloom", "ONNX Runtime")
 CASES = {
     **{

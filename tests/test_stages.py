@@ -162,8 +162,21 @@ def test_weights_that_do_not_fit_one_another_are_one_line_of_error():
 
     with pytest.raises(ArtifactError) as caught:
         _both(_changed(_model(make_encoder()), cut))
-    assert str(caught.value).startswith("runs/x/model.onnx: ")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(
+        "runs/x/model.onnx: this graph cannot be cut at its recurrent layers: weights of"
+    )
+    assert "expected" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_weights_that_onnx_cannot_read_are_one_line_of_error(monkeypatch):
+    def unreadable(tensor):
+        raise TypeError("an error of the library\nin two lines")
+
+    monkeypatch.setattr(onnx.numpy_helper, "to_array", unreadable)
+    with pytest.raises(ArtifactError) as caught:
+        _both(_model(make_encoder()).SerializeToString())
+    assert "recurrent layers: an error of the library" in str(caught.value)
+    assert "train again" in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

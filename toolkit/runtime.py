@@ -59,8 +59,11 @@ class Runtime:
             return
         try:
             stages = Stages(model, self._load, self.options)
-        except ValueError as error:
-            raise ArtifactError(f"its weights do not fit one another: {error}", where=self.name) from error
+        except ArtifactError:
+            raise
+        except Exception as error:  # ONNX too raises several unrelated classes
+            told = f"this graph cannot be cut at its recurrent layers: {str(error).splitlines()[0]}"
+            raise ArtifactError(told, where=self.name, mend="Copy the run folder again, or train again.") from error
         if stages.layers:
             self._execute, self.fused = stages.run, True
 

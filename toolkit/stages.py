@@ -53,7 +53,7 @@ class Stages:
         options: of a session's runs.
 
     Attributes:
-        layers: how many layers the kernel runs, of those that `toolkit.export` writes.
+        layers: how many layers the kernel runs, of those that `toolkit.export` writes; with none there are no stages.
     """
 
     def __init__(self, model: bytes, load: Callable[[bytes], Any], options: Any):

@@ -22,6 +22,7 @@ def by(request, monkeypatch):
         monkeypatch.setattr(kernels, "load", lambda: (None, "there is none"))
     elif not kernels.load()[0]:
         pytest.skip("there is no kernel")
+    return request.param
 
 
 def _steps(optimizer, gradients):
@@ -58,6 +59,12 @@ def test_rows_are_clipped_together_with_everything_else():
     np.testing.assert_allclose(_steps(Adam(lazy=True, **clipped), gradients), plain, rtol=1e-5)
     lazy = _steps(Adam(lazy=True, **clipped), [_slices([1, 2]), _slices([2])])
     np.testing.assert_array_equal(lazy[[0, 3, 4, 5]], 1)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_gradients_of_rows_stay_so_where_their_step_can_be_taken(by, lazy):
+    gradient = Adam(lazy=lazy)._each_once(_slices([1, 4, 1]))
+    assert isinstance(gradient, tf.IndexedSlices) == (lazy or by == "kernel")
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -26,7 +26,7 @@ class _Layer(Structure):
         ("reverse", c_bool),
         *((name, c_int) for name in ("batch", "time", "features", "units")),
         *((name, c_void_p) for name in ARRAYS),
-        ("inwards", _Apart),
+        ("inwards", _Apart),  # `in` and `out` there
         ("outwards", _Apart),
     )
 
