@@ -247,7 +247,8 @@ def test_classify_starts_without_keras_tensorflow_and_other_heavy_packages(
     run: str, request: pytest.FixtureRequest
 ) -> None:
     code = START.replace("main; ", "main; import atexit; ") + (
-        "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'scipy', 'gensim', 'matplotlib', 'onnx');"
+        "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'scipy', 'gensim', 'matplotlib', 'onnx',"
+        " 'pydantic');"
         "atexit.register(lambda: print([name for name in heavy if name in sys.modules]));"
         "main()"
     )

@@ -332,7 +332,7 @@ def run_alone(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
 def test_translate_starts_without_keras_tensorflow_and_other_heavy_packages(tiny_run: Path) -> None:
     code = START.replace("main; ", "main; import atexit; ") + (
         "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'scipy', 'gensim', 'matplotlib', 'onnx',"
-        " 'sacrebleu', 'babel', 'rich.progress');"
+        " 'pydantic', 'sacrebleu', 'babel', 'rich.progress');"
         "atexit.register(lambda: print([name for name in heavy if name in sys.modules]));"
         "main()"
     )

@@ -325,7 +325,8 @@ START = "import sys; from pipelines.cli import main; sys.argv[0] = 'seqloom'; "
 
 def test_forecasting_starts_without_keras_tensorflow_and_other_heavy_packages(trained: Any, future: Path) -> None:
     code = START + (
-        "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'statsmodels', 'matplotlib', 'pyarrow');"
+        "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'pandas', 'sklearn', 'statsmodels', 'matplotlib', 'pyarrow',"
+        " 'pydantic');"
         "import atexit; atexit.register(lambda: print([name for name in heavy if name in sys.modules]));"
         "main()"
     )
