@@ -5,7 +5,7 @@ import os
 import pytest
 
 from toolkit.errors import ConfigError
-from toolkit.threads import LIBRARIES, SWITCH, cores, set_threads, thread_count
+from toolkit.threads import IDLE, LIBRARIES, SWITCH, cores, set_threads, thread_count
 
 BOUND = 8
 
@@ -64,6 +64,16 @@ def test_the_user_decides(monkeypatch):
     set_threads()
     told = {name: os.environ[name] for name in LIBRARIES}
     assert told == {**dict.fromkeys(LIBRARIES, "3"), "OMP_NUM_THREADS": "5"}
+
+
+@pytest.mark.parametrize("asked", [None, "26"])
+def test_idle_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch, asked):
+    name, soon = IDLE
+    monkeypatch.setenv(name, asked or "")
+    if not asked:
+        monkeypatch.delenv(name)
+    set_threads()
+    assert os.environ[name] == (asked or soon)
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "two", "", "1.5"])

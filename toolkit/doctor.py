@@ -9,7 +9,7 @@ import keras
 from toolkit import kernels
 from toolkit.kernels import prediction
 from toolkit.runtime import MANY
-from toolkit.threads import SWITCH, thread_count
+from toolkit.threads import IDLE, SWITCH, thread_count
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "onnxruntime", "numpy", "pandas", "scikit-learn")
 
@@ -24,7 +24,8 @@ def examine() -> dict[str, str]:
         **{name: version(name) for name in PACKAGES},
         "backend": f"{backend} (change it with KERAS_BACKEND)",
         "devices": ", ".join(gpus) or "CPU only",
-        "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it",
+        "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it, and {IDLE[0]}"
+        " how soon idle ones of NumPy sleep",
         "training": _kernel(backend, bool(gpus)),
         "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_prediction()}",
         "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit import tables
 from toolkit.errors import ArtifactError
 from toolkit.threads import thread_count
 
@@ -33,9 +34,11 @@ class Runtime:
         import onnxruntime
 
         self.name = name
-        session = self._load(model)
-        self.axes = {value.name: value.shape for value in session.get_inputs()}
-        self.kinds = {value.name: KINDS.get(value.type, np.float32) for value in session.get_inputs()}
+        self._graph, self._tables = tables.split(model)
+        session = self._load(self._graph)
+        inputs = [value for value in session.get_inputs() if value.name not in self._tables]
+        self.axes = {value.name: value.shape for value in inputs}
+        self.kinds = {value.name: KINDS.get(value.type, np.float32) for value in inputs}
         self.inputs = list(self.axes)
         self.outputs = {value.name: value.shape for value in session.get_outputs()}
         self.options = onnxruntime.RunOptions()
@@ -43,22 +46,20 @@ class Runtime:
         self.pool = ThreadPoolExecutor(thread_count())
         self.fused = False
         self._steps = 0
-        self._model: bytes | None = model
-        self._execute: Execute = lambda outputs, inputs: session.run(outputs, dict(inputs), self.options)
+        self._execute: Execute = lambda outputs, inputs: session.run(outputs, {**inputs, **self._tables}, self.options)
 
     def expect(self, steps: int) -> None:
         """Say that rows of so many steps follow; from MANY on recurrent layers run in the kernel, if there is one."""
-        self._steps += steps
-        if self._steps < MANY:
+        before, self._steps = self._steps, self._steps + steps
+        if not before < MANY <= self._steps:
             return
         from toolkit.kernels import prediction  # what starts a small job waits for neither
         from toolkit.stages import Stages
 
-        model, self._model = self._model, None
-        if model is None or not prediction.load()[0]:
+        if not prediction.load()[0]:
             return
         try:
-            stages = Stages(model, self._load, self.options)
+            stages = Stages(self._graph, self._tables, self._load, self.options)
         except ArtifactError:
             raise
         except Exception as error:  # ONNX too raises several unrelated classes

@@ -49,6 +49,7 @@ class Stages:
 
     Args:
         model: the bytes of an ONNX file that ONNX Runtime has loaded.
+        tables: those of its inputs that are the same in all runs.
         load: makes a session of such bytes.
         options: of a session's runs.
 
@@ -56,7 +57,7 @@ class Stages:
         layers: how many layers the kernel runs, of those that `toolkit.export` writes; with none there are no stages.
     """
 
-    def __init__(self, model: bytes, load: Callable[[bytes], Any], options: Any):
+    def __init__(self, model: bytes, tables: Mapping[str, np.ndarray], load: Callable[[bytes], Any], options: Any):
         import onnx
 
         whole = onnx.load_from_string(model)
@@ -65,12 +66,9 @@ class Stages:
         if not self.layers:
             return
         kinds = {each.name: each.type.tensor_type.elem_type for each in whole.graph.input}
-        self._options, self._inputs, self._stages = options, list(kinds), list[Stage]()
-        # They are large, and would be copied into a part of the model, and from there into its session.
-        names = {node.input[0] for node in whole.graph.node if node.op_type == "Gather"}
-        tables = [each for each in whole.graph.initializer if each.name in names]
-        kinds |= {each.name: each.data_type for each in tables}
-        self._tables = {each.name: _value(onnx.numpy_helper.to_array(each)) for each in tables}
+        self._options, self._stages = options, list[Stage]()
+        self._inputs = [name for name in kinds if name not in tables]
+        self._tables = {name: _value(array) for name, array in tables.items()}
         for level, (nodes, layers) in enumerate(cut):
             later = [layer.node for _, each in cut[level:] for layer in each]
             later += [node for each, _ in cut[level + 1 :] for node in each]

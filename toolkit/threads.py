@@ -8,6 +8,9 @@ from toolkit.errors import ConfigError
 
 SWITCH = "SEQLOOM_THREADS"
 LIBRARIES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# After 2 ** 20 clock cycles NumPy's idle threads sleep. By default one spins for 35 ms when NumPy has been imported, on
+# the core that meanwhile reads what is to predict.
+IDLE = ("OPENBLAS_THREAD_TIMEOUT", "20")
 
 
 def thread_count() -> int:
@@ -37,6 +40,7 @@ def set_threads() -> None:
     """Tell the libraries, before they are imported; what the user has told them stays."""
     for name in LIBRARIES:
         os.environ.setdefault(name, str(thread_count()))
+    os.environ.setdefault(*IDLE)
 
 
 def _quotas(root: Path) -> list[float]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from inspect import signature
 from itertools import islice
@@ -96,9 +97,13 @@ class Classifier:
     def __init__(self, folder: str | Path):
         artifact = Artifact(folder, NAME)
         self.text_column = str(artifact.manifest.get("text_column", "text"))
-        vocabulary = artifact.read_json("vocabulary.json")
-        _check_vocabulary(vocabulary, str(artifact.folder / "vocabulary.json"))
-        self.scorer = Scorer(artifact.read_bytes("model.onnx"), vocabulary)
+        with ThreadPoolExecutor(1) as reader:
+            graph = reader.submit(artifact.read_bytes, "model.onnx")
+            import onnxruntime  # noqa: F401  # which takes as long as a file with a table of words
+
+            vocabulary = artifact.read_json("vocabulary.json")
+            _check_vocabulary(vocabulary, str(artifact.folder / "vocabulary.json"))
+        self.scorer = Scorer(graph.result(), vocabulary)
         decision, centroids = artifact.read_json("decision.json"), None
         if "centroids.npy" in artifact.manifest["files"]:
             centroids = np.load(io.BytesIO(artifact.read_bytes("centroids.npy")), allow_pickle=False)

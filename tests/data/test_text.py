@@ -62,6 +62,11 @@ def test_marks_stay_with_their_letters(word):
     assert len(_split(word)) == 1
 
 
+def test_all_marks_of_unicode_stay_with_their_letters():
+    marks = [chr(i) for i in range(0x20000) if unicodedata.category(chr(i)).startswith("M")]
+    assert len(_split(" ".join(f"a{mark}b" for mark in marks), limit=10**6)) == len(marks) > 2000
+
+
 def test_a_word_is_the_same_however_its_accents_are_written():
     assert _split("cafe\u0301") == _split("caf\u00e9") == ["café"]
 

@@ -217,7 +217,7 @@ def test_inputs_that_cannot_be_read_are_told_and_the_others_classified(classify:
     [
         (["--format", "xml"], "expected jsonl, csv or table"),
         (["--encoding", "klingon"], "there is no text encoding 'klingon'"),
-        (["--top", "0"], "greater than or equal to 1"),
+        (["--top", "0"], "x>=1"),
         (["--colunm", "x"], "No such option"),
     ],
 )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from itertools import islice
+from itertools import chain, islice, starmap
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _NEGATION = re.compile(r"(?<=[a-z])n't\b", re.IGNORECASE)
 _QUOTES = str.maketrans("’‘“”", "''\"\"")
 _LONGEST_WORD = 64  # characters; what is longer is no word, and its beginning says so too
 _CHARACTERS_PER_WORD = 32  # more than any text has; bounds the work on a text of megabytes
+
+_MARKED = ((0x300, 0x3100), (0xA600, 0xAC00), (0xFB00, 0x12000), (0x16000, 0x20000))  # where Unicode has marks
 
 NGRAM_SIZES = (3, 4, 5)
 NGRAMS = 24  # the most n-grams of a word that are used, the shortest first
@@ -59,7 +61,8 @@ def _words(ascii_only: bool, punctuation: bool) -> re.Pattern[str]:
     """What a word or a sign is; beyond ASCII, marks such as Devanagari's vowel signs belong to their letters."""
     letters = r"[^\W_]"
     if not ascii_only:
-        marks = "".join(chr(i) for i in range(0x300, 0x20000) if unicodedata.category(chr(i)).startswith("M"))
+        characters = map(chr, chain(*starmap(range, _MARKED)))
+        marks = "".join(each for each in characters if unicodedata.category(each).startswith("M"))
         letters = rf"(?:{letters}[{marks}]*)"
     signs = _SIGNS if punctuation else _FEW_SIGNS
     return re.compile(f"{_CONTRACTIONS}|{letters}+|{signs}", re.IGNORECASE)

@@ -1,0 +1,153 @@
+"""Large tables of an ONNX file where they lie, and the graph without them, which reads them as inputs.
+
+To load a table of word vectors ONNX Runtime copies it three times, which takes longer than anything else that a
+prediction starts with. A file is a message of Protocol Buffers, and what matters here is soon read; importing `onnx`
+to read it would take longer than it saves.
+
+Reference: Protocol Buffers, "Encoding"; onnx.proto for the numbers of fields
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+LARGE = 1 << 20  # bytes of a table that is worth it
+MOST_FIELDS = 10_000  # of a message; no graph of ours has as many
+
+GRAPH = 7  # of a model
+NODE, INITIALIZER, INPUT = 1, 5, 11  # of a graph
+READS, OPERATOR = 1, 4  # of a node
+SIZE, KIND, NAME, NUMBERS = 1, 2, 8, 9  # of an initializer
+FLOAT = 1
+
+
+class Field(NamedTuple):
+    """A field of a message.
+
+    Args:
+        number: which it is.
+        value: of a whole number; of anything else its length in bytes.
+        whole, content: its place, and that of its bytes.
+    """
+
+    number: int
+    value: int
+    whole: slice
+    content: slice
+
+
+def split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
+    """The model that reads its large tables as inputs, and these; a model that cannot be read is left as it is.
+
+    A table is what operators `Gather` alone look rows up in. Shapes: (rows, width) float32, which may not be aligned
+    """
+    try:
+        return _split(model)
+    except (ValueError, IndexError, OverflowError):
+        return model, {}  # ONNX Runtime will say what is wrong with it
+
+
+def _split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
+    (graph,) = [each for each in _fields(model, slice(0, len(model))) if each.number == GRAPH]
+    fields = list(_fields(model, graph.content))
+    if all(each.number != INITIALIZER or each.value < LARGE for each in fields):
+        return model, {}
+    looked_up = _looked_up(model, [each for each in fields if each.number == NODE])
+    parts, tables = list[bytes](), dict[str, np.ndarray]()
+    for field in fields:
+        found = _table(model, field.content) if field.number == INITIALIZER and field.value >= LARGE else None
+        if found and found[0] in looked_up:
+            tables |= [found]
+            parts.append(_message(INPUT, _input(*found)))
+        else:
+            parts.append(model[field.whole])
+    return model[: graph.whole.start] + _message(GRAPH, b"".join(parts)) + model[graph.whole.stop :], tables
+
+
+def _looked_up(model: bytes, nodes: list[Field]) -> set[str]:
+    """Values that are the first input of `Gather` and read by nothing else."""
+    first, others = set[str](), set[str]()
+    for node in nodes:
+        fields = list(_fields(model, node.content))
+        operator = [model[each.content] for each in fields if each.number == OPERATOR]
+        reads = [model[each.content].decode() for each in fields if each.number == READS]
+        rows = 1 if operator == [b"Gather"] else 0
+        first.update(reads[:rows])
+        others.update(reads[rows:])
+    return first - others
+
+
+def _table(model: bytes, place: slice) -> tuple[str, np.ndarray]:
+    """An initializer's name, and its numbers in the model's memory."""
+    fields = list(_fields(model, place))
+    name, kind, numbers = ([each for each in fields if each.number == number] for number in (NAME, KIND, NUMBERS))
+    if [each.value for each in kind] != [FLOAT] or not len(name) == len(numbers) == 1:
+        raise ValueError("no floats in one piece")
+    shape = [each.value for each in fields if each.number == SIZE]
+    array = np.frombuffer(model, "<f4", numbers[0].value // 4, numbers[0].content.start).reshape(shape)
+    return model[name[0].content].decode(), array
+
+
+def _input(name: str, table: np.ndarray) -> bytes:
+    """The declaration of a graph's input."""
+    sizes = b"".join(_message(1, _number(1, size)) for size in table.shape)
+    return _message(1, name.encode()) + _message(2, _message(1, _number(1, FLOAT) + _message(2, sizes)))
+
+
+def _fields(data: bytes, place: slice) -> Iterator[Field]:
+    """The fields of the message at a place.
+
+    Raises: ValueError or IndexError where there is none.
+    """
+    at = place.start
+    for _ in range(MOST_FIELDS):
+        if at == place.stop:
+            return
+        start = at
+        key, at = _varint(data, at)
+        match key & 7:
+            case 0:
+                value, at = _varint(data, at)
+                content = slice(at, at)
+            case 2:
+                value, at = _varint(data, at)
+                content = slice(at, at + value)
+            case 1 | 5 as kind:
+                value = 8 if kind == 1 else 4
+                content = slice(at, at + value)
+            case kind:
+                raise ValueError(f"a field of kind {kind}")
+        at = content.stop
+        if at > place.stop:
+            raise ValueError("a field that does not end within its message")
+        yield Field(key >> 3, value, slice(start, at), content)
+    raise ValueError(f"more than {MOST_FIELDS} fields")
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A whole number, seven bits a byte, the lowest first, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at + shift // 7]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at + shift // 7 + 1
+    raise ValueError("a number of more than ten bytes")
+
+
+def _number(number: int, value: int) -> bytes:
+    return _bytes_of(number << 3) + _bytes_of(value)
+
+
+def _message(number: int, content: bytes) -> bytes:
+    return _bytes_of(number << 3 | 2) + _bytes_of(len(content)) + content
+
+
+def _bytes_of(value: int) -> bytes:
+    """A whole number as `_varint` reads it."""
+    digits = bytearray()
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*digits, value])
