@@ -81,20 +81,23 @@ def test_calls_side_by_side_give_the_same():
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_few_rows_are_not_worth_the_kernel_and_many_in_small_parts_are():
-    part = Runtime(_model(make_encoder()).SerializeToString())
-    for steps in (MANY - 2, 1):
+def test_few_rows_are_not_worth_the_kernel_and_many_in_small_parts_are(monkeypatch):
+    model = _model(make_encoder()).SerializeToString()
+    monkeypatch.setattr(runtime, "MANY", 100 * (len(model) // 4))  # of weights, each of which a step multiplies
+    part = Runtime(model)
+    for steps in (98, 1):
         part.expect(steps)
         assert not part.fused
-    for steps in (1, 0, MANY):
+    for steps in (1, 0, 100):
         part.expect(steps)
         assert part.fused
 
 
 def test_rows_in_pieces_count_by_their_steps(monkeypatch):
-    few, many = (Runtime(_model(make_encoder()).SerializeToString()) for _ in range(2))
-    inputs = _inputs()
-    monkeypatch.setattr(runtime, "MANY", 2 * inputs["inputs"].shape[0] * inputs["inputs"].shape[1])
+    model, inputs = _model(make_encoder()).SerializeToString(), _inputs()
+    few, many = Runtime(model), Runtime(model)
+    steps = inputs["inputs"].shape[0] * inputs["inputs"].shape[1]
+    monkeypatch.setattr(runtime, "MANY", 2 * steps * (len(model) // 4))
     for fused in (False, True):
         np.testing.assert_allclose(many.run_pieces(inputs, "final"), few.run(inputs)["final"], atol=1e-6)
         assert many.fused == fused

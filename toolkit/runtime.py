@@ -10,7 +10,7 @@ from toolkit import tables
 from toolkit.errors import ArtifactError
 from toolkit.threads import thread_count
 
-MANY = 500_000  # steps of all rows from which on it pays to prepare the kernel
+MANY = 60_000_000_000  # multiplications from which on it pays to prepare the kernel, which takes a tenth of a second
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
 
 KINDS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
@@ -45,14 +45,18 @@ class Runtime:
         self.options.only_execute_path_to_fetches = True
         self.pool = ThreadPoolExecutor(thread_count())
         self.fused = False
-        self._steps = 0
+        self._multiplications, self._prepared = 0, False
         self._execute: Execute = lambda outputs, inputs: session.run(outputs, {**inputs, **self._tables}, self.options)
 
     def expect(self, steps: int) -> None:
-        """Say that rows of so many steps follow; from MANY on recurrent layers run in the kernel, if there is one."""
-        before, self._steps = self._steps, self._steps + steps
-        if not before < MANY <= self._steps:
+        """Say that rows of so many steps follow; from MANY on recurrent layers run in the kernel, if there is one.
+
+        A step is taken to multiply each of the graph's weights once, as nearly all steps do.
+        """
+        self._multiplications += steps * (len(self._graph) // 4)
+        if self._prepared or self._multiplications < MANY:
             return
+        self._prepared = True
         from toolkit.kernels import prediction  # what starts a small job waits for neither
         from toolkit.stages import Stages
 

@@ -10,9 +10,9 @@ from toolkit.runtime import Runtime
 
 
 @pytest.fixture(params=["few", "many"], autouse=True)
-def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "few":
-        return
+        return request.param
     if not prediction.load()[0]:
         pytest.skip("there is no kernel")
     run = Runtime.run
@@ -23,3 +23,4 @@ def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(runtime, "MANY", 0)
     monkeypatch.setattr(Runtime, "run", run_as_of_many)
+    return request.param

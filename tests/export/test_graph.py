@@ -65,6 +65,18 @@ def test_real_steps_are_those_inside_each_row_s_length():
     np.testing.assert_array_equal(found[:, :, 0], np.arange(3)[:, None] < lengths)
 
 
+def test_recurrent_layers_run_in_the_kernel_where_rows_are_many(rows):
+    encoder = make_encoder()
+    encoder.build((None, None, FEATURES), (None,))
+    graph = export.Graph()
+    graph.name(export.encoder(graph, encoder, "steps", "lengths")[1], "final")
+    shapes = {"steps": ["time", "batch", FEATURES], "lengths": ["batch"]}
+    model = graph.model(shapes, {"final": ["batch", encoder.width]}, floats=("steps",))
+    runtime = Runtime(model.SerializeToString())
+    runtime.run({"steps": np.ones((3, 2, FEATURES), np.float32), "lengths": np.array([3, 1], np.int32)})
+    assert runtime.fused == (rows == "many")
+
+
 def test_what_no_output_depends_on_is_left_out_even_within_a_recurrent_operator():
     encoder = make_encoder(cell="lstm", layers=2)
     encoder.build((None, None, FEATURES), (None,))

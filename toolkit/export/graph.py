@@ -49,14 +49,12 @@ class Graph:
         """
         kinds = {name: TensorProto.FLOAT if name in floats else TensorProto.INT32 for name in inputs}
         kinds |= {name: TensorProto.INT64 if name in integers else TensorProto.FLOAT for name in outputs}
-        nodes = self._nodes_behind(outputs)
-        read = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
-            nodes,
+            self._nodes_behind(outputs),
             "seqloom",
             [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in outputs.items()],
-            [each for each in self.initializers if each.name in read],
+            self.initializers,
         )
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="seqloom")
