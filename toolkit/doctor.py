@@ -63,7 +63,7 @@ def _prediction() -> str:
     library, name = prediction.load()
     if library:
         search = "of one translator that copies no words, steps that are fed back and the best tokens"
-        return f"of {MANY:,} steps and more the recurrent layers, and {search}: {_own(name)}"
+        return f"of {MANY // 10**9} billion multiplications and more the recurrent layers, and {search}: {_own(name)}"
     return f"no kernel of Seqloom's own: {name}"
 
 
