@@ -20,6 +20,7 @@ NODE, INITIALIZER, INPUT = 1, 5, 11  # of a graph
 READS, OPERATOR = 1, 4  # of a node
 SIZE, KIND, NAME, NUMBERS = 1, 2, 8, 9  # of an initializer
 FLOAT = 1
+WHOLE_NUMBER, BYTES, FIXED = 0, 2, {1: 8, 5: 4}  # kinds of fields; those of fixed size with their bytes
 
 
 class Field(NamedTuple):
@@ -44,7 +45,7 @@ def split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
     """
     try:
         return _split(model)
-    except (ValueError, IndexError, OverflowError):
+    except (ValueError, OverflowError):
         return model, {}  # ONNX Runtime will say what is wrong with it
 
 
@@ -98,7 +99,7 @@ def _input(name: str, table: np.ndarray) -> bytes:
 def _fields(data: bytes, place: slice) -> Iterator[Field]:
     """The fields of the message at a place.
 
-    Raises: ValueError or IndexError where there is none.
+    Raises: ValueError where there is none.
     """
     at = place.start
     for _ in range(MOST_FIELDS):
@@ -106,42 +107,37 @@ def _fields(data: bytes, place: slice) -> Iterator[Field]:
             return
         start = at
         key, at = _varint(data, at)
-        match key & 7:
-            case 0:
-                value, at = _varint(data, at)
-                content = slice(at, at)
-            case 2:
-                value, at = _varint(data, at)
-                content = slice(at, at + value)
-            case 1 | 5 as kind:
-                value = 8 if kind == 1 else 4
-                content = slice(at, at + value)
-            case kind:
-                raise ValueError(f"a field of kind {kind}")
-        at = content.stop
-        if at > place.stop:
+        number, kind = key >> 3, key & 7
+        if kind in (WHOLE_NUMBER, BYTES):
+            value, at = _varint(data, at)
+        elif kind in FIXED:
+            value = FIXED[kind]
+        else:
+            raise ValueError(f"a field of kind {kind}")
+        end = at if kind == WHOLE_NUMBER else at + value
+        if end > place.stop:
             raise ValueError("a field that does not end within its message")
-        yield Field(key >> 3, value, slice(start, at), content)
+        yield Field(number, value, slice(start, end), slice(at, end))
+        at = end
     raise ValueError(f"more than {MOST_FIELDS} fields")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """A whole number, seven bits a byte, the lowest first, and where it ends."""
     value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at + shift // 7]
-        value |= (byte & 127) << shift
+    for place, byte in enumerate(data[at : at + 10]):
+        value |= (byte & 127) << 7 * place
         if byte < 128:
-            return value, at + shift // 7 + 1
-    raise ValueError("a number of more than ten bytes")
+            return value, at + place + 1
+    raise ValueError("a number that does not end")
 
 
 def _number(number: int, value: int) -> bytes:
-    return _bytes_of(number << 3) + _bytes_of(value)
+    return _bytes_of(number << 3 | WHOLE_NUMBER) + _bytes_of(value)
 
 
 def _message(number: int, content: bytes) -> bytes:
-    return _bytes_of(number << 3 | 2) + _bytes_of(len(content)) + content
+    return _bytes_of(number << 3 | BYTES) + _bytes_of(len(content)) + content
 
 
 def _bytes_of(value: int) -> bytes:
