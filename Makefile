@@ -41,6 +41,7 @@ bench: setup .peers/installed .fasttext/installed .neuralforecast/installed
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/translation_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/joeynmt_pairs.py
 	$(BIN)/python benchmarks/predict_step.py
+	$(BIN)/python benchmarks/adam_step.py
 	$(BIN)/python benchmarks/settings.py
 	FASTTEXT_PYTHON=.fasttext/bin/python $(BIN)/python benchmarks/whole_jobs.py $(BENCH)
 	$(BIN)/python benchmarks/cold_start.py $(BENCH)/text_classification-kernel-0
