@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from examples import CELLS, make_encoder, make_transformer, randomize, sequences
-from toolkit import export, runtime, tables
+from toolkit import export, graph_tables, runtime
 from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction
 from toolkit.runtime import MANY, Runtime
@@ -104,7 +104,7 @@ def test_rows_in_pieces_count_by_their_steps(monkeypatch):
 
 
 def test_tables_that_rows_are_looked_up_in_are_read_where_they_are(monkeypatch):
-    monkeypatch.setattr(tables, "LARGE", 1)
+    monkeypatch.setattr(graph_tables, "LARGE", 1)
     encoder = make_encoder()
     encoder.build((None, None, FEATURES))
     graph = export.Graph()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import tables
+from toolkit import graph_tables
 from toolkit.errors import ArtifactError
 from toolkit.threads import thread_count
 
@@ -34,7 +34,7 @@ class Runtime:
         import onnxruntime
 
         self.name = name
-        self._graph, self._tables = tables.split(model)
+        self._graph, self._tables = graph_tables.split(model)
         session = self._load(self._graph)
         inputs = [value for value in session.get_inputs() if value.name not in self._tables]
         self.axes = {value.name: value.shape for value in inputs}

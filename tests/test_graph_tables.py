@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit import export, tables
+from toolkit import export, graph_tables
 from toolkit.errors import ArtifactError
 from toolkit.runtime import Runtime
 
@@ -18,7 +18,7 @@ TOKENS = np.array([[3, 0, 8], [1, 1, 2]], np.int32)
 
 @pytest.fixture(autouse=True)
 def small_tables_are_large(monkeypatch):
-    monkeypatch.setattr(tables, "LARGE", 4 * WIDTH * OTHER)
+    monkeypatch.setattr(graph_tables, "LARGE", 4 * WIDTH * OTHER)
 
 
 def _model(*, also_multiplied=False):
@@ -35,7 +35,7 @@ def _model(*, also_multiplied=False):
 
 def test_tables_lie_in_the_file_and_what_is_multiplied_stays_in_the_graph():
     model = _model().SerializeToString()
-    graph, found = tables.split(model)
+    graph, found = graph_tables.split(model)
     (table,) = found.values()
     np.testing.assert_array_equal(table, TABLE)
     assert np.shares_memory(table, np.frombuffer(model, np.uint8))
@@ -53,13 +53,13 @@ def test_a_runtime_looks_rows_up_in_them_as_before():
 
 def test_a_table_that_is_read_otherwise_too_stays_in_the_graph():
     model = _model(also_multiplied=True).SerializeToString()
-    assert tables.split(model) == (model, {})
+    assert graph_tables.split(model) == (model, {})
 
 
 def test_small_tables_stay_in_the_graph(monkeypatch):
-    monkeypatch.setattr(tables, "LARGE", 1 << 20)
+    monkeypatch.setattr(graph_tables, "LARGE", 1 << 20)
     model = _model().SerializeToString()
-    assert tables.split(model) == (model, {})
+    assert graph_tables.split(model) == (model, {})
 
 
 def _initializer(model):
@@ -100,7 +100,7 @@ def _numbers(tensor):
 )
 def test_a_table_of_another_kind_or_shape_leaves_the_file_whole(change):
     model = _changed(change)
-    assert tables.split(model) == (model, {})
+    assert graph_tables.split(model) == (model, {})
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def test_a_table_of_another_kind_or_shape_leaves_the_file_whole(change):
         b"\x3a\x05\x08\x01",  # a graph that ends after the file
         b"\x3a\x00\x3a\x00",  # two graphs
         b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",  # a graph of 2 ** 64 bytes
-        b"\x08\x01" * (tables.MOST_FIELDS + 1),
+        b"\x08\x01" * (graph_tables.MOST_FIELDS + 1),
     ],
 )
 def test_what_is_no_model_is_left_to_onnx_runtime(model):
-    assert tables.split(model) == (model, {})
+    assert graph_tables.split(model) == (model, {})
     with pytest.raises(ArtifactError, match="this graph cannot be loaded"):
         Runtime(model)
 
@@ -127,7 +127,7 @@ def test_a_damaged_file_raises_nothing_here(data):
     for place in data.draw(st.lists(st.integers(0, len(model) - 1), max_size=8)):
         model[place] = data.draw(st.integers(0, 255))
     model = bytes(model[: data.draw(st.integers(0, len(model)))])
-    graph, found = tables.split(model)
+    graph, found = graph_tables.split(model)
     assert found or graph == model
 
 
