@@ -19,11 +19,14 @@ import numpy as np
 from recurrent_step import CLASSES, FEATURES, HORIZON, WORDS, Case, network
 from workers import Worker, in_turn, listen, show
 
+from toolkit.kernels import prediction
+from toolkit.runtime import Runtime
 from toolkit.threads import SWITCH
 
 BATCHES = 64  # as many texts as `classify` reads ahead
-WARM = 3  # runs before those that are timed, enough for the steps from which on there is the kernel
+WARM = 3  # runs before those that are timed, enough to multiply for the kernel to take over
 ROLES = ("seqloom", "ONNX Runtime")
+Run = Callable[[], np.ndarray]
 CASES = {
     **{
         name + label: Case(cell, time, directions, shortest)
@@ -73,7 +76,7 @@ def write_graphs(folder: Path, case: Case) -> None:
         (folder / f"{role}.onnx").write_bytes(model.SerializeToString())
 
 
-def classify(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[[], np.ndarray]:
+def classify(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> tuple[Run, Runtime]:
     from pipelines.text_classification.predict import Scorer
     from toolkit.data.text import EncodedTexts
 
@@ -82,21 +85,20 @@ def classify(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[
     scorer.encoder.encode = lambda encoded: encoded  # the peer is given encoded texts too
     rows = zip(inputs.reshape(-1, inputs.shape[-1]).tolist(), lengths.ravel().tolist(), strict=True)
     texts = EncodedTexts([row[:length] for row, length in rows], [])
-    return lambda: scorer.score(texts)[0]
+    return lambda: scorer.score(texts)[0], scorer.runtime
 
 
-def forecast(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> Callable[[], np.ndarray]:
+def forecast(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> tuple[Run, Runtime]:
     from toolkit.data.windows import BLOCK
-    from toolkit.runtime import Runtime
 
     runtime = Runtime(graph)
     inputs, lengths = np.concatenate(inputs), np.concatenate(lengths)
     cuts = range(0, len(lengths), BLOCK)
     blocks = [{"segments": inputs[at : at + BLOCK], "lengths": lengths[at : at + BLOCK]} for at in cuts]
-    return lambda: np.concatenate([runtime.run_pieces(block, "logits") for block in blocks])
+    return lambda: np.concatenate([runtime.run_pieces(block, "logits") for block in blocks]), runtime
 
 
-def peer(graph: bytes, inputs: np.ndarray, lengths: np.ndarray, threads: int) -> Callable[[], np.ndarray]:
+def peer(graph: bytes, inputs: np.ndarray, lengths: np.ndarray, threads: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -115,13 +117,15 @@ def predict(folder: Path, threads: int, role: str, series: bool) -> None:
     os.environ[SWITCH] = str(threads)
     stored = np.load(folder / "inputs.npz")
     graph, inputs, lengths = (folder / f"{role}.onnx").read_bytes(), stored["inputs"], stored["lengths"]
+    runtime = None
     if role == "seqloom":
-        run = (forecast if series else classify)(graph, inputs, lengths)
+        run, runtime = (forecast if series else classify)(graph, inputs, lengths)
     else:
         run = peer(graph, inputs, lengths, threads)
     questions, answer = listen()
     for _ in range(WARM):
         found = run()
+    assert not runtime or runtime.fused == bool(prediction.load()[0]), "it is timed without its kernel"
     np.save(folder / f"{role}.npy", found)
     answer("ready")
     for question in questions:
