@@ -1,5 +1,7 @@
 """Large tables are read where they lie in the file, and a file that cannot be read so is left to ONNX Runtime."""
 
+import time
+
 import numpy as np
 import onnx
 import pytest
@@ -119,6 +121,17 @@ def test_what_is_no_model_is_left_to_onnx_runtime(model):
     assert graph_tables.split(model) == (model, {})
     with pytest.raises(ArtifactError, match="this graph cannot be loaded"):
         Runtime(model)
+
+
+def test_a_hostile_file_is_given_up_soon():
+    model = _model()
+    for _ in range(500):
+        model.graph.node.append(onnx.helper.make_node("Sum", ["x"] * 1000, []))
+    hostile = model.SerializeToString()
+    assert len(hostile) > graph_tables.MOST_BYTES
+    started = time.process_time()
+    assert graph_tables.split(hostile) == (hostile, {})
+    assert time.process_time() - started < 0.5
 
 
 @given(st.data())

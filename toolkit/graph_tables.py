@@ -14,6 +14,7 @@ import numpy as np
 
 LARGE = 1 << 20  # bytes of a table that is worth it
 MOST_FIELDS = 10_000  # of a message; no graph of ours has as many
+MOST_BYTES = 1 << 20  # of all operators; a hostile file would take half a minute to read
 
 GRAPH = 7  # of a model
 NODE, INITIALIZER, INPUT = 1, 5, 11  # of a graph
@@ -68,6 +69,8 @@ def _split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
 
 def _looked_up(model: bytes, nodes: list[Field]) -> set[str]:
     """Values that are the first input of `Gather` and read by nothing else."""
+    if sum(node.value for node in nodes) > MOST_BYTES:
+        raise ValueError(f"operators of more than {MOST_BYTES} bytes")
     first, others = set[str](), set[str]()
     for node in nodes:
         fields = list(_fields(model, node.content))
