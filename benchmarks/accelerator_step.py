@@ -37,6 +37,7 @@ def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Call
     import keras
 
     from toolkit.training.adam import Adam
+    from toolkit.training.step import training_step
 
     keras.config.set_dtype_policy("float32" if precision == "float32" else "mixed_bfloat16")
     if case == "translator":
@@ -44,7 +45,8 @@ def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Call
 
         settings = translation_step.config("bahdanau")
         model = models.build(settings, source_size=PIECES, target_size=PIECES)
-        model.compile(Adam(global_clipnorm=settings.training.gradient_clip, epsilon=EPSILON), models.loss)
+        optimizer = Adam(global_clipnorm=settings.training.gradient_clip, epsilon=EPSILON)
+        take = training_step(model, optimizer, models.loss)
         stored = dict(np.load(folder / "batch.npz"))
         mask = np.ones(stored["before"].shape, np.float32)
         batches = [(stored, np.zeros_like(mask), mask)]
@@ -54,15 +56,12 @@ def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Call
         model = recurrent_step.network(kind, plain=False)
         model.set_weights(list(np.load(folder / "weights.npz").values()))
         entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(Adam(epsilon=EPSILON), keras.losses.MeanSquaredError() if kind.series else entropy)
+        loss = keras.losses.MeanSquaredError() if kind.series else entropy
+        take = training_step(model, Adam(epsilon=EPSILON), loss)
         batches = [({"inputs": x, "lengths": lengths}, y, None) for x, lengths, y in _batches(folder)]
     left = cycle(batches)
 
-    def step() -> float:
-        inputs, targets, weights = next(left)
-        return float(model.train_on_batch(inputs, targets, sample_weight=weights))
-
-    return step, lambda: None
+    return lambda: take(*next(left)), lambda: None
 
 
 def plain(folder: Path, case: str, precision: str) -> tuple[Callable[[], Any], Callable[[], None]]:

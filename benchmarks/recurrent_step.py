@@ -101,6 +101,7 @@ def train(folder: Path, threads: int, role: str) -> None:
     import tensorflow as tf
 
     from toolkit.training.adam import Adam
+    from toolkit.training.step import training_step
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("BETWEEN", threads)))  # operations
@@ -114,20 +115,24 @@ def train(folder: Path, threads: int, role: str) -> None:
             case, stored = CASES[question], np.load(folder / "batches.npz")
             inputs, targets, lengths, size = (stored[name] for name in ("inputs", "targets", "lengths", "batch"))
             batches = [
-                ({"inputs": inputs[at : at + size], "lengths": lengths[at : at + size]}, targets[at : at + size])
+                ({"inputs": inputs[at : at + size], "lengths": lengths[at : at + size]}, targets[at : at + size], None)
                 for at in range(0, len(inputs), int(size))
             ]
             model = network(case, role == "keras")
             model.set_weights(list(np.load(folder / "weights.npz").values()))
             entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             loss = keras.losses.MeanSquaredError() if case.series else entropy
-            model.compile("adam" if role == "keras" else Adam(lazy=role == "lazy"), loss, jit_compile=False)
+            if role == "keras":
+                model.compile("adam", loss, jit_compile=False)
+                step = model.train_on_batch
+            else:
+                step = training_step(model, Adam(lazy=role == "lazy"), loss)
             answer(norms(model, loss, batches))
         else:
             started = time.perf_counter()
             for _ in range(question):
                 for batch in batches:
-                    model.train_on_batch(*batch)
+                    step(*batch)
             answer((time.perf_counter() - started) / question / len(batches))
 
 
@@ -137,7 +142,7 @@ def norms(model, loss, batches) -> list[float]:
 
     losses, sums = [], None
     weights = [weight.value for weight in model.weights]
-    for inputs, targets in batches:
+    for inputs, targets, _ in batches:
         with tf.GradientTape() as tape:
             value = loss(targets, model(inputs))
         losses.append(float(value))

@@ -31,8 +31,8 @@ from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.parts import Parts, whole
 from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
+from toolkit.training.step import Parts, whole
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model

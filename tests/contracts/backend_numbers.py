@@ -2,16 +2,26 @@
 
     python backend_numbers.py given.npz numbers.npz
 
-`given` holds tokens, lengths and, under `network/i`, weights.
+`given` holds tokens, lengths and, under `network/i`, weights. The numbers hold what a whole training gives too.
 """
 
 import sys
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from examples import CELLS, make_decoder, make_encoder, make_transformer
+from examples import (
+    CELLS,
+    make_decoder,
+    make_encoder,
+    make_transformer,
+    tiny_config,
+    tiny_network,
+    tiny_task,
+)
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,
@@ -23,6 +33,8 @@ from toolkit.layers import (
     WordEmbedding,
 )
 from toolkit.training.adam import Adam
+from toolkit.training.checkpoints import Checkpoints
+from toolkit.training.fit import fit
 
 ROWS, UNITS, SIZE, HORIZON = 11, 4, 4, 3
 NETWORKS = (*CELLS, "transformer", "segmented", "decoders", "fed", "parallel")
@@ -110,6 +122,23 @@ def outputs_and_gradients(network: keras.Model, inputs: list) -> tuple[list, lis
     raise ValueError(f"{keras.backend.backend()} is not known here.")
 
 
+def trained() -> tuple[list[float], int]:
+    """The losses of the epochs of a small training, and how often Python ran the network for all its steps."""
+    network, calls = tiny_network(dropout=0.0), []
+    network.set_weights([np.cos(np.arange(weight.size)).reshape(weight.shape) for weight in network.get_weights()])
+    call = network.call
+
+    def counted(*args, **options):
+        calls.append(args)
+        return call(*args, **options)
+
+    network.call = counted
+    with tempfile.TemporaryDirectory() as folder:
+        task = tiny_task(network, evaluate=None)
+        progress = fit(network, task, tiny_config(epochs=5), Checkpoints(Path(folder)), "f", lambda *_: None)
+    return [row["loss"] for row in progress.history], len(calls)
+
+
 def main(given_path: str, numbers_path: str) -> None:
     given, numbers = np.load(given_path), {}
     for name in NETWORKS:
@@ -123,7 +152,8 @@ def main(given_path: str, numbers_path: str) -> None:
         # With a large epsilon, for how a gradient of nearly zero is rounded not to decide on a whole step.
         Adam(0.1, epsilon=1.0, global_clipnorm=1.0).apply(gradients, network.trainable_weights)
         numbers |= {f"{name}/after {weight.path}": ops.convert_to_numpy(weight) for weight in network.trainable_weights}
-    np.savez(numbers_path, backend=keras.backend.backend(), **numbers)
+    losses, calls = trained()
+    np.savez(numbers_path, backend=keras.backend.backend(), losses=losses, calls=calls, **numbers)
 
 
 if __name__ == "__main__":

@@ -50,3 +50,17 @@ def test_outputs_gradients_and_a_step_equal_those_of_tensorflow(numbers, backend
         assert np.abs(array).max() > 0, key
         largest = max(1, np.abs(array).max())
         np.testing.assert_allclose(numbers[backend][key], array, atol=1e-5 * largest, rtol=0, err_msg=key)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_training_goes_as_on_tensorflow(numbers, backend):
+    if backend not in INSTALLED:
+        pytest.skip(f"{backend} is not installed")
+    expected = numbers["tensorflow"]["losses"]
+    assert expected[-1] < expected[0] / 2
+    np.testing.assert_allclose(numbers[backend]["losses"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_steps_of_training_are_compiled(numbers, backend):
+    assert 0 < numbers[backend]["calls"] < 5  # of twenty steps

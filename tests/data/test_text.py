@@ -181,6 +181,15 @@ def test_batches_are_padded_as_asked():
     assert encoder.inputs(encoded, [1], multiple=7)["tokens"].shape == (1, 7)
 
 
+@pytest.mark.parametrize(("unknown", "rows"), [(0, 8), (1, 8), (8, 8), (9, 16), (16, 16), (17, 32)])
+def test_unknown_words_are_filled_up_where_shapes_are_to_repeat(unknown, rows):
+    encoder, words = _encoder(buckets=50), [f"a{i}" for i in range(unknown)]
+    encoded = encoder.encode(["stop", *words])
+    ngrams = encoder.inputs(encoded, range(unknown + 1), multiple=8)["unknown_ngrams"]
+    assert ngrams.shape == (rows, NGRAMS)
+    np.testing.assert_array_equal(ngrams[:unknown], ngram_ids(words, 50))
+
+
 def test_ngrams_are_those_between_the_borders_of_a_word():
     grams = ["<ab", "ab>", "<ab>"]
     expected = [zlib.crc32(gram.encode()) % 1000 + 1 for gram in grams]

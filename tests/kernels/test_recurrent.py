@@ -15,7 +15,7 @@ from toolkit.layers.recurrent import CELLS as LAYERS
 from toolkit.layers.recurrent import recur
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
-from toolkit.training.parts import whole
+from toolkit.training.step import whole
 
 operations, why = kernels.load()
 used = why if operations else "off"

@@ -17,8 +17,8 @@ from toolkit.errors import SeqloomError
 from toolkit.layers.recurrent import in_xla
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import StoppedError, fit
-from toolkit.training.parts import whole
 from toolkit.training.schedules import learning_rate
+from toolkit.training.step import whole
 
 STEPS = ROWS // BATCH
 
@@ -436,7 +436,7 @@ from pathlib import Path
 from examples import frozen_then_tuned, tiny_config, tiny_network
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import StoppedError, fit
-from toolkit.training.parts import whole
+from toolkit.training.step import whole
 
 def watch(progress, step):
     if (progress.epoch, step) == (3, 2):

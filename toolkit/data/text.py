@@ -162,6 +162,7 @@ class TextEncoder:
         """A padded batch of some of the texts.
 
         Its length is at least `shortest`, and a multiple of `multiple` or, where that is larger, of the encoder's own.
+        With a `multiple` there are few different numbers of unknown words too: they are filled up to powers of two.
 
         Shapes: tokens (batch, time); lengths (batch,); with n-grams also unknown_ngrams (n, NGRAMS), where token
             vocabulary + i is the word of row i
@@ -175,4 +176,7 @@ class TextEncoder:
         words, places = np.unique(tokens[is_unknown], return_inverse=True)
         tokens[is_unknown] = len(self.ids) + places
         ngrams = ngram_ids([texts.unknown_words[i - len(self.ids)] for i in words] or [""], self.buckets)
+        if multiple > 1:
+            rows_of_ngrams = max(multiple, 1 << (len(ngrams) - 1).bit_length())
+            ngrams = np.pad(ngrams, ((0, rows_of_ngrams - len(ngrams)), (0, 0)))
         return {"tokens": tokens, "lengths": lengths, "unknown_ngrams": ngrams}

@@ -12,11 +12,12 @@ from toolkit.errors import SeqloomError
 from toolkit.stanzas import TrainingConfig
 from toolkit.training.adam import Adam
 from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
-from toolkit.training.parts import Parts, step_in_parts
 from toolkit.training.schedules import learning_rate
+from toolkit.training.step import Parts, training_step
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
 Watch = Callable[[Progress, int], None]
+Step = Callable[[Any, Any, Any], float]  # what a batch holds to the loss before the step
 
 
 class StoppedError(SeqloomError):
@@ -36,7 +37,7 @@ class Task:
         tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.
         average: evaluate and keep the mean of the weights after this many epochs in a row, while training goes on from
             the last of them (Vaswani et al. 2017, arXiv:1706.03762, 6.1).
-        compiled: the network in two parts, of which XLA compiles the second (see `step_in_parts`); worth it for loops
+        compiled: the network in two parts, of which XLA compiles the second (see `training_step`); worth it for loops
             over time, when batches have few different shapes.
     """
 
@@ -77,18 +78,16 @@ def fit(
         progress, groups = stored
         best = groups["best"]
         recent = [groups[name] for name in sorted(groups) if name.startswith("recent")]
-    programs: dict[Any, Any] = {}
     moving = _moving(model, task)
-    _compile(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
+    step = _new_step(model, task, config, max(progress.epoch - 1, 0))  # as in the epoch that the state was stored after
     if stored:
         restore_variables(model, groups["state"])
     try:
         while not _finished(progress, config):
             started = time.monotonic()
             if task.tuned_later and progress.epoch == task.frozen_epochs:
-                _compile(model, task, config, progress.epoch)
-                programs.clear()
-            loss = _epoch(model, task, config, progress, watch, programs)
+                step = _new_step(model, task, config, progress.epoch)
+            loss = _epoch(model, task, config, progress, watch, step)
             weights = _weights(model)
             recent = [*recent, {name: weights[name] for name in moving}][-task.average :]
             kept = {**weights, **_mean(recent)}
@@ -118,8 +117,8 @@ def fit(
     return progress
 
 
-def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int) -> None:
-    """A fresh optimizer, over the layers that train in this epoch."""
+def _new_step(model: keras.Model, task: Task, config: TrainingConfig, epoch: int) -> Step:
+    """A step with a fresh optimizer, over the layers that train in this epoch."""
     if task.tuned_later:
         task.tuned_later.trainable = epoch >= task.frozen_epochs
     optimizer = Adam(
@@ -130,48 +129,31 @@ def _compile(model: keras.Model, task: Task, config: TrainingConfig, epoch: int)
     )
     if config.mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    parts = task.compiled if keras.backend.backend() == "tensorflow" else None
-    model.compile(optimizer=optimizer, loss=task.loss, jit_compile=bool(task.compiled and not parts))
-    model.optimizer.build(model.trainable_variables)
-    if parts:
-        model.train_step = step_in_parts(model, *parts)
+    return training_step(model, optimizer, task.loss, task.compiled)
 
 
 def _epoch(
-    model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch, programs: dict[Any, Any]
+    model: keras.Model, task: Task, config: TrainingConfig, progress: Progress, watch: Watch, step: Step
 ) -> float:
     """One pass over the training data; returns the mean loss."""
     losses, started, total = [], time.monotonic(), config.epochs * task.steps
-    for step, (inputs, targets, weights) in enumerate(task.batches(progress.epoch)):
-        done = progress.epoch * task.steps + step
+    for number, batch in enumerate(task.batches(progress.epoch)):
+        done = progress.epoch * task.steps + number
         if config.seconds:
             spent = (progress.seconds + time.monotonic() - started) / config.seconds
             done = max(done, min(int(spent * total), total - 1))
         model.optimizer.learning_rate = learning_rate(
             done, peak=config.learning_rate, schedule=config.schedule, warmup=config.warmup, total=total
         )
-        if task.compiled:
-            _use_program(model, inputs, programs)
-        loss = float(model.train_on_batch(inputs, targets, sample_weight=weights))
+        loss = step(*batch)
         losses.append(loss)
         if not np.isfinite(loss):
             raise SeqloomError(
                 f"the loss became {loss} in epoch {progress.epoch + 1}.",
                 mend="Lower training.learning_rate or training.gradient_clip.",
             )
-        watch(progress, step + 1)
+        watch(progress, number + 1)
     return float(np.mean(losses))
-
-
-def _use_program(model: keras.Model, inputs: dict[str, np.ndarray], programs: dict[Any, Any]) -> None:
-    """Give each batch shape a program of its own.
-
-    Keras has one for all, in which TensorFlow forgets the sizes that differ; XLA must know them.
-    """
-    shapes = tuple(sorted((name, array.shape) for name, array in inputs.items()))
-    model.train_function = programs.get(shapes)
-    model.make_train_function()
-    programs[shapes] = model.train_function
 
 
 def _finished(progress: Progress, config: TrainingConfig) -> bool:

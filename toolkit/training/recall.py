@@ -8,6 +8,7 @@ import numpy as np
 from toolkit.layers import RecurrentEncoder
 from toolkit.training.runs import set_seed
 from toolkit.training.schedules import learning_rate
+from toolkit.training.step import training_step
 
 SYMBOLS = 8
 BATCH, TESTED = 64, 512  # sequences
@@ -88,12 +89,13 @@ def _sequences(random: np.random.Generator, after: np.ndarray, time: int) -> dic
 
 def _fit(network: Recaller, batches: Iterable, steps: int, seed: int) -> Recaller:
     set_seed(seed)
+    network({"tokens": np.zeros((1, 1), np.int32), "lengths": np.ones(1, np.int32)})  # builds it
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.compile(keras.optimizers.Adam(PEAK, global_clipnorm=CLIP), loss, jit_compile=False)
-    for step, (inputs, symbols) in enumerate(batches):
-        rate = learning_rate(step, peak=PEAK, schedule="cosine", warmup=0.05, total=steps)
-        network.optimizer.learning_rate = rate
-        network.train_on_batch(inputs, symbols)
+    optimizer = keras.optimizers.Adam(PEAK, global_clipnorm=CLIP)
+    step = training_step(network, optimizer, loss)
+    for number, (inputs, symbols) in enumerate(batches):
+        optimizer.learning_rate = learning_rate(number, peak=PEAK, schedule="cosine", warmup=0.05, total=steps)
+        step(inputs, symbols, None)
     return network
 
 

@@ -22,7 +22,7 @@ from pipelines.translation.train import train
 from toolkit import kernels
 from toolkit.artifact import read_weights
 from toolkit.errors import ConfigError, DataError, SeqloomError
-from toolkit.training.parts import step_in_parts
+from toolkit.training.step import training_step
 from toolkit.training.watch import Watch
 
 RESULTS = ("weights.safetensors", "encoder.onnx", "decoder.onnx", "pieces.json", "translation.json", "history.csv")
@@ -232,11 +232,10 @@ def test_a_step_in_parts_has_the_loss_and_the_gradients_of_a_whole_one(tie):
     whole, apart = (models.build(config, source_size=20, target_size=20) for _ in range(2))
     apart.set_weights(whole.get_weights())
     losses = []
-    for network in (whole, apart):
-        network.compile(keras.optimizers.SGD(1.0), models.loss, jit_compile=False)  # moves weights by their gradients
-        if network is apart:
-            network.train_step = step_in_parts(network, *training.parts(config, network))
-        losses.append(float(network.train_on_batch(inputs, np.zeros_like(weights), sample_weight=weights)))
+    for network, parts in ((whole, None), (apart, training.parts(config, apart))):
+        optimizer = keras.optimizers.SGD(1.0)  # moves weights by their gradients
+        step = training_step(network, optimizer, models.loss, parts)
+        losses.append(step(inputs, np.zeros_like(weights), weights))
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     for one, other in zip(whole.get_weights(), apart.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
