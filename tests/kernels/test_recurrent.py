@@ -1,6 +1,9 @@
 """The fused kernel equals Keras' own layers and the papers' equations, for rows of any length, in both directions."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -285,6 +288,21 @@ def test_training_ends_bitwise_the_same_in_every_run_and_after_a_resume(tmp_path
     unbroken = _trained(tmp_path / "unbroken")
     _trained(tmp_path / "stopped", watch=watch)
     _assert_close(unbroken, _trained(tmp_path / "stopped"), rtol=0, atol=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are bound to no cores here")
+def test_threads_that_make_room_for_each_other_may_run_where_they_might_before():
+    layer, (inputs, lengths, _) = _layer("lstm", 33), _case("lstm", 33, [6] * 12, started=False)
+    allowed = os.sched_getaffinity(0)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in allowed]
+    try:
+        for _ in range(500):
+            recur(layer, inputs, lengths)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert all(os.sched_getaffinity(int(thread)) == allowed for thread in os.listdir("/proc/self/task"))
 
 
 def test_mixed_precision_runs_as_keras_runs_it():
