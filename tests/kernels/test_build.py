@@ -92,7 +92,7 @@ def test_the_switch_is_off_or_one_of_the_instruction_sets(name, monkeypatch, val
     if why:
         assert _found(name) == (None, why)
     else:
-        with pytest.raises(ConfigError, match=f"SEQLOOM_KERNEL is '{value}', expected one of avx512, avx2"):
+        with pytest.raises(ConfigError, match=f"SEQLOOM_KERNEL is '{value}', expected one of amx, avx512, avx2"):
             _found(name)
 
 

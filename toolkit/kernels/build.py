@@ -22,6 +22,8 @@ AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vecto
 SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compiler's flags for each instruction set
 if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
+TILES = ("amx", ("Amx", f"{AVX512} -mavx512bf16 -mamx-tile -mamx-bf16"))  # one more, where the compiler knows it,
+TILED = "output_kernel.cpp"  # for this source
 KINDS = {  # what is said of each
     "recurrent": ("training kernel", "layers run as Keras runs them"),
     "prediction": ("prediction kernel", "what it would compute ONNX Runtime computes"),
@@ -73,6 +75,7 @@ def _commands(name: str, compiler: Sequence[str], folder: Path, built: Path) -> 
     common = [*compiler, "-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w"]
     includes, links = _tensorflow() if name == "recurrent" else ([], [])
     commands, objects = [], []
+    tiles = [TILES] if name == "prediction" and _knows_tiles(common) else []
 
     def compile(source: str, ending: str, flags: Sequence[str]) -> None:
         objects.append(str(folder / f"{source}-{ending}.o"))
@@ -80,11 +83,17 @@ def _commands(name: str, compiler: Sequence[str], folder: Path, built: Path) -> 
 
     for source in SOURCES[name]:
         if source.endswith(".cc"):
-            compile(source, "all", includes)
+            compile(source, "all", [*includes, *(["-DSEQLOOM_AMX"] if tiles else [])])
         elif source.endswith(".cpp"):
-            for label, (ending, flags) in SETS.items():
+            for label, (ending, flags) in [*SETS.items(), *(tiles if source == TILED else [])]:
                 compile(source, label, [*flags.split(), f"-DSEQLOOM_SET={ending}", f'-DSEQLOOM_LABEL="{label}"'])
     return [*commands, [*compiler, "-shared", *objects, *links, "-o", str(built)]]
+
+
+def _knows_tiles(compiler: Sequence[str]) -> bool:
+    _, (_, flags) = TILES
+    check = [*compiler, *flags.split(), "-fsyntax-only", "-x", "c++", os.devnull]
+    return "avx512" in SETS and _run(check).returncode == 0
 
 
 def _tensorflow() -> tuple[list[str], list[str]]:

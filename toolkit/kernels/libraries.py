@@ -33,6 +33,8 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "decoder_kernel.cpp",
         "output.h",
         "output_kernel.cpp",
+        "product_registers.h",
+        "product_tiles.h",
         "prediction.cc",
         "tiles.h",
         "vectors.h",
@@ -40,7 +42,7 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
     ),
 }
 SWITCH = "SEQLOOM_KERNEL"
-CHOICES = ("avx512", "avx2", "portable", "off")
+CHOICES = ("amx", "avx512", "avx2", "portable", "off")
 BUILD = "python -m toolkit.kernels.build"
 
 

@@ -27,7 +27,7 @@ struct OutputKernel {
 
 extern const OutputKernel kOutputPortable;
 #if defined(__x86_64__)
-extern const OutputKernel kOutputAvx2, kOutputAvx512;
+extern const OutputKernel kOutputAvx2, kOutputAvx512, kOutputAmx;
 #endif
 
 }  // namespace seqloom

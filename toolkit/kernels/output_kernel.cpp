@@ -7,23 +7,19 @@
 
 #include <cmath>
 
-#include "vectors.h"
+#if defined(__AMX_BF16__)
+#include "product_tiles.h"
+#else
+#include "product_registers.h"
+#endif
 
 namespace seqloom {
 namespace {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kRows = 14;  // of a tile, which with two vectors fill the registers
-#else
-constexpr int kRows = 6;
-#endif
-constexpr int kPanel = 2 * W;
 constexpr int kBlock = 768, kBlockFloats = 1 << 18;  // rows that go together through all panels, and their states
 constexpr float kFar = 10.0f;      // how much greater than its reference a logit may be
 constexpr float kLowest = -3e38f;  // the reference before there is one
 const float kInfinity = __builtin_inff(), kNothing = __builtin_nanf("");
-
-size_t panel_size(int features) { return static_cast<size_t>(features + 1) * kPanel; }
 
 size_t packed_size(int features, int vocab) { return (vocab + kPanel - 1) / kPanel * panel_size(features); }
 
@@ -31,11 +27,7 @@ void pack(int features, int vocab, const float* kernel, const float* bias, float
   for (int first = 0; first < vocab; first += kPanel, packed += panel_size(features)) {
     const int real = vocab - first < kPanel ? vocab - first : kPanel;
     for (int i = 0; i < kPanel; ++i) packed[i] = i < real ? bias[first + i] : -kInfinity;
-    for (int k = 0; k < features; ++k) {
-      float* to = packed + static_cast<size_t>(k + 1) * kPanel;
-      std::memset(to, 0, sizeof(float) * kPanel);
-      std::memcpy(to, kernel + static_cast<size_t>(k) * vocab + first, sizeof(float) * real);
-    }
+    pack_weights(kernel + first, features, vocab, real, packed + kPanel);
   }
 }
 
@@ -100,36 +92,6 @@ __attribute__((noinline)) void take(const float* logits, unsigned bits, int firs
   }
 }
 
-// to[k][r] = states[r][k]
-INLINE void transpose(const float* states, int rows, int features, float* to) {
-  for (int r = 0; r < rows; ++r) {
-    for (int k = 0; k < features; ++k) to[static_cast<size_t>(k) * rows + r] = states[static_cast<size_t>(r) * features + k];
-  }
-}
-
-// Logits of R rows and one panel. Shapes: states (features, R); panel (1 + features, kPanel) -> (R, kPanel)
-// Meanwhile `soon` is fetched, so many floats a feature.
-template <int R>
-__attribute__((noinline)) void multiply(const float* states, const float* panel, int features, const float* soon,
-                                        int some, float* logits) {
-  V sums[R][2];
-#pragma GCC unroll 14
-  for (int r = 0; r < R; ++r) sums[r][0] = load(panel), sums[r][1] = load(panel + W);
-  for (int k = 0; k < features; ++k, states += R, soon += some) {
-    __builtin_prefetch(soon, 0, 2);
-    panel += kPanel;
-    const V left = load(panel), right = load(panel + W);
-#pragma GCC unroll 14
-    for (int r = 0; r < R; ++r) {
-      const float x = states[r];
-      sums[r][0] += x * left;
-      sums[r][1] += x * right;
-    }
-  }
-#pragma GCC unroll 14
-  for (int r = 0; r < R; ++r) store(logits + r * kPanel, sums[r][0]), store(logits + r * kPanel + W, sums[r][1]);
-}
-
 // What rows learn from their logits of one panel, of which so many are real.
 __attribute__((noinline)) void use_tile(int rows, const float* logits, int first, int real, int k, Row* known,
                                         List list) {
@@ -143,10 +105,9 @@ __attribute__((noinline)) void use_tile(int rows, const float* logits, int first
   }
 }
 
-// What `best` works in, for a block of rows. Shapes: tiles (rows, features), by tile (features, rows of it); known
-// (rows,); lists (rows, list_size(k))
+// What `best` works in, for a block of rows. Shapes: known (rows,); lists (rows, list_size(k))
 struct Scratch {
-  float* tiles;
+  float* rows;  // as products read them
   Row* known;
   List lists;
 };
@@ -155,22 +116,12 @@ void best_of_block(const Output& output, int rows, const float* states, int k, f
                    const Scratch& scratch) {
   const int features = output.features, size = list_size(k);
   for (int r = 0; r < rows; ++r) scratch.known[r] = {{}, kLowest, kNothing, 0};
-  in_tiles_of<kRows>(rows, [&](auto n, int at) {
-    const size_t place = static_cast<size_t>(at) * features;
-    transpose(states + place, decltype(n)::value, features, scratch.tiles + place);
-  });
+  read_rows(states, rows, features, scratch.rows);
   const float* panel = output.packed;
-  const size_t size_of_panel = panel_size(features);
-  const int tiles = (rows + kRows - 1) / kRows, some = size_of_panel / (static_cast<size_t>(tiles) * features) + 1;
-  for (int first = 0; first < output.vocab; first += kPanel, panel += size_of_panel) {
+  for (int first = 0; first < output.vocab; first += kPanel, panel += panel_size(features)) {
     const int real = output.vocab - first < kPanel ? output.vocab - first : kPanel;
-    const float* soon = panel + size_of_panel;  // the next one, a part of it with each tile
-    in_tiles_of<kRows>(rows, [&](auto n, int at) INLINED {
-      constexpr int R = decltype(n)::value;
-      alignas(64) float logits[R * kPanel];
-      multiply<R>(scratch.tiles + static_cast<size_t>(at) * features, panel, features, soon, some, logits);
-      soon += static_cast<size_t>(some) * features;
-      use_tile(R, logits, first, real, k, scratch.known + at,
+    each_product(scratch.rows, rows, features, panel, [&](const float* logits, int at, int count) INLINED {
+      use_tile(count, logits, first, real, k, scratch.known + at,
                {scratch.lists.scores + at * size, scratch.lists.tokens + at * size});
     });
   }
@@ -196,15 +147,17 @@ int block_rows(int64_t rows, int features) {
 constexpr size_t kRowFloats = sizeof(Row) / sizeof(float);
 
 size_t scratch_size(int64_t rows, int features, int k) {
-  return block_rows(rows, features) * (features + kRowFloats + 2 * list_size(k));
+  const int most = block_rows(rows, features);
+  return read_size(most, features) + most * (kRowFloats + 2 * list_size(k));
 }
 
 void best(const Output& output, int64_t rows, const float* states, int k, float* scores, int64_t* tokens,
           float* memory) {
   const int features = output.features, most = block_rows(rows, features);
   if (!most) return;
+  const Ready ready;
   Scratch scratch{memory};
-  scratch.known = reinterpret_cast<Row*>(memory + static_cast<size_t>(most) * features);
+  scratch.known = reinterpret_cast<Row*>(memory + read_size(most, features));
   scratch.lists.scores = reinterpret_cast<float*>(scratch.known + most);
   scratch.lists.tokens = reinterpret_cast<int32_t*>(scratch.lists.scores + most * list_size(k));
   for (int64_t blocks = (rows + most - 1) / most; blocks > 0; --blocks) {

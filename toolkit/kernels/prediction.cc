@@ -24,7 +24,11 @@ std::unique_ptr<float[], Free> Scratch(size_t size) {
 }
 
 const OutputKernel& ChosenOutput() {
+#if defined(SEQLOOM_AMX)
+  static const OutputKernel& kernel = choose_tiles() ? kOutputAmx : CHOOSE(kOutput);
+#else
   static const OutputKernel& kernel = CHOOSE(kOutput);
+#endif
   return kernel;
 }
 

@@ -3,6 +3,11 @@
 
 #include <cstdlib>
 #include <cstring>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace seqloom {
 
@@ -31,5 +36,20 @@ static inline Instructions choose_instructions() {
 #else
 #define CHOOSE(prefix) prefix##Portable
 #endif
+
+// Whether the tiles of AMX may be used besides AVX-512, which Linux lets a program do that asks for it.
+static inline bool choose_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  const char* asked = std::getenv("SEQLOOM_KERNEL");
+  unsigned a = 0, b = 0, c = 0, d = 0, more = 0;
+  if ((asked && std::strcmp(asked, "amx")) || choose_instructions() != Instructions::kAvx512) return false;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !__get_cpuid_count(7, 1, &more, &b, &c, &b)) return false;
+  const bool tiles = d >> 24 & 1, bfloat16 = d >> 22 & 1, conversions = more >> 5 & 1;
+  constexpr int kRequest = 0x1023, kTiles = 18;  // ARCH_REQ_XCOMP_PERM
+  return tiles && bfloat16 && conversions && !syscall(SYS_arch_prctl, kRequest, kTiles);
+#else
+  return false;
+#endif
+}
 
 }  // namespace seqloom
