@@ -16,6 +16,7 @@ library, used = prediction.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
 CLOSE = 3e-5 if used == "amx" else 1e-5  # where numbers are the sums of two of bfloat16
+CLOSE_LATER = 3e-4 if used == "amx" else 1e-5  # after steps that magnify what was rounded
 
 SHAPES = [  # rows, features, vocab, k: odd ones, whole panels and tiles, one of each, more rows than go together
     (1, 1, 1, 1),
@@ -183,8 +184,8 @@ def test_steps_of_a_decoder_equal_its_layer_for_all_beams_of_a_sentence(cell, at
     state = np.repeat(state, beams, axis=0)
     for t in range(tokens.shape[1]):
         state, seen = step.step(np.repeat(tokens[:, t], beams), state, *looked)
-        np.testing.assert_allclose(state[:, -units:], np.repeat(outputs[:, t], beams, axis=0), atol=1e-5)
-        np.testing.assert_allclose(seen, np.repeat(weights[:, t], beams, axis=0), atol=1e-5)
+        np.testing.assert_allclose(state[:, -units:], np.repeat(outputs[:, t], beams, axis=0), atol=CLOSE_LATER)
+        np.testing.assert_allclose(seen, np.repeat(weights[:, t], beams, axis=0), atol=CLOSE_LATER)
 
 
 def test_a_step_refuses_what_does_not_fit():

@@ -23,7 +23,7 @@ SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compil
 if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
 TILES = ("amx", ("Amx", f"{AVX512} -mavx512bf16 -mamx-tile -mamx-bf16"))  # one more, where the compiler knows it,
-TILED = "output_kernel.cpp"  # for this source
+TILED = ("output_kernel.cpp", "decoder_kernel.cpp")  # for these sources
 KINDS = {  # what is said of each
     "recurrent": ("training kernel", "layers run as Keras runs them"),
     "prediction": ("prediction kernel", "what it would compute ONNX Runtime computes"),
@@ -85,7 +85,7 @@ def _commands(name: str, compiler: Sequence[str], folder: Path, built: Path) -> 
         if source.endswith(".cc"):
             compile(source, "all", [*includes, *(["-DSEQLOOM_AMX"] if tiles else [])])
         elif source.endswith(".cpp"):
-            for label, (ending, flags) in [*SETS.items(), *(tiles if source == TILED else [])]:
+            for label, (ending, flags) in [*SETS.items(), *(tiles if source in TILED else [])]:
                 compile(source, label, [*flags.split(), f"-DSEQLOOM_SET={ending}", f'-DSEQLOOM_LABEL="{label}"'])
     return [*commands, [*compiler, "-shared", *objects, *links, "-o", str(built)]]
 

@@ -72,7 +72,7 @@ struct DecoderKernel {
 
 extern const DecoderKernel kDecoderPortable;
 #if defined(__x86_64__)
-extern const DecoderKernel kDecoderAvx2, kDecoderAvx512;
+extern const DecoderKernel kDecoderAvx2, kDecoderAvx512, kDecoderAmx;
 #endif
 
 }  // namespace seqloom

@@ -7,11 +7,72 @@
 #include <cmath>
 
 #include "tiles.h"
+#if defined(__AMX_BF16__)
+#include "product_tiles.h"
+#endif
 
 namespace seqloom {
 namespace {
 
 // ---- products ----
+
+struct Matrix {
+  int rows, columns;
+  const float* packed;
+};
+
+// Rows that stand `stride` floats apart.
+struct Rows {
+  float* first;
+  size_t stride;
+
+  float* operator[](int r) const { return first + r * stride; }
+  Rows from(int column) const { return {first + column, stride}; }
+};
+
+int stride_of(int size) {
+  const int stride = round_up(size, W) + W;
+  return stride % 1024 ? stride : stride + W;
+}
+
+#if defined(__AMX_BF16__)
+
+constexpr int kPair = product::kPanel;
+
+size_t matrix_size(int rows, int columns) { return (columns + kPair - 1) / kPair * product::panel_size(rows); }
+
+// From weights (rows, columns), or if `transposed` (columns, rows); returns where the next may stand.
+float* pack(const float* weights, int rows, int columns, bool transposed, float* packed) {
+  const size_t row = transposed ? 1 : columns, column = transposed ? rows : 1;
+  for (int first = 0; first < columns; first += kPair, packed += product::panel_size(rows)) {
+    const int real = columns - first < kPair ? columns - first : kPair;
+    std::memset(packed, 0, sizeof(float) * kPair);
+    product::pack_weights(weights + first * column, row, column, rows, real, packed + kPair);
+  }
+  return packed;
+}
+
+// Floats that a product works in, of rows of this size.
+size_t work_size(int size) { return product::read_size(kGroup, size); }
+
+// to[r] += a[r] b
+void add_product(const Rows& a, const Matrix& b, int count, const Rows& to, float* work) {
+  const product::Ready ready;
+  product::read_rows(a.first, a.stride, count, b.rows, work);
+  const float* panel = b.packed;
+  for (int column = 0; column < b.columns; column += kPair, panel += product::panel_size(b.rows)) {
+    const int left = b.columns - column;
+    product::each_product(work, count, b.rows, panel, [&](const float* found, int at, int n) INLINED {
+      for (int r = 0; r < n; ++r, found += kPair) {
+        float* sums = to[at + r] + column;
+        store(sums, load(sums, left) + load(found), left);
+        if (left > W) store(sums + W, load(sums + W, left - W) + load(found + W), left - W);
+      }
+    });
+  }
+}
+
+#else
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kTile = 14;  // rows, which with two vectors fill the registers
@@ -21,11 +82,6 @@ constexpr int kTile = 6;
 constexpr int kPair = 2 * W;
 
 // Weights by panels of columns: (panel, row, its vectors, W), the last panel with as many vectors as it needs.
-struct Matrix {
-  int rows, columns;
-  const float* packed;
-};
-
 size_t matrix_size(int rows, int columns) { return static_cast<size_t>(rows) * round_up(columns, W); }
 
 // From weights (rows, columns), or if `transposed` (columns, rows); returns where the next may stand.
@@ -43,22 +99,10 @@ float* pack(const float* weights, int rows, int columns, bool transposed, float*
   return packed;
 }
 
-// Rows that stand `stride` floats apart.
-struct Rows {
-  float* first;
-  size_t stride;
-
-  float* operator[](int r) const { return first + r * stride; }
-  Rows from(int column) const { return {first + column, stride}; }
-};
-
-int stride_of(int size) {
-  const int stride = round_up(size, W) + W;
-  return stride % 1024 ? stride : stride + W;
-}
+size_t work_size(int) { return 0; }
 
 // to[r] += a[r] b
-void add_product(const Rows& a, const Matrix& b, int count, const Rows& to) {
+void add_product(const Rows& a, const Matrix& b, int count, const Rows& to, float*) {
   const float* panel = b.packed;
   const int tiles = (count + kTile - 1) / kTile;
   for (int column = 0; column < b.columns; column += kPair) {
@@ -88,6 +132,8 @@ void add_product(const Rows& a, const Matrix& b, int count, const Rows& to) {
     panel += static_cast<size_t>(b.rows) * vectors * W;
   }
 }
+
+#endif
 
 // ---- vectors of any size ----
 
@@ -252,7 +298,10 @@ struct Scratch {
 size_t scratch_size(const Decoder& d) {
   const int most = stride_of(d.features + 2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
                    3 * stride_of(d.units) + stride_of(d.source);
-  return static_cast<size_t>(kGroup) * most;
+  const int sizes[] = {d.features + 2 * d.units, d.units + d.width, d.columns()};  // of the rows that products read
+  int read = 0;
+  for (const int size : sizes) read = size > read ? size : read;
+  return static_cast<size_t>(kGroup) * most + work_size(read);
 }
 
 template <Cell kCell>
@@ -275,7 +324,7 @@ void forward_rows(const Decoder& d, const float* packed, int first, int count, f
       copy(z[r], d.inputs + place(r) * columns, columns);
       if (d.before) copy(at(d.before, place(r), 2 * units), state[r], 2 * units);
     }
-    add_product(state, weights.recurrent, count, z);
+    add_product(state, weights.recurrent, count, z, scratch.next);
     for (int r = 0; r < count; ++r) {
       step<kCell>(units, z[r], h[r], c[r]);
       if (d.gates) {
@@ -285,7 +334,7 @@ void forward_rows(const Decoder& d, const float* packed, int first, int count, f
       }
       if (d.additive) copy(q[r], d.query_bias, units);
     }
-    if (d.additive) add_product(h, weights.query, count, q);
+    if (d.additive) add_product(h, weights.query, count, q, scratch.next);
     for (int r = 0; r < count; ++r) {
       const float* query = d.additive ? q[r] : h[r];
       attend(d, first + r, query, at(d.weights, place(r), d.source), h[r] + units);
@@ -293,7 +342,7 @@ void forward_rows(const Decoder& d, const float* packed, int first, int count, f
       if (d.after) copy(at(d.after, place(r), wide), h[r], wide);
       copy(out[r], d.combine_bias, units);
     }
-    add_product(h, weights.combine, count, out);
+    add_product(h, weights.combine, count, out, scratch.next);
     for (int r = 0; r < count; ++r) {
       float* outputs = at(d.outputs, place(r), units);
       const float* mask = d.mask + static_cast<size_t>(first + r) * units;
@@ -333,18 +382,18 @@ void step_rows(const SearchStep& s, const float* packed, int first, int count, f
     copy(a[r], before + n * units, units);
     copy(z[r], s.bias, columns);
   }
-  add_product(state, weights.recurrent, count, z);
+  add_product(state, weights.recurrent, count, z, scratch.next);
   for (int r = 0; r < count; ++r) {
     step<kCell>(units, z[r], h[r], c[r]);
     if (d.additive) copy(q[r], d.query_bias, units);
   }
-  if (d.additive) add_product(h, weights.query, count, q);
+  if (d.additive) add_product(h, weights.query, count, q, scratch.next);
   for (int r = 0; r < count; ++r) {
     const size_t row = first + r;
     attend(d, row / s.beams, d.additive ? q[r] : h[r], s.weights + row * d.source, h[r] + units);
     copy(out[r], d.combine_bias, units);
   }
-  add_product(h, weights.combine, count, out);
+  add_product(h, weights.combine, count, out, scratch.next);
   for (int r = 0; r < count; ++r) {
     float* after = s.next + static_cast<size_t>(first + r) * (n + 1) * units;
     copy(after, h[r], units);
@@ -461,7 +510,7 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
       copy(dy[r], dx[r] + units, units);
       clear(dy[r] + units, d.width);
     }
-    add_product(d_combined, weights.combine, count, dy);
+    add_product(d_combined, weights.combine, count, dy, scratch.next);
     for (int r = 0; r < count; ++r) {
       const float* h = d.after + place(r) * wide;
       const float* context = dy[r] + units;
@@ -477,7 +526,7 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
       attend_back(d, g, first + r, query, d.weights + place(r) * d.source, context, d_scores[r], d_query);
       if (d.additive) copy(at(g.queries, place(r), units), d_query, units);
     }
-    if (d.additive) add_product(dq, weights.query, count, dy);
+    if (d.additive) add_product(dq, weights.query, count, dy, scratch.next);
     for (int r = 0; r < count; ++r) {
       const float* before = d.before + place(r) * 2 * units;
       const float* c = t ? d.gates + (place(r) - 1) * kept + columns : d.initial + (d.batch + first + r) * units;
@@ -486,7 +535,7 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
       clear(dx[r], units);
       copy(dx[r] + units, dy[r], units);
     }
-    add_product(dz, weights.recurrent, count, dx);
+    add_product(dz, weights.recurrent, count, dx, scratch.next);
   }
   for (int r = 0; r < count; ++r) {
     const size_t row = first + r;

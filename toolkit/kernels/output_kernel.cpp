@@ -16,6 +16,8 @@
 namespace seqloom {
 namespace {
 
+using namespace product;
+
 constexpr int kBlock = 768, kBlockFloats = 1 << 18;  // rows that go together through all panels, and their states
 constexpr float kFar = 10.0f;      // how much greater than its reference a logit may be
 constexpr float kLowest = -3e38f;  // the reference before there is one
@@ -27,7 +29,7 @@ void pack(int features, int vocab, const float* kernel, const float* bias, float
   for (int first = 0; first < vocab; first += kPanel, packed += panel_size(features)) {
     const int real = vocab - first < kPanel ? vocab - first : kPanel;
     for (int i = 0; i < kPanel; ++i) packed[i] = i < real ? bias[first + i] : -kInfinity;
-    pack_weights(kernel + first, features, vocab, real, packed + kPanel);
+    pack_weights(kernel + first, vocab, 1, features, real, packed + kPanel);
   }
 }
 
@@ -116,7 +118,7 @@ void best_of_block(const Output& output, int rows, const float* states, int k, f
                    const Scratch& scratch) {
   const int features = output.features, size = list_size(k);
   for (int r = 0; r < rows; ++r) scratch.known[r] = {{}, kLowest, kNothing, 0};
-  read_rows(states, rows, features, scratch.rows);
+  read_rows(states, features, rows, features, scratch.rows);
   const float* panel = output.packed;
   for (int first = 0; first < output.vocab; first += kPanel, panel += panel_size(features)) {
     const int real = output.vocab - first < kPanel ? output.vocab - first : kPanel;

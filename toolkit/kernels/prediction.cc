@@ -23,12 +23,14 @@ std::unique_ptr<float[], Free> Scratch(size_t size) {
   return std::unique_ptr<float[], Free>(static_cast<float*>(std::aligned_alloc(64, (size + 15) / 16 * 64)));
 }
 
-const OutputKernel& ChosenOutput() {
 #if defined(SEQLOOM_AMX)
-  static const OutputKernel& kernel = choose_tiles() ? kOutputAmx : CHOOSE(kOutput);
+#define CHOOSE_TILES(prefix) (choose_tiles() ? prefix##Amx : CHOOSE(prefix))
 #else
-  static const OutputKernel& kernel = CHOOSE(kOutput);
+#define CHOOSE_TILES CHOOSE
 #endif
+
+const OutputKernel& ChosenOutput() {
+  static const OutputKernel& kernel = CHOOSE_TILES(kOutput);
   return kernel;
 }
 
@@ -38,7 +40,7 @@ const Kernel& ChosenLayer() {
 }
 
 const DecoderKernel& ChosenStep() {
-  static const DecoderKernel& kernel = CHOOSE(kDecoder);
+  static const DecoderKernel& kernel = CHOOSE_TILES(kDecoder);
   return kernel;
 }
 

@@ -5,6 +5,7 @@
 
 namespace seqloom {
 namespace {
+namespace product {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRows = 14;  // of a tile, which with two vectors fill the registers
@@ -20,23 +21,22 @@ struct Ready {  // what a thread needs while it multiplies
 // Floats of a panel: a number for each column to begin with, such as its bias, then the weights by row.
 INLINE size_t panel_size(int features) { return static_cast<size_t>(features + 1) * kPanel; }
 
-// The weights of a panel, of which so many columns are real. Shapes: weights (features, stride)
-INLINE void pack_weights(const float* weights, int features, int stride, int real, float* packed) {
-  for (int k = 0; k < features; ++k, packed += kPanel) {
-    std::memset(packed, 0, sizeof(float) * kPanel);
-    std::memcpy(packed, weights + static_cast<size_t>(k) * stride, sizeof(float) * real);
+// The weights of a panel, of which so many columns are real. A weight stands `row` after the one above, and `column`
+// after the one before. Shapes: weights (features, real)
+INLINE void pack_weights(const float* weights, size_t row, size_t column, int features, int real, float* packed) {
+  for (int k = 0; k < features; ++k) {
+    for (int i = 0; i < kPanel; ++i, ++packed) *packed = i < real ? weights[k * row + i * column] : 0;
   }
 }
 
 INLINE size_t read_size(int rows, int features) { return static_cast<size_t>(rows) * features; }
 
-// Rows as products read them: by tile (features, rows of it). Shapes: rows (count, features)
-INLINE void read_rows(const float* rows, int count, int features, float* to) {
+// Rows, so many floats apart, as products read them: by tile (features, rows of it).
+INLINE void read_rows(const float* rows, size_t apart, int count, int features, float* to) {
   in_tiles_of<kRows>(count, [&](auto n, int at) {
     constexpr int R = decltype(n)::value;
-    const float* tile = rows + static_cast<size_t>(at) * features;
     for (int r = 0; r < R; ++r) {
-      for (int k = 0; k < features; ++k) to[static_cast<size_t>(k) * R + r] = tile[static_cast<size_t>(r) * features + k];
+      for (int k = 0; k < features; ++k) to[static_cast<size_t>(k) * R + r] = rows[(at + r) * apart + k];
     }
     to += static_cast<size_t>(R) * features;
   });
@@ -79,5 +79,6 @@ INLINE void each_product(const float* rows, int count, int features, const float
   });
 }
 
+}  // namespace product
 }  // namespace
 }  // namespace seqloom

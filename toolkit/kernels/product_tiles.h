@@ -10,6 +10,7 @@
 
 namespace seqloom {
 namespace {
+namespace product {
 
 constexpr int kTile = 16;  // rows of a tile, and columns
 constexpr int kDeep = 32;  // features of a tile
@@ -41,17 +42,20 @@ INLINE void split(V x, __m256i* high, __m256i* low) {
   *low = (__m256i)_mm512_cvtneps_pbh(rest);
 }
 
-// The weights of a panel, of which so many columns are real. Shapes: weights (features, stride)
-INLINE void pack_weights(const float* weights, int features, int stride, int real, float* packed) {
+// The weights of a panel, of which so many columns are real. A weight stands `row` after the one above, and `column`
+// after the one before. Shapes: weights (features, real)
+INLINE void pack_weights(const float* weights, size_t row, size_t column, int features, int real, float* packed) {
   unsigned short* to = reinterpret_cast<unsigned short*>(packed);
   std::memset(to, 0, sizeof(float) * (panel_size(features) - kPanel));
   for (int k = 0; k < features; ++k) {
+    float line[kPanel]{};
+    for (int i = 0; i < real; ++i) line[i] = weights[k * row + i * column];
     unsigned short* step = to + static_cast<size_t>(k / kDeep) * 4 * kNumbers + k % kDeep / 2 * 2 * kTile + k % 2;
-    for (int side = 0; side < 2 && side * W < real; ++side) {
+    for (int side = 0; side < 2; ++side) {
       unsigned short parts[2][W];
       __m256i high, low;
-      split(load(weights + static_cast<size_t>(k) * stride + side * W, real - side * W), &high, &low);
-      std::memcpy(parts[0], &high, sizeof high), std::memcpy(parts[1], &low, sizeof low);
+      split(load(line + side * W), &high, &low);
+      std::memcpy(parts[kHigh], &high, sizeof high), std::memcpy(parts[kLow], &low, sizeof low);
       for (int part = 0; part < 2; ++part) {
         for (int i = 0; i < W; ++i) step[(2 * part + side) * kNumbers + 2 * i] = parts[part][i];
       }
@@ -63,8 +67,8 @@ INLINE size_t read_size(int rows, int features) {
   return static_cast<size_t>((rows + kTile - 1) / kTile) * steps_of(features) * 2 * kFloats;
 }
 
-// Rows as products read them: by tile and step the high parts and the low parts. Shapes: rows (count, features)
-INLINE void read_rows(const float* rows, int count, int features, float* to) {
+// Rows, so many floats apart, as products read them: by tile and step the high parts and the low parts.
+INLINE void read_rows(const float* rows, size_t apart, int count, int features, float* to) {
   const int steps = steps_of(features);
   std::memset(to, 0, sizeof(float) * read_size(count, features));
   for (int r = 0; r < count; ++r) {
@@ -72,7 +76,7 @@ INLINE void read_rows(const float* rows, int count, int features, float* to) {
       unsigned short* step = reinterpret_cast<unsigned short*>(to) +
                              (static_cast<size_t>(r / kTile) * steps + k / kDeep) * 2 * kNumbers + r % kTile * kDeep + k % kDeep;
       __m256i high, low;
-      split(load(rows + static_cast<size_t>(r) * features + k, features - k), &high, &low);
+      split(load(rows + r * apart + k, features - k), &high, &low);
       std::memcpy(step, &high, sizeof high), std::memcpy(step + kNumbers, &low, sizeof low);
     }
   }
@@ -137,5 +141,6 @@ INLINE void each_product(const float* rows, int count, int features, const float
   }
 }
 
+}  // namespace product
 }  // namespace
 }  // namespace seqloom
