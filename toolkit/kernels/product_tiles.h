@@ -45,19 +45,23 @@ INLINE void split(V x, __m256i* high, __m256i* low) {
 // The weights of a panel, of which so many columns are real. A weight stands `row` after the one above, and `column`
 // after the one before. Shapes: weights (features, real)
 INLINE void pack_weights(const float* weights, size_t row, size_t column, int features, int real, float* packed) {
-  unsigned short* to = reinterpret_cast<unsigned short*>(packed);
-  std::memset(to, 0, sizeof(float) * (panel_size(features) - kPanel));
-  for (int k = 0; k < features; ++k) {
-    float line[kPanel]{};
-    for (int i = 0; i < real; ++i) line[i] = weights[k * row + i * column];
-    unsigned short* step = to + static_cast<size_t>(k / kDeep) * 4 * kNumbers + k % kDeep / 2 * 2 * kTile + k % 2;
+  std::memset(packed, 0, sizeof(float) * (panel_size(features) - kPanel));
+  const auto line = [&](int k, int side) INLINED {
+    const int left = k < features ? real - side * W : 0;
+    V x{};
+    if (left > 0 && column == 1) return load(weights + k * row + side * W, left);
+    for (int i = 0; i < left && i < W; ++i) x[i] = weights[k * row + (side * W + i) * column];
+    return x;
+  };
+  for (int k = 0; k < features; k += 2) {  // a column's numbers of two features stand together
+    float* to = packed + static_cast<size_t>(k / kDeep) * 4 * kFloats + k % kDeep / 2 * kTile;
     for (int side = 0; side < 2; ++side) {
-      unsigned short parts[2][W];
-      __m256i high, low;
-      split(load(line + side * W), &high, &low);
-      std::memcpy(parts[kHigh], &high, sizeof high), std::memcpy(parts[kLow], &low, sizeof low);
+      __m256i first[2], second[2];
+      split(line(k, side), &first[kHigh], &first[kLow]);
+      split(line(k + 1, side), &second[kHigh], &second[kLow]);
       for (int part = 0; part < 2; ++part) {
-        for (int i = 0; i < W; ++i) step[(2 * part + side) * kNumbers + 2 * i] = parts[part][i];
+        const __m512i both = _mm512_slli_epi32(_mm512_cvtepu16_epi32(second[part]), 16);
+        _mm512_storeu_si512(to + (2 * part + side) * kFloats, both | _mm512_cvtepu16_epi32(first[part]));
       }
     }
   }
