@@ -41,10 +41,10 @@ static inline Instructions choose_instructions() {
 static inline bool choose_tiles() {
 #if defined(__x86_64__) && defined(__linux__)
   const char* asked = std::getenv("SEQLOOM_KERNEL");
-  unsigned a = 0, b = 0, c = 0, d = 0, more = 0;
+  unsigned features, more, b, c, d;
   if ((asked && std::strcmp(asked, "amx")) || choose_instructions() != Instructions::kAvx512) return false;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !__get_cpuid_count(7, 1, &more, &b, &c, &b)) return false;
-  const bool tiles = d >> 24 & 1, bfloat16 = d >> 22 & 1, conversions = more >> 5 & 1;
+  if (!__get_cpuid_count(7, 0, &b, &b, &c, &features) || !__get_cpuid_count(7, 1, &more, &b, &c, &d)) return false;
+  const bool tiles = features >> 24 & 1, bfloat16 = features >> 22 & 1, conversions = more >> 5 & 1;
   constexpr int kRequest = 0x1023, kTiles = 18;  // ARCH_REQ_XCOMP_PERM
   return tiles && bfloat16 && conversions && !syscall(SYS_arch_prctl, kRequest, kTiles);
 #else
