@@ -294,7 +294,7 @@ def test_training_ends_bitwise_the_same_in_every_run_and_after_a_resume(tmp_path
 def test_threads_that_make_room_for_each_other_may_run_where_they_might_before():
     layer, (inputs, lengths, _) = _layer("lstm", 33), _case("lstm", 33, [6] * 12, started=False)
     allowed = os.sched_getaffinity(0)
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in allowed]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(min(len(allowed), 4))]
     try:
         for _ in range(500):
             recur(layer, inputs, lengths)
