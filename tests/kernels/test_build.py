@@ -50,6 +50,18 @@ def test_a_compiler_that_fails_is_one_sentence_and_leaves_nothing(name, folder):
     assert sorted(path.name for path in folder.iterdir()) == SOURCES
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_tiles_are_left_out_where_the_compiler_does_not_know_them(folder, knows):
+    script = folder / "compiler.py"
+    script.write_text("" if knows else "import sys; sys.exit('-mamx-tile' in sys.argv)")
+    compiler = [sys.executable, str(script)]
+    *compilations, _ = build._commands("prediction", compiler, folder, folder / "built.so")
+    named = [argument for command in compilations for argument in command if "amx" in argument.lower()]
+    assert bool(named) == (knows and "avx512" in build.SETS)
+    *compilations, _ = build._commands("recurrent", compiler, folder, folder / "built.so")
+    assert not any("amx" in argument.lower() for command in compilations for argument in command)
+
+
 @every_kernel
 def test_a_library_for_others_is_named_and_not_loaded(name, folder):
     (folder / f"{name}-2.0.0-12345678.so").touch()
