@@ -77,7 +77,7 @@ def test_logits_that_rise_or_fall_along_the_tokens_are_in_order(order):
     kernel, states = np.zeros((4, 500), np.float32), np.ones((3, 4), np.float32)
     scores, tokens = OutputLayer(kernel, bias).best(states, 20)
     assert tokens.tolist() == [np.argsort(-bias)[:20].tolist()] * 3
-    np.testing.assert_allclose(scores, _expected(kernel, bias, states, 20)[0], atol=CLOSE)
+    np.testing.assert_allclose(scores, _expected(kernel, bias, states, 20)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 16, 17, 70])
@@ -94,7 +94,7 @@ def test_impossible_tokens_come_last_and_take_no_probability():
     scores, tokens = OutputLayer(kernel, bias).best(states, 40)
     assert (tokens[:, 10:] == np.arange(30)).all() and (tokens[:, 9] == 35).all()
     assert (scores[:, 10:] == -np.inf).all()
-    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=CLOSE)
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -208,20 +208,35 @@ def test_weights_of_a_step_that_do_not_fit_are_refused():
             DecoderStep("lstm", *weights[:i], array[..., :-1], *weights[i + 1 :])
 
 
+DECODERS = (("gru", "bahdanau"), ("lstm", "dot"))
+
+
 def several():
     """What is found in each shape."""
     for *sizes, k in SHAPES:
         kernel, bias, states = _case(*sizes)
         yield from OutputLayer(kernel, bias).best(states, k)
-    for cell, attention in (("gru", "bahdanau"), ("lstm", "dot")):
-        step, tokens, state, looked, _ = _decoder_case(cell, attention, 37, [3, 0, 6])
-        yield from step.step(tokens[:, 0], state, *looked)
+    for kind in DECODERS:
+        step, tokens, state, looked, _ = _decoder_case(*kind, 37, [3, 0, 6])
+        for t in range(tokens.shape[1]):
+            state, weights = step.step(tokens[:, t], state, *looked)
+            yield from (state[:, -37:], weights)
+
+
+def _right():
+    """What is to be found."""
+    for *sizes, k in SHAPES:
+        yield from _expected(*_case(*sizes), k)
+    for kind in DECODERS:
+        *_, (outputs, weights) = _decoder_case(*kind, 37, [3, 0, 6])
+        for t in range(outputs.shape[1]):
+            yield from (outputs[:, t], weights[:, t])
 
 
 @pytest.mark.parametrize("name", lower(used))
-def test_a_lower_instruction_set_gives_the_same(name, tmp_path):
-    for one, other in zip(arrays_with(name, several, tmp_path), several(), strict=True):
-        if one.dtype == np.int64:
-            assert (one == other).mean() > 0.99
+def test_a_lower_instruction_set_finds_what_is_right(name, tmp_path):
+    for found, right in zip(arrays_with(name, several, tmp_path), _right(), strict=True):
+        if found.dtype == np.int64:
+            assert (found == right).mean() > 0.99
         else:
-            np.testing.assert_allclose(one, other, atol=CLOSE)
+            np.testing.assert_allclose(found, right, atol=1e-5)

@@ -13,11 +13,10 @@ from toolkit.stanzas import TrainingConfig
 from toolkit.training.adam import Adam
 from toolkit.training.checkpoints import Arrays, Checkpoints, Progress, restore_variables, variables_of
 from toolkit.training.schedules import learning_rate
-from toolkit.training.step import Parts, training_step
+from toolkit.training.step import Parts, Step, training_step
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
 Watch = Callable[[Progress, int], None]
-Step = Callable[[Any, Any, Any], float]  # what a batch holds to the loss before the step
 
 
 class StoppedError(SeqloomError):

@@ -10,6 +10,7 @@ from toolkit.layers.sequence import Tensor
 First = Callable[[Any, bool], tuple[Tensor, ...]]  # inputs and `training` to what the second part reads
 Second = Callable[..., Tensor]  # inputs, what the first part gave, and `training` to the network's outputs
 Parts = tuple[First, Second]
+Step = Callable[[Any, Any, Any], float]  # inputs, targets, and sample weights or None, to the loss before the step
 
 
 def whole(network: keras.Model) -> Parts:
@@ -19,8 +20,8 @@ def whole(network: keras.Model) -> Parts:
 
 def training_step(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Callable, compiled: Parts | None = None
-) -> Callable[[Any, Any, Any], float]:
-    """A function that takes one step on inputs, targets and sample weights or None, and gives the loss before it.
+) -> Step:
+    """A function that takes one step on a batch.
 
     On TensorFlow it is Keras' own step without the metrics, which cost as much as a small network. On JAX XLA compiles
     all of that step; on PyTorch nothing is compiled.

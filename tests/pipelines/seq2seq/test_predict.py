@@ -149,7 +149,7 @@ def test_the_kernel_of_the_search_gives_what_the_graph_gives(stanzas, steps, set
     results = [Searcher(codec, [each]).translate(TEXTS, settings) for each in (member, older)]
     for one, other in zip(*results, strict=True):
         assert one.text == other.text
-        assert one.score == pytest.approx(other.score, abs=1e-4)  # tokens are right to 3e-5
+        assert one.score == pytest.approx(other.score, abs=1e-4 if prediction.load()[1] == "amx" else 1e-5)
 
 
 @pytest.mark.skipif(not prediction.load()[0], reason="there is no kernel")
