@@ -69,5 +69,5 @@ def _prediction() -> str:
 
 def _own(instructions: str) -> str:
     reason = f"as {kernels.SWITCH} asks" if kernels.SWITCH in os.environ else "the best that this processor has"
-    named = "avx512 and, for translators, amx" if instructions == "amx" else instructions
+    named = "avx512 and amx" if instructions == "amx" else instructions
     return f"Seqloom's own kernel with {named} instructions, {reason}"

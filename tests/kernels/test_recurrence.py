@@ -15,6 +15,8 @@ from toolkit.kernels.recurrence import GATES, Recurrence
 library, used = prediction.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
+CLOSE = 1e-4 if used == "amx" else 1e-5  # numbers are then the sums of two of bfloat16; an rnn magnifies what was rounded
+
 SHAPES = [  # units, features and lengths: odd ones, whole vectors and panels, one row, more rows than go together
     (1, 3, [4]),
     (5, 1, [3, 0, 6, 1, 6]),
@@ -65,23 +67,27 @@ def test_states_equal_the_equations_in_double_precision(cell, shape, directions,
     outputs, final = layer.run(*given)
     for found, expected in zip((outputs, final), _expected(cell, weights, *given), strict=True):
         assert found.dtype == np.float32 and found.shape == expected.shape
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found, expected, atol=CLOSE)
     nothing, alone = layer.run(*given, outputs=False)
     assert nothing is None
     np.testing.assert_array_equal(alone, final)
 
 
+def _many():
+    """Of each cell the name, weights, and what the layer is run with: more rows than go together."""
+    return [(cell, *_case(cell, 37, 21, [9, 3, 0, 7, 5] * 40, 2, started=True)) for cell in CELLS]
+
+
 def many_rows():
-    """All states of all cells."""
-    for cell in CELLS:
-        weights, given = _case(cell, 37, 21, [9, 3, 0, 7, 5] * 40, 2, started=True)
+    for cell, weights, given in _many():
         yield from Recurrence(cell, weights).run(*given)
 
 
 @pytest.mark.parametrize("name", lower(used))
-def test_a_lower_instruction_set_gives_the_same(name, tmp_path):
-    for one, other in zip(arrays_with(name, many_rows, tmp_path), many_rows(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+def test_a_lower_instruction_set_gives_what_is_right(name, tmp_path):
+    right = itertools.chain.from_iterable(_expected(cell, weights, *given) for cell, weights, given in _many())
+    for found, expected in zip(arrays_with(name, many_rows, tmp_path), right, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -180,7 +180,7 @@ def test_doctor_prints_versions_devices_and_kernels() -> None:
     facts = json.loads(seqloom("doctor", "--json").out)
     assert {"system", "keras", "tensorflow", "onnxruntime", "backend", "devices", "training"} <= facts.keys()
     library, name = prediction.load()
-    named = "avx512 and, for translators, amx" if name == "amx" else name
+    named = "avx512 and amx" if name == "amx" else name
     told = f"kernel with {named} instructions" if library else f"of Seqloom's own: {name}"
     assert told in facts["prediction"]
     shown = seqloom("doctor")

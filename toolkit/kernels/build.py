@@ -23,7 +23,7 @@ SETS = {"portable": ("Portable", "")}  # how its name ends in C++ and the compil
 if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
 TILES = ("amx", ("Amx", f"{AVX512} -mavx512bf16 -mamx-tile -mamx-bf16"))  # one more, where the compiler knows it,
-TILED = ("output_kernel.cpp", "decoder_kernel.cpp")  # for these sources
+TILED = ("recurrent_kernel.cpp", "decoder_kernel.cpp", "output_kernel.cpp")  # for these sources
 KINDS = {  # what is said of each
     "recurrent": ("training kernel", "layers run as Keras runs them"),
     "prediction": ("prediction kernel", "what it would compute ONNX Runtime computes"),

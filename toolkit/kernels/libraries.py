@@ -10,6 +10,7 @@ FOLDER = Path(__file__).parent
 SOURCES = {  # of each library: a .cpp is compiled once for each instruction set, a .cc once
     "recurrent": (
         "recurrent.h",
+        "recurrent_gates.h",
         "recurrent_kernel.cpp",
         "recurrent_ops.cc",
         "decoder.h",
@@ -28,6 +29,7 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
     ),
     "prediction": (
         "recurrent.h",
+        "recurrent_gates.h",
         "recurrent_kernel.cpp",
         "decoder.h",
         "decoder_kernel.cpp",
@@ -35,6 +37,7 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "output_kernel.cpp",
         "product_registers.h",
         "product_tiles.h",
+        "recurrent_tiles.h",
         "prediction.cc",
         "tiles.h",
         "vectors.h",

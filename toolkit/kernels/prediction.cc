@@ -35,7 +35,7 @@ const OutputKernel& ChosenOutput() {
 }
 
 const Kernel& ChosenLayer() {
-  static const Kernel& kernel = CHOOSE(k);
+  static const Kernel& kernel = CHOOSE_TILES(k);
   return kernel;
 }
 

@@ -76,7 +76,7 @@ struct Kernel {
 
 extern const Kernel kPortable;
 #if defined(__x86_64__)
-extern const Kernel kAvx2, kAvx512;
+extern const Kernel kAvx2, kAvx512, kAmx;
 #endif
 
 }  // namespace seqloom

@@ -1,48 +1,17 @@
 // The recurrent layers of recurrent.h for one instruction set. Compiled once for each, with SEQLOOM_SET.
-//
-// A panel is four vectors of a step's gates: the gates of as many units as a vector is wide, or four times as many units
-// of an rnn. A tile of rows by one panel stays in registers from the bias to the activations. A gru's gates stand in
-// the order g, z, r, U h + d, so that the inputs feed the first three and the state the last three.
-#include "recurrent.h"
-
-#include "tiles.h"
+#include "recurrent_gates.h"
+#if defined(__AMX_BF16__)
+#include "recurrent_tiles.h"
+#endif
 
 namespace seqloom {
 namespace {
 
 constexpr int kChunk = 256;  // steps of rows whose part of the weights' gradients is added up at once, from the cache
 
-// Where the vectors of panels stand in Keras' arrays: columns [first, first + columns) of each panel.
-struct Gates {
-  Cell cell;
-  int units, size, panels, columns;
-
-  explicit Gates(const Layer& layer)
-      : cell(layer.cell),
-        units(layer.units),
-        size(gates_size(layer.cell, layer.units)),
-        panels(size / kPanel),
-        columns(seqloom::columns(layer.cell)) {}
-
-  int unit(int panel, int column) const { return (cell == Cell::kRnn ? 4 * panel + column : panel) * W; }
-  int gate(int column) const { return cell == Cell::kLstm ? column : cell == Cell::kRnn ? 0 : (column + 2) % 3; }
-  int width() const { return gates(cell) * units; }
-  int row() const { return panels * columns * W; }  // floats of a row of weights
-  int recurrent_first() const { return 4 - columns; }
-
-  // f(place among the vectors of a row, place in Keras' row, how many floats) for all vectors that hold any
-  template <class F>
-  INLINE void each(int first, const F& f) const {
-    for (int panel = 0; panel < panels; ++panel) {
-      for (int column = 0; column < columns; ++column) {
-        const int at = unit(panel, first + column), left = units - at;
-        if (left > 0) f((panel * columns + column) * W, gate(first + column) * units + at, left < W ? left : W);
-      }
-    }
-  }
-};
-
 // ---- forward ----
+
+#if !defined(__AMX_BF16__)
 
 // Weights by panels: (panel, row, column, W).
 void pack(const Gates& gates, int first, const float* weights, int rows, float* packed) {
@@ -73,6 +42,54 @@ void pack_forward(const Layer& layer, float* packed) {
   pack(gates, gates.recurrent_first(), layer.recurrent, layer.units, kernel + layer.features * gates.row());
 }
 
+// What the gates of a step are taken of: [x, h] by the weights. A tile of rows by one panel stays in registers from the
+// bias to the activations.
+struct StepProducts {
+  const Layer& layer;
+  const Gates gates;
+  const float* packed;
+  const float* const* x = nullptr;
+  const float* h = nullptr;
+  int size;
+
+  static size_t packed_size(const Layer& layer) {
+    const Gates gates(layer);
+    return gates.size + static_cast<size_t>(layer.features + layer.units) * gates.row();
+  }
+
+  static size_t work_size(const Layer&) { return 0; }
+
+  StepProducts(const Layer& layer, const float* packed, float*)
+      : layer(layer), gates(layer), packed(packed), size(padded(layer.cell, layer.units)) {}
+
+  void read(const float* const* inputs, const float* states, int) { x = inputs, h = states; }
+
+  // use(how many, at, sums) for tiles of the rows that were read. Shapes: sums (how many, 4) vectors
+  template <Cell kCell, class F>
+  INLINE void each(int panel, int rows, const F& use) const {
+    constexpr int C = kCell == Cell::kGru ? 3 : 4;
+    const float *bias = packed + panel * kPanel, *weights = packed + gates.size;
+    const float* kernel = weights + static_cast<size_t>(panel) * C * W * layer.features;
+    const float* recurrent = weights + layer.features * gates.row() + static_cast<size_t>(panel) * C * W * layer.units;
+    in_tiles(rows, [&](auto n, int at) INLINED {
+      constexpr int R = decltype(n)::value;
+      V sums[R][4];
+      const float* states[R];
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+        states[r] = h + (at + r) * size;
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; ++c) sums[r][c] = load(bias + c * W);
+      }
+      multiply<R, C>(sums, 0, x + at, 0, kernel, layer.features);
+      multiply<R, C>(sums, 4 - C, states, 0, recurrent, layer.units);
+      use(n, at, sums);
+    });
+  }
+};
+
+#endif
+
 // Where a row is at a time, and where after so many steps.
 INLINE size_t place_at(Apart apart, int row, int time) {
   return static_cast<size_t>(row) * apart.row + static_cast<size_t>(time) * apart.step;
@@ -99,7 +116,6 @@ void load_initial(const Layer& layer, int state, const int* rows, int count, int
 
 template <int R>
 struct Rows {
-  const float* const* x;
   const float* h;  // rows of `size`
   float* const* y;
   float* next;  // rows of `size`, what goes to y too
@@ -107,22 +123,9 @@ struct Rows {
   float* const* saved;
 };
 
-// One step of R rows through one panel.
+// One step of R rows through one panel, whose gates are taken of `sums`.
 template <Cell kCell, int R>
-INLINE void step_tile(const Layer& layer, int size, int panel, const float* bias, const float* kernel,
-                      const float* recurrent, const Rows<R>& rows) {
-  constexpr int C = kCell == Cell::kGru ? 3 : 4;
-  V sums[R][4];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) sums[r][c] = load(bias + c * W);
-  }
-  multiply<R, C>(sums, 0, rows.x, 0, kernel, layer.features);
-  const float* h_rows[R];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) h_rows[r] = rows.h + r * size;
-  multiply<R, C>(sums, 4 - C, h_rows, 0, recurrent, layer.units);
+INLINE void step_tile(const Layer& layer, int size, int panel, V (&sums)[R][4], const Rows<R>& rows) {
   const int unit = panel * W, left = layer.units - unit;
   V last[R];  // what the last tanh is taken of, then that
 #pragma GCC unroll 6
@@ -181,14 +184,13 @@ void forward_rows(const Layer& layer, const float* packed, const int* order, int
   const int* rows = order + first;
   const Gates gates(layer);
   const int size = padded(layer.cell, layer.units);
-  const size_t wide = gates.columns * W, units = layer.units;
-  const float* kernel = packed + gates.size;
-  const float* recurrent = kernel + layer.features * gates.row();
+  const size_t units = layer.units;
   // States stand close together here too: in the outputs, those of a step are as far apart as a row is long, often so
   // that they take each other's place in the nearest cache.
   float *h = scratch, *next = h + count * size, *c = next + count * size;
   load_initial(layer, 0, rows, count, size, h);
   if (kCell == Cell::kLstm) load_initial(layer, 1, rows, count, size, c);
+  StepProducts products(layer, packed, c + count * size);
   const float* x[kGroup];
   float *y[kGroup], *save[kGroup];
   int active = count;
@@ -200,12 +202,12 @@ void forward_rows(const Layer& layer, const float* packed, const int* order, int
       y[r] = layer.outputs ? layer.outputs + place(layer, layer.out, rows[r], step) * units : next + r * size;
       save[r] = layer.saved ? saved_place(layer, first + r, step) : nullptr;
     }
+    products.read(x, h, active);
     for (int panel = 0; panel < gates.panels; ++panel) {
-      in_tiles(active, [&](auto n, int at) INLINED {
+      products.each<kCell>(panel, active, [&](auto n, int at, auto& sums) INLINED {
         constexpr int R = decltype(n)::value;
-        const Rows<R> tile{x + at, h + at * size, y + at, next + at * size, c + at * size, save + at};
-        step_tile<kCell, R>(layer, size, panel, packed + panel * kPanel, kernel + panel * wide * layer.features,
-                            recurrent + panel * wide * units, tile);
+        const Rows<R> tile{h + at * size, y + at, next + at * size, c + at * size, save + at};
+        step_tile<kCell, R>(layer, size, panel, sums, tile);
       });
     }
     for (int r = active; r < count; ++r) std::memcpy(next + r * size, h + r * size, sizeof(float) * size);
@@ -495,13 +497,15 @@ void reduce(const Layer& layer, const Gradients& gradients, const float* sums, i
 }
 
 size_t packed_size(const Layer& layer) {
-  const Gates gates(layer);
-  return gates.size + static_cast<size_t>(round_up(layer.units, W) + round_up(layer.features, W)) * gates.row();
+  const int rows = round_up(layer.units, W) + round_up(layer.features, W);
+  const size_t forward = StepProducts::packed_size(layer), backward = static_cast<size_t>(rows) * Gates(layer).row();
+  return forward > backward ? forward : backward;
 }
 
 size_t scratch_size(const Layer& layer) {
-  return 4 * kGroup * padded(layer.cell, layer.units) +
-         static_cast<size_t>(kDeep) * (gates_size(layer.cell, layer.units) + read_size(layer));
+  const size_t states = 4 * kGroup * padded(layer.cell, layer.units), forward = StepProducts::work_size(layer);
+  const size_t backward = static_cast<size_t>(kDeep) * (gates_size(layer.cell, layer.units) + read_size(layer));
+  return states + (forward > backward ? forward : backward);
 }
 
 }  // namespace
