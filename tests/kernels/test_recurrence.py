@@ -15,7 +15,7 @@ from toolkit.kernels.recurrence import GATES, Recurrence
 library, used = prediction.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
-CLOSE = 1e-4 if used == "amx" else 1e-5  # numbers are then the sums of two of bfloat16; an rnn magnifies what was rounded
+CLOSE = 1e-4 if used == "amx" else 1e-5  # sums of two bfloat16 are rounded more, which an rnn magnifies
 
 SHAPES = [  # units, features and lengths: odd ones, whole vectors and panels, one row, more rows than go together
     (1, 3, [4]),
