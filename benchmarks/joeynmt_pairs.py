@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +37,7 @@ def work(folder: Path, threads: int) -> None:
     from pipelines.translation.config import Config
     from pipelines.translation.predict import Member, Searcher
     from pipelines.translation.prepare import prepare
+    from toolkit.threads import Pool
     from toolkit.training.checkpoints import Checkpoints
     from toolkit.training.fit import Batch, fit
     from toolkit.training.runs import set_seed
@@ -79,7 +79,7 @@ def work(folder: Path, threads: int) -> None:
     )
     graphs = (graph.SerializeToString() for graph in models.to_onnx(network))
     searcher = Searcher(prepared.codec, [Member.load(*graphs)])
-    searcher.pool = ThreadPoolExecutor(threads)
+    searcher.pool = Pool(threads)
     sources, settings = prepared.splits.test.sources, training.settings_of(config.search)
     written = searcher.translate(sources, settings)
     answer(float(np.mean([len(each.pieces) for each in written])))

@@ -117,3 +117,13 @@ def test_what_predicts_starts_without_keras_and_tensorflow():
     script = f"import sys, {imports}; print(*{{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_an_error_without_a_text_is_told_by_its_kind(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    runtime = Runtime(_graph())
+    monkeypatch.setattr(runtime, "_execute", fail)
+    with pytest.raises(ArtifactError, match="this graph cannot be run: MemoryError"):
+        runtime.run({"steps": np.ones((3, 2, FEATURES), np.float32), "lengths": LENGTHS})

@@ -1,6 +1,8 @@
 """Threads are the cores that a process may use, unless it is told otherwise."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +83,21 @@ def test_a_number_that_is_none_is_refused(monkeypatch, asked):
     monkeypatch.setenv(SWITCH, asked)
     with pytest.raises(ConfigError, match=SWITCH):
         thread_count()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_pool_works_in_a_process_that_was_forked_after_its_use(monkeypatch):
+    monkeypatch.undo()
+    code = """
+import os
+from toolkit.threads import Pool
+pool = Pool()
+double = lambda number: 2 * number
+assert list(pool.map(double, range(4))) == [0, 2, 4, 6]
+child = os.fork()
+if not child:
+    os._exit(list(pool.map(double, range(4)))[-1])
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), pool.submit(double, 5).result())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["6", "10"]

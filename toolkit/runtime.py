@@ -1,14 +1,13 @@
 """Runs a graph with ONNX Runtime. Imports neither Keras nor TensorFlow."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from toolkit import graph_tables
 from toolkit.errors import ArtifactError
-from toolkit.threads import thread_count
+from toolkit.threads import Pool
 
 MANY = 60_000_000_000  # multiplications from which on it pays to prepare the kernel, which takes a tenth of a second
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
@@ -43,7 +42,7 @@ class Runtime:
         self.outputs = {value.name: value.shape for value in session.get_outputs()}
         self.options = onnxruntime.RunOptions()
         self.options.only_execute_path_to_fetches = True
-        self.pool = ThreadPoolExecutor(thread_count())
+        self.pool = Pool()
         self.fused = False
         self._multiplications, self._prepared = 0, False
         self._execute: Execute = lambda outputs, inputs: session.run(outputs, {**inputs, **self._tables}, self.options)
@@ -67,7 +66,7 @@ class Runtime:
         except ArtifactError:
             raise
         except Exception as error:  # ONNX too raises several unrelated classes
-            told = f"this graph cannot be cut at its recurrent layers: {str(error).splitlines()[0]}"
+            told = f"this graph cannot be cut at its recurrent layers: {_first_line(error)}"
             raise ArtifactError(told, where=self.name, mend="Copy the run folder again, or train again.") from error
         if stages.layers:
             self._execute, self.fused = stages.run, True
@@ -84,7 +83,7 @@ class Runtime:
             names = list(outputs or self.outputs)
             return dict(zip(names, self._execute(names, inputs), strict=True))
         except Exception as error:
-            raise ArtifactError(f"this graph cannot be run: {str(error).splitlines()[0]}", where=self.name) from error
+            raise ArtifactError(f"this graph cannot be run: {_first_line(error)}", where=self.name) from error
 
     def constants(self, *names: str) -> list[np.ndarray]:
         """Outputs that depend on no input."""
@@ -109,6 +108,9 @@ class Runtime:
         try:
             return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises several unrelated classes
-            raise ArtifactError(
-                f"this graph cannot be loaded: {str(error).splitlines()[0]}", where=self.name
-            ) from error
+            raise ArtifactError(f"this graph cannot be loaded: {_first_line(error)}", where=self.name) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What it says, or its kind where it says nothing, as when there is no memory."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -2,7 +2,10 @@
 
 import math
 import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import ConfigError
 
@@ -34,6 +37,26 @@ def cores(root: Path = Path("/")) -> int:
     """The cores that this process is bound to, or fewer where its control group is given less time than they have."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([bound, *map(math.ceil, _quotas(root))]))
+
+
+class Pool:
+    """Threads for calls side by side, by default `thread_count`. A forked process, which has none of its parent's, gets
+    its own."""
+
+    def __init__(self, threads: int | None = None):
+        self._threads = threads or thread_count()
+        self._started: tuple[int, ThreadPoolExecutor] | None = None
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        return self._executor().submit(function, *arguments)
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return self._executor().map(function, items)
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if not self._started or self._started[0] != os.getpid():
+            self._started = os.getpid(), ThreadPoolExecutor(self._threads)
+        return self._started[1]
 
 
 def set_threads() -> None:

@@ -1,7 +1,6 @@
 """From texts to translations, with ONNX Runtime alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count, islice, takewhile
 from pathlib import Path
@@ -16,7 +15,7 @@ from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
-from toolkit.threads import thread_count
+from toolkit.threads import Pool
 
 NAME = "translation"
 PIECES, FACTS = "pieces.json", "translation.json"
@@ -181,7 +180,7 @@ class Searcher:
 
     def __init__(self, codec: PairCodec, members: Sequence[Member]):
         self.codec, self.ensemble = codec, Ensemble(members)
-        self.pool = ThreadPoolExecutor(thread_count())
+        self.pool = Pool()
 
     def translate(
         self, texts: Sequence[str], settings: SearchSettings, *, replace_unknown: bool = True

@@ -57,6 +57,12 @@ def test_rows_stand_once_in_the_order_in_which_they_come():
     assert sums.numpy().tolist() == [[4, 6], [10, 12], [6, 7]]
 
 
+@pytest.mark.parametrize("row", [-1, 2**30, 2**31 - 1])
+def test_rows_that_no_table_has_are_refused(row):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"row {row} is not from 0"):
+        operations.seqloom_row_sums(np.array([0, row], np.int32), np.ones((2, 3), np.float32))
+
+
 def test_what_is_read_before_a_step_stays_what_it_was():
     arrays, named, values = _case(*SIZES[2])
     variables = [tf.Variable(array) for array in arrays]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _found(name="recurrent"):
-    return {"recurrent": kernels.load, "prediction": prediction.load}[name].__wrapped__()
+    return {"recurrent": kernels._load, "prediction": prediction.load}[name].__wrapped__()
 
 
 def _library(name):
@@ -90,6 +91,27 @@ def test_what_is_built_already_is_not_built_again(name, folder):
     assert build.build(name, ["no-such-compiler"]).endswith(f" is built: {_library(name).name}.")
 
 
+@every_kernel
+def test_several_may_build_at_the_same_time(name, folder):
+    script = folder / "compiler.py"
+    script.write_text("import sys; open(sys.argv[sys.argv.index('-o') + 1], 'w').write('built')")
+    with ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda _: build.build(name, [sys.executable, str(script)]), range(3)))
+    assert all(_library(name).name in each for each in said)
+    assert _library(name).read_text() == "built" and not list(folder.glob("*.tmp"))
+
+
+def test_threads_may_ask_for_the_kernel_at_the_same_time():
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from toolkit import kernels
+with ThreadPoolExecutor(4) as pool:
+    print(len({name for _, name in pool.map(lambda _: kernels.load(), range(4))}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]
+
+
 def test_the_kernel_of_what_predicts_is_loaded_without_tensorflow_and_keras():
     code = "import sys; from toolkit.kernels import prediction; prediction.load(); print('tensorflow' in sys.modules)"
     code += "; print('keras' in sys.modules)"
@@ -110,4 +132,4 @@ def test_the_switch_is_off_or_one_of_the_instruction_sets(name, monkeypatch, val
 
 def test_all_sources_are_package_data():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert all(f'"kernels/*{Path(name).suffix}"' in text for name in SOURCES)
+    assert all(f'"kernels/*{Path(name).suffix}"' in text for name in SOURCES if not name.endswith(".py"))

@@ -97,3 +97,18 @@ def test_a_training_moves_words_that_no_batch_holds_only_if_it_is_not_lazy(tmp_p
     moved = (words.get_weights()[0] != before).any(axis=1)
     assert moved.tolist() == [False, True, True, True, False, False]
     assert network.optimizer.lazy == lazy
+
+
+@pytest.mark.parametrize("option", [{"clipnorm": 1.0}, {"clipvalue": 0.5}, {"amsgrad": True}], ids=str)
+def test_what_is_not_computed_is_refused(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        Adam(**option)
+    assert Adam.from_config(Adam(lazy=True, global_clipnorm=2.0).get_config()).lazy
+
+
+def test_xla_compiles_its_step():
+    network = keras.Sequential([keras.layers.Embedding(ROWS, WIDTH), keras.layers.Dense(1)])
+    network.compile(Adam(**SETTINGS), "mse", jit_compile=True)
+    rows = np.array([[1], [4], [1]])
+    losses = [network.train_on_batch(rows, np.ones((3, 1, 1))) for _ in range(3)]
+    assert losses[-1] < losses[0]

@@ -14,7 +14,7 @@ import pytest
 
 from examples import BATCH, ROWS, frozen_then_tuned, tiny_config, tiny_data, tiny_network, tiny_task
 from toolkit.errors import SeqloomError
-from toolkit.layers.recurrent import in_xla
+from toolkit.kernels import in_xla
 from toolkit.training.checkpoints import Checkpoints, Progress
 from toolkit.training.fit import StoppedError, fit
 from toolkit.training.schedules import learning_rate

@@ -8,12 +8,14 @@ numbers.
 import ctypes
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from toolkit.kernels import libraries
 from toolkit.kernels.libraries import BUILD, CHOICES, SWITCH
 
-__all__ = ["BUILD", "CHOICES", "SWITCH", "library", "load"]
+__all__ = ["BUILD", "CHOICES", "SWITCH", "in_xla", "library", "load"]
+_loading = Lock()  # TensorFlow takes an operation's gradient once
 
 
 def library() -> Path:
@@ -23,13 +25,18 @@ def library() -> Path:
     return libraries.library("recurrent", version("tensorflow"))
 
 
-@cache
 def load() -> tuple[Any, str]:
     """TensorFlow's operations of the kernel and the instruction set that it uses; or None, and why there is none.
 
     Raises:
         ConfigError: SEQLOOM_KERNEL is none of the choices.
     """
+    with _loading:
+        return _load()
+
+
+@cache
+def _load() -> tuple[Any, str]:
     import keras
 
     if libraries.asked() == "off":
@@ -46,7 +53,7 @@ def load() -> tuple[Any, str]:
     try:
         operations = tf.load_op_library(str(path))
     except tf.errors.OpError as error:
-        return None, f"{path.name} cannot be loaded: {error.message}; build it with `{BUILD}`"
+        return None, f"{path.name} cannot be loaded: {error.message}; delete it and build it with `{BUILD}`"
     from toolkit.kernels import gradients
 
     tf.RegisterGradient("SeqloomRecurrence")(partial(gradients.recurrence, operations))
@@ -55,3 +62,11 @@ def load() -> tuple[Any, str]:
     name = ctypes.CDLL(str(path)).seqloom_kernel_name
     name.restype = ctypes.c_char_p
     return operations, name().decode()
+
+
+def in_xla() -> bool:
+    """Whether this is being traced for XLA, as `jit_compile` asks, which has no place for operations of one's own."""
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util
+
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

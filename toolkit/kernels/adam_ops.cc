@@ -51,7 +51,9 @@ class SumsOperation : public tf::OpKernel {
     REQUIRE(rows.dims() == 1 && values.dims() == 2 && rows.dim_size(0) == values.dim_size(0), "rows and values are ",
             rows.shape().DebugString(), " and ", values.shape().DebugString(), ", expected (rows,) and (rows, width)");
     const int count = rows.dim_size(0), *row = rows.flat<tf::int32>().data();
-    for (int i = 0; i < count; ++i) REQUIRE(row[i] >= 0, "row ", row[i], " is below 0");
+    for (int i = 0; i < count; ++i) {
+      REQUIRE(row[i] >= 0 && row[i] < (1 << 30), "row ", row[i], " is not from 0 to 2^30 - 1");
+    }
     std::vector<int> last(count ? *std::max_element(row, row + count) + 1 : 0, -1), firsts, next(count, -1);
     for (int i = 0; i < count; ++i) {
       int& before = last[row[i]];

@@ -54,11 +54,12 @@ def build(name: str, compiler: Sequence[str]) -> str:
             if done.returncode:
                 said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
                 return f"{_not_built(name)}: {compiler[0]} said: {said}"
-        unfinished = path.with_suffix(".tmp")
-        shutil.copyfile(built, unfinished)
-        unfinished.replace(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as unfinished:
+            unfinished.write(built.read_bytes())  # under a name of its own, for others may build at the same time
+        os.chmod(unfinished.name, built.stat().st_mode)
+        os.replace(unfinished.name, path)
     for other in set(path.parent.glob(f"{name}-*.so")) - {path}:
-        other.unlink()
+        other.unlink(missing_ok=True)
     return f"Built the {KINDS[name][0]}: {path.name}."
 
 

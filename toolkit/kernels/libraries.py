@@ -7,14 +7,23 @@ from pathlib import Path
 from toolkit.errors import ConfigError
 
 FOLDER = Path(__file__).parent
+SHARED = (
+    "recurrent.h",
+    "recurrent_gates.h",
+    "recurrent_tiles.h",
+    "recurrent_kernel.cpp",
+    "decoder.h",
+    "decoder_kernel.cpp",
+    "product_tiles.h",
+    "tiles.h",
+    "vectors.h",
+    "processor.h",
+    "build.py",
+)
 SOURCES = {  # of each library: a .cpp is compiled once for each instruction set, a .cc once
     "recurrent": (
-        "recurrent.h",
-        "recurrent_gates.h",
-        "recurrent_kernel.cpp",
+        *SHARED,
         "recurrent_ops.cc",
-        "decoder.h",
-        "decoder_kernel.cpp",
         "decoder_ops.cc",
         "softmax.h",
         "softmax_kernel.cpp",
@@ -23,26 +32,8 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "adam_kernel.cpp",
         "adam_ops.cc",
         "operation.h",
-        "tiles.h",
-        "vectors.h",
-        "processor.h",
     ),
-    "prediction": (
-        "recurrent.h",
-        "recurrent_gates.h",
-        "recurrent_kernel.cpp",
-        "decoder.h",
-        "decoder_kernel.cpp",
-        "output.h",
-        "output_kernel.cpp",
-        "product_registers.h",
-        "product_tiles.h",
-        "recurrent_tiles.h",
-        "prediction.cc",
-        "tiles.h",
-        "vectors.h",
-        "processor.h",
-    ),
+    "prediction": (*SHARED, "output.h", "output_kernel.cpp", "product_registers.h", "prediction.cc"),
 }
 SWITCH = "SEQLOOM_KERNEL"
 CHOICES = ("amx", "avx512", "avx2", "portable", "off")

@@ -122,7 +122,9 @@ inline void MakeRoom(const std::atomic<int64_t>& begun, const std::atomic<int64_
     if (Clock::now() < late) continue;
     others = cores;
     CPU_CLR(sched_getcpu(), &others);
-    if (!sched_setaffinity(0, sizeof(others), &others)) sched_setaffinity(0, sizeof(cores), &cores);
+    if (sched_setaffinity(0, sizeof(others), &others)) return;
+    cpu_set_t now;  // somebody may bind threads to cores meanwhile
+    if (!sched_getaffinity(0, sizeof(now), &now) && CPU_EQUAL(&now, &others)) sched_setaffinity(0, sizeof(cores), &cores);
     return;
   }
 #endif

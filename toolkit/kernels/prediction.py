@@ -47,7 +47,7 @@ def load() -> tuple[Any, str]:
             function = getattr(library, f"seqloom_{name}")
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
-        return None, f"{path.name} cannot be loaded: {error}; build it with `{libraries.BUILD}`"
+        return None, f"{path.name} cannot be loaded: {error}; delete it and build it with `{libraries.BUILD}`"
     return library, library.seqloom_name().decode()
 
 

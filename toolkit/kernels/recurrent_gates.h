@@ -23,8 +23,8 @@ struct Gates {
 
   int unit(int panel, int column) const { return (cell == Cell::kRnn ? 4 * panel + column : panel) * W; }
   int gate(int column) const { return cell == Cell::kLstm ? column : cell == Cell::kRnn ? 0 : (column + 2) % 3; }
-  int width() const { return gates(cell) * units; }
-  int row() const { return panels * columns * W; }  // floats of a row of weights
+  size_t width() const { return static_cast<size_t>(gates(cell)) * units; }
+  size_t row() const { return static_cast<size_t>(panels) * columns * W; }  // floats of a row of weights
   int recurrent_first() const { return 4 - columns; }
 
   // f(place among the vectors of a row, place in Keras' row, how many floats) for all vectors that hold any

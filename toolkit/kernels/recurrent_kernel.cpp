@@ -20,7 +20,7 @@ void pack(const Gates& gates, int first, const float* weights, int rows, float* 
   for (int row = 0; row < rows; ++row) {
     gates.each(first, [&](int to, int from, int count) {
       std::memcpy(packed + (static_cast<size_t>(to / wide) * rows + row) * wide + to % wide,
-                  weights + static_cast<size_t>(row) * gates.width() + from, sizeof(float) * count);
+                  weights + row * gates.width() + from, sizeof(float) * count);
     });
   }
 }
@@ -54,7 +54,7 @@ struct StepProducts {
 
   static size_t packed_size(const Layer& layer) {
     const Gates gates(layer);
-    return gates.size + static_cast<size_t>(layer.features + layer.units) * gates.row();
+    return gates.size + (layer.features + layer.units) * gates.row();
   }
 
   static size_t work_size(const Layer&) { return 0; }
@@ -245,11 +245,11 @@ void pack_transposed(const Gates& gates, int first, const float* weights, int ro
     std::memset(packed, 0, sizeof(float) * wide * gates.row());
     gates.each(first, [&](int to, int gate, int count) {
       for (int lane = 0; lane < wide && lane < real; ++lane) {
-        const float* row = weights + static_cast<size_t>(from + lane) * gates.width() + gate;
+        const float* row = weights + (from + lane) * gates.width() + gate;
         for (int i = 0; i < count; ++i) packed[static_cast<size_t>(to + i) * wide + lane] = row[i];
       }
     });
-    packed += static_cast<size_t>(wide) * gates.row();
+    packed += wide * gates.row();
   }
 }
 
@@ -312,7 +312,7 @@ void add_products(const Gates& gates, int first, const float* a, int size, const
     const float* b = z + static_cast<size_t>(panel) * kDeep * kPanel + first * W;
     in_tiles(rows, [&](auto n, int at) INLINED {
       constexpr int R = decltype(n)::value;
-      float* to = sums + static_cast<size_t>(at) * gates.row() + panel * C * W;
+      float* to = sums + at * gates.row() + panel * C * W;
       V tile[R][C];
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
@@ -475,7 +475,7 @@ void backward(const Layer& layer, const Gradients& gradients, const float* packe
 // In the order of what the gates read; a gru's x has a 1 of its own, for its two biases.
 size_t sums_size(const Layer& layer) {
   const Gates gates(layer);
-  return static_cast<size_t>(layer.units + layer.features + 2) * gates.row();
+  return (layer.units + layer.features + 2) * gates.row();
 }
 
 void reduce(const Layer& layer, const Gradients& gradients, const float* sums, int threads) {
@@ -498,7 +498,7 @@ void reduce(const Layer& layer, const Gradients& gradients, const float* sums, i
 
 size_t packed_size(const Layer& layer) {
   const int rows = round_up(layer.units, W) + round_up(layer.features, W);
-  const size_t forward = StepProducts::packed_size(layer), backward = static_cast<size_t>(rows) * Gates(layer).row();
+  const size_t forward = StepProducts::packed_size(layer), backward = rows * Gates(layer).row();
   return forward > backward ? forward : backward;
 }
 

@@ -29,7 +29,7 @@ void pack_forward(const Layer& layer, float* packed) {
       for (int from = 0; from < rows; from += product::kDeep, packed += product::kPackedStep) {
         float step[product::kDeep * product::kPanel] = {};
         for (int i = 0; i < product::kDeep && from + i < rows; ++i) {
-          const float* row = weights + static_cast<size_t>(from + i) * gates.width();
+          const float* row = weights + (from + i) * gates.width();
           add_half(gates, first, half, row, step + i * product::kPanel);
         }
         product::pack_step(step, product::kPanel, packed);

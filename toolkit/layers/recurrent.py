@@ -52,15 +52,7 @@ def kernel_for(layer: keras.layers.Layer, inputs: Tensor) -> Any:
     if isinstance(inputs, keras.KerasTensor) or layer.compute_dtype != "float32":
         return None
     operations, _ = kernels.load()
-    return operations if operations and not in_xla() else None
-
-
-def in_xla() -> bool:
-    """Whether this is being traced for XLA, as `jit_compile` asks, which has no place for operations of one's own."""
-    import tensorflow as tf
-    from tensorflow.python.ops import control_flow_util
-
-    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return operations if operations and not kernels.in_xla() else None
 
 
 def _run_kernel(operations, layer, inputs, lengths, reverse: bool, initial_state) -> tuple[Tensor, Tensor]:

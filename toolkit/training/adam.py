@@ -20,6 +20,8 @@ class Adam(keras.optimizers.Adam):
             keep their moments and their value, where Adam lets moments decay and goes on moving what they point to. All
             other gradients are dense, as are all on other backends than TensorFlow, which alone has gradients of rows.
 
+    Raises: ValueError for amsgrad, clipnorm and clipvalue.
+
     Keras' own squares the gradients of a row before it adds them up where a row occurs several times in a batch, on
     TensorFlow alone; this does not.
 
@@ -28,6 +30,8 @@ class Adam(keras.optimizers.Adam):
     """
 
     def __init__(self, learning_rate: Any = 0.001, *, lazy: bool = False, **options: Any):
+        if refused := [name for name in ("amsgrad", "clipnorm", "clipvalue") if options.get(name)]:
+            raise ValueError(f"{' and '.join(refused)}: this is plain Adam, clipped by global_clipnorm or not at all")
         super().__init__(learning_rate, **options)
         self.lazy = lazy
 
@@ -100,4 +104,4 @@ def _kernel(gradient: Any) -> Any:
     import tensorflow as tf
 
     fits = gradient.values.dtype.name == "float32" and tf.TensorShape(gradient.values.shape).rank == 2
-    return kernels.load()[0] if fits else None
+    return kernels.load()[0] if fits and not kernels.in_xla() else None
