@@ -15,7 +15,7 @@ namespace product {
 
 constexpr int kTile = 16;  // rows of a tile, and columns
 constexpr int kDeep = 32;  // features of a tile
-constexpr int kNumbers = kTile * kDeep, kFloats = kNumbers / 2;  // of a tile, bfloat16, and floats in as much memory
+constexpr int kFloats = kTile * kDeep / 2;  // in whose memory a tile of bfloat16 numbers has its place
 constexpr int kRows = 32;  // that go together
 constexpr int kPanel = 2 * W;
 constexpr int kParts = 2;  // of a number, high and low
