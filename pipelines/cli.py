@@ -172,7 +172,9 @@ def forecast(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with pictures of the forecasts here.")] = None,
-    level: Annotated[list[int], typer.Option(help="Percent of an interval to write; several are fine.")] = [80],  # noqa: B006
+    level: Annotated[
+        list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near; several are fine.")
+    ] = None,
     duplicates: Annotated[
         Literal["error", "last", "mean", "sum"] | None,
         typer.Option(help="With --model: for values at one time."),
@@ -188,7 +190,9 @@ def forecast(
         return
     if model:
         options = {"duplicates": duplicates} if duplicates else {}
-        command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level, **options)
+        command.forecast_with(
+            str(data), model, horizon, future=future, out=out, page=page, intervals=level or None, **options
+        )
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
@@ -199,7 +203,9 @@ def forecast(
     _use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
 
-    report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
+    report = forecast_anew(
+        str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level or None
+    )
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -214,7 +220,7 @@ def backtest(
     step: Annotated[int | None, typer.Option(min=1, help="Steps between two cutoffs; by default a horizon.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train anew for every cutoff.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and truth here.")] = None,
-    level: Annotated[list[int], typer.Option(help="Percent of an interval to write.")] = [80],  # noqa: B006
+    level: Annotated[list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near.")] = None,
     time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
     as_json: AsJson = False,
 ) -> None:
@@ -229,11 +235,11 @@ def backtest(
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
     else:
         _use_keras()
-        board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit)
+        board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else _leaderboard(scores))
     if out:
-        write(command.forecasts_of(board), out, level)
+        write(command.forecasts_of(board), out, level or None)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
 from pipelines.forecasting.evaluate import Leaderboard, compare, join, last_windows
-from pipelines.forecasting.output import Forecasts
+from pipelines.forecasting.output import Forecasts, columns_of
 from pipelines.forecasting.predict import Forecaster
 from toolkit.errors import ConfigError
 
@@ -25,18 +25,26 @@ def backtest_with(path: str, model: Path, horizon: str | None, *, count: int, st
 
 
 def backtest_anew(
-    path: str, horizon: str | None, time: str, *, count: int, step: int | None, refit: bool
+    path: str,
+    horizon: str | None,
+    time: str,
+    *,
+    count: int,
+    step: int | None,
+    refit: bool,
+    intervals: list[int] | None = None,
 ) -> Leaderboard:
     """Runs that are trained on what lies before the cutoffs: one before all of them, or one for each.
 
     Raises:
-        SeqloomError: the file cannot be used, or no series is long enough.
+        SeqloomError: the file cannot be used, no series is long enough, or there will be no such interval.
     """
     from pipelines.forecasting.automatic import own_config, seconds_of
     from pipelines.forecasting.inspect import inspect
 
     seconds, look = seconds_of(time), inspect(Path(path))
     first = own_config(look, horizon, seconds)
+    columns_of(tuple(first.model.quantiles), intervals or None)  # before the work, not after it
     ahead = look.panel.frequency.steps(str(first.horizon))
     step = step or ahead
     if not refit:

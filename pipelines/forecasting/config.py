@@ -126,12 +126,14 @@ class ModelConfig(Stanza):
             raise ValueError("network: smoothing reads single steps. Leave segment out.")
         if self.network == "smoothing" and self.anchor == "season":
             raise ValueError("network: smoothing has a season of its own. Leave anchor out.")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise ValueError(f"no forecast is above upper: {self.upper:g} and none below lower: {self.lower:g}.")
         return self
 
     @field_validator("quantiles")
     @classmethod
     def _rise_and_hold_the_median(cls, levels: list[float]) -> list[float]:
-        if 0.5 not in levels or sorted(set(levels)) != levels:
+        if 0.5 not in levels or sorted(set(levels)) != levels or len(levels) < 3:
             raise ValueError("expected rising levels with 0.5 among them, such as [0.1, 0.5, 0.9].")
         pairs = {round(1 - level, 6) for level in levels}
         if pairs != {round(level, 6) for level in levels}:

@@ -100,7 +100,7 @@ def last_windows(panel: Panel, horizon: int, *, count: int = WINDOWS, step: int 
     """The last cutoffs of each series, a horizon apart unless said otherwise, as test windows.
 
     Raises:
-        DataError: no series is longer than the horizon.
+        DataError: no series is longer than the horizon, or nothing is known after a cutoff.
     """
     step, begins = step or horizon, panel.offsets[:-1]
     firsts = np.maximum(begins + 1, panel.ends - horizon - (count - 1) * step)
@@ -111,6 +111,8 @@ def last_windows(panel: Panel, horizon: int, *, count: int = WINDOWS, step: int 
             f"the longest series has {longest:,} values, too few to hold back {horizon:,} of them.",
             mend="Give longer series or a shorter horizon.",
         )
+    if np.isnan(windows.ahead(panel, panel.values, cutoffs, horizon)).all():
+        raise DataError("no value is known after any of the cutoffs.", mend="Give series that end with values.")
     starts = panel.ends.copy()
     np.minimum.at(starts, cutoffs.series, cutoffs.ends)
     return Splits(panel, starts, starts, cutoffs.take(slice(0)), cutoffs)

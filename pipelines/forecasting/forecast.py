@@ -12,6 +12,8 @@ from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
 from toolkit.errors import DataError, SeqloomError
 
+_NOTHING_KNOWN = "this run needs nothing that is known ahead."
+
 
 def forecast_with(
     path: str,
@@ -21,7 +23,7 @@ def forecast_with(
     future: str | None,
     out: Path | None,
     page: Path | None,
-    intervals: list[int],
+    intervals: list[int] | None,
     **options: Any,
 ) -> None:
     """Forecast the series of a file with a trained run, from the end of each of them.
@@ -41,8 +43,10 @@ def forecast_with(
     columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     steps = _steps(horizon, forecaster)
     panel = forecaster.read(path, **options)
+    if future and not forecaster.plan.known:
+        raise SeqloomError(_NOTHING_KNOWN, where=str(model), mend="Leave --future out.")
     if future:
-        panel = panel.with_future(forecaster.read(future))
+        panel = panel.with_future(forecaster.read_future(future))
     _check_known(forecaster, panel, steps)
     forecasts = from_ends(forecaster, panel, steps)
     write(forecasts, out, intervals)
@@ -60,11 +64,11 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     forecaster = Forecaster.load(model)
     names = list(dict.fromkeys(name.partition("=")[0] for name in forecaster.plan.known))
     if not names:
-        raise SeqloomError("this run needs nothing that is known ahead.", where=str(model))
+        raise SeqloomError(_NOTHING_KNOWN, where=str(model), mend="Forecast without --future.")
     panel, steps = forecaster.read(path), _steps(horizon, forecaster)
     with opened(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["unique_id", "ds", *names])
+        writer.writerow([forecaster.source.id or "unique_id", forecaster.source.time or "ds", *names])
         for k, name in enumerate(panel.ids):
             first = int(panel.starts[k] + panel.ends[k] - panel.offsets[k])
             for time in panel.frequency.text(np.arange(first, first + steps)):

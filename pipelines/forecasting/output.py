@@ -14,7 +14,8 @@ from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-DIGITS = 6  # significant; more would be noise
+LEAST_DIGITS, MOST_DIGITS = 6, 12  # significant ones of a forecast
+USUAL = 80  # percent of the interval that is written when nobody asks for one
 
 
 class Forecasts(NamedTuple):
@@ -40,12 +41,12 @@ def format_of(out: Path | None) -> str:
     return FORMATS[out.suffix.lower()]
 
 
-def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int]) -> None:
+def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int] | None) -> None:
     """Write one row a series and step: unique_id, ds, seqloom, seqloom-lo-80, seqloom-hi-80.
 
     Args:
         out: the file; None is standard output, as CSV.
-        intervals: percents of the intervals to write.
+        intervals: percents of the intervals to write; None for the run's own that is nearest to USUAL.
 
     Raises:
         ConfigError: the run has no such interval.
@@ -70,7 +71,7 @@ def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
     return ["unique_id", "ds", *(["cutoff", "y"] if forecasts.truth is not None else []), *columns]
 
 
-def columns_of(levels: tuple[float, ...], intervals: Sequence[int]) -> dict[str, int]:
+def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> dict[str, int]:
     """Column names and the places of their levels.
 
     Raises:
@@ -78,6 +79,9 @@ def columns_of(levels: tuple[float, ...], intervals: Sequence[int]) -> dict[str,
     """
     places = {round(level, 6): place for place, level in enumerate(levels)}
     columns = {"seqloom": places[0.5]}
+    if intervals is None:
+        own = (round(100 * (1 - 2 * level)) for level in levels if level < 0.5)
+        intervals = sorted(own, key=lambda percent: abs(percent - USUAL))[:1]
     for percent in intervals:
         low, high = (places.get(round(0.5 + sign * percent / 200, 6)) for sign in (-1, 1))
         if low is None or high is None:
@@ -93,14 +97,15 @@ def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
     times = _Times(forecasts)
     for start in range(0, len(forecasts.cutoffs), 1024):
         part = forecasts.cutoffs.take(slice(start, start + 1024))
-        values = forecasts.quantiles[start : start + 1024][:, :, list(columns.values())]
+        quantiles = forecasts.quantiles[start : start + 1024]
+        digits, values = _digits(quantiles), quantiles[:, :, list(columns.values())]
         steps, cutoffs = times.text(ordinals(panel, part, 0, horizon)), times.text(ordinals(panel, part, -1, 0))
         for i, series in enumerate(part.series.tolist()):
             for step, numbers in enumerate(values[i].tolist()):
                 middle: tuple = ()
                 if forecasts.truth is not None:
-                    middle = (cutoffs[i][0], _shown(float(forecasts.truth[start + i, step])))
-                yield (panel.ids[series], steps[i][step], *middle, *map(_shown, numbers))
+                    middle = (cutoffs[i][0], _shown(forecasts.truth[start + i, step]))
+                yield (panel.ids[series], steps[i][step], *middle, *(_shown(x, digits[i, step]) for x in numbers))
 
 
 class _Times:
@@ -117,8 +122,18 @@ class _Times:
         return [[self.known[number] for number in row] for row in numbers.tolist()]
 
 
-def _shown(number: float) -> float | None:
-    return float(f"{number:.{DIGITS}g}") if np.isfinite(number) else None
+def _digits(quantiles: np.ndarray) -> np.ndarray:
+    """Significant digits of forecasts: a thousandth of the distance between their outer levels is still to be seen.
+
+    Shapes: quantiles (rows, horizon, levels) -> (rows, horizon)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.log10(abs(quantiles).max(axis=2) / np.ptp(quantiles, axis=2)) + 3
+    return np.clip(np.ceil(np.nan_to_num(digits)), LEAST_DIGITS, MOST_DIGITS).astype(int)
+
+
+def _shown(number: float, digits: int = 17) -> float | None:
+    return float(f"{number:.{digits}g}") if np.isfinite(number) else None
 
 
 def _write_parquet(forecasts: Forecasts, out: Path, names: list[str], columns: dict[str, int]) -> None:

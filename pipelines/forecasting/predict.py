@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,6 +97,11 @@ class Forecaster:
         for finding in findings:
             warnings.warn(finding.message, stacklevel=2)
         return panel
+
+    def read_future(self, path: str) -> Panel:
+        """What is known ahead, of a file that need hold nothing else: see `Panel.with_future`."""
+        known = tuple(dict.fromkeys(name.partition("=")[0] for name in self.plan.known))
+        return self.read(path, value=None, statics=(), covariates=known)
 
     def forecast(self, panel: Panel, cutoffs: Cutoffs | None = None, horizon: int | None = None) -> np.ndarray:
         """Calibrated quantiles from each cutoff on; by default from the end of each series.
@@ -210,10 +216,21 @@ class Forecaster:
         assert self.runtime is not None
         inputs = make_inputs(self.plan, panel, cutoffs, self.sizes_of(panel, cutoffs))
         quantiles = inputs.forecasts(self.runtime.run_pieces(inputs.arrays, "quantiles"))
-        # A series without any value has no level to forecast around.
+        # Of what the network reads nothing may be known, and then there is no level to forecast around.
         unknown = ~np.isfinite(windows.past(panel, panel.values, cutoffs, self.plan.history)).any(axis=1)
-        quantiles[unknown] = np.nan
+        if unknown.any():
+            quantiles[unknown] = self._walk(windows.whole_past(panel, cutoffs.take(unknown), LONGEST))
         return quantiles
+
+    def _walk(self, history: np.ndarray) -> np.ndarray:
+        """Quantiles of a random walk from the last known value; NaN for a row without any.
+
+        Shapes: history (rows, time) -> (rows, horizon, levels)
+        """
+        steps = np.sqrt(1 + np.arange(self.plan.horizon))[:, None]
+        deviations = np.array([NormalDist().inv_cdf(level) for level in self.plan.levels])
+        last = COMPANIONS["naive"](history, self.plan.horizon, 1)[:, :, None]
+        return last + naive_scale(history, 1)[:, None, None] * steps * deviations
 
     def sizes_of(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray | None:
         """What to divide each row by, with `scaling: series`; nothing of it is past the cutoff. Shapes: -> (rows,)"""

@@ -139,6 +139,7 @@ def test_a_row_without_a_seasonal_error_falls_back_to_a_scale_above_zero(history
 def test_owa_is_the_mean_of_both_ratios():
     assert metrics.owa(0.1, 3.0, 0.2, 2.0) == pytest.approx((0.5 + 1.5) / 2)
     assert np.isnan(metrics.owa(0.1, 3.0, 0.0, 2.0))
+    assert np.isnan(metrics.owa(0.1, 3.0, 1e-16, 1e-13))
 
 
 @given(SEEDS)

@@ -152,7 +152,7 @@ def _placed(
     def refuse(row: int, found: str, mend: str) -> None:
         raise DataError(found, where=place(row if order is None else int(order[row])), mend=mend)
 
-    if trained:
+    if trained and not source.frequency:
         frequency = _fitted(frequency, points[codes], offsets, refuse)
     elif given:
         frequency = _moved(frequency, source, points, codes, findings)

@@ -96,7 +96,7 @@ def wql(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> float:
 def owa(smape: float, mase: float, naive2_smape: float, naive2_mase: float) -> float:
     """Overall weighted average: the mean of sMAPE and MASE, each relative to the Naive2 forecast.
 
-    The arguments are means over all series. NaN where Naive2 makes no error.
+    The arguments are means over all series. NaN where Naive2 makes no error, up to rounding.
     Reference: Makridakis et al. 2020, doi:10.1016/j.ijforecast.2019.04.014 (the M4 competition)
     """
     return float(_owa(*(np.array([value]) for value in (smape, mase, naive2_smape, naive2_mase)))[0])
@@ -257,7 +257,8 @@ def _wql(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], group: n
 
 
 def _owa(smape: np.ndarray, mase: np.ndarray, naive2_smape: np.ndarray, naive2_mase: np.ndarray) -> np.ndarray:
-    return (_ratio(smape, naive2_smape) + _ratio(mase, naive2_mase)) / 2
+    found = (_ratio(smape, naive2_smape) + _ratio(mase, naive2_mase)) / 2
+    return np.where(naive2_smape > _ROUNDING, found, np.nan)
 
 
 def _group_mean(values: np.ndarray, y: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

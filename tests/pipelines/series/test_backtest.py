@@ -77,6 +77,30 @@ def test_missing_truth_is_an_empty_cell_and_not_scored(plain: Path) -> None:
     assert all(row["seqloom"] for row in found)
 
 
+def test_a_gap_longer_than_the_network_reads_has_the_forecast_of_a_random_walk(plain: Path) -> None:
+    sales = make_sales(2, 200)
+    sales.values[0, 120:193] = np.nan
+    backtest(write_sales(Path("gap.csv"), sales), "--model", plain, "--windows", 1)
+    found = [row for row in read_table(Path("out.csv").read_text()) if row["unique_id"] == "kiosk0"]
+    middle, low, high = (np.array([float(row[name]) for row in found]) for name in COLUMNS[4:])
+    np.testing.assert_allclose(middle, sales.values[0, 119], rtol=1e-4)
+    assert (low < middle).all() and (middle < high).all()
+
+
+def test_series_without_values_after_the_cutoffs_are_refused(plain: Path) -> None:
+    sales = make_sales(1, 60)
+    sales.values[:] = np.nan
+    result = seqloom("backtest", write_sales(Path("a.csv"), sales), "--model", plain)
+    assert result.code == 1 and "no value is known after any of the cutoffs" in result.err
+
+
+def test_an_interval_that_no_run_will_have_is_refused_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backtests, "_run", lambda _: pytest.fail("it was trained"))
+    table = write_sales(Path("a.csv"), make_sales(1, 70))
+    result = seqloom("backtest", table, "--horizon", 7, "--level", 77, "--out", "out.csv")
+    assert result.code == 2 and "there is no 77 % interval in this run" in result.err
+
+
 def test_other_horizons_and_short_series_are_refused(plain: Path) -> None:
     table = write_sales(Path("a.csv"), make_sales(1, 60))
     result = seqloom("backtest", table, "--model", plain, "--horizon", "3d")

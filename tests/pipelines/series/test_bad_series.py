@@ -348,3 +348,19 @@ def test_a_run_of_another_pipeline_is_told(copied: Path) -> None:
     manifest = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**manifest, "pipeline": "text_classification"}))
     assert "made by the text_classification pipeline, expected forecasting" in told(forecast(copied))
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({"lower": 5, "upper": 1}, "no forecast is above upper: 1 and none below lower: 5"),
+        ({"lower": 2, "upper": 2}, "no forecast is above upper: 2 and none below lower: 2"),
+        ({"quantiles": [0.5]}, "expected rising levels with 0.5 among them, such as [0.1, 0.5, 0.9]"),
+        ({"quantiles": [0.1, 0.5, 0.8]}, "expected pairs around 0.5"),
+    ],
+    ids=str,
+)
+def test_bounds_and_levels_that_allow_no_interval_are_refused(model: dict[str, Any], sentence: str) -> None:
+    Path("d.csv").write_text(text_of(GOOD))
+    result = train(model={"kind": "naive", "lower": None, **model})
+    assert result.code == 2 and sentence in told(result)

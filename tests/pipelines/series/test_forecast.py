@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from keywords import Result, seqloom
-from sales import HORIZON, Sales, day, make_sales, read_table, rows_of, write_sales, write_table
+from sales import HORIZON, Sales, day, make_sales, read_table, rows_of, write_config, write_sales, write_table
 
 from pipelines.forecasting.predict import Forecaster
 from toolkit import runtime
@@ -176,6 +177,58 @@ def test_a_skeleton_is_filled_in_and_read_back(trained: Any) -> None:
     assert (numbers(with_promotion)[:, 0] > numbers(without)[:, 0]).all()
 
 
+def test_a_skeleton_has_the_names_of_the_table_and_the_future_only_what_is_known(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was told the names of columns, of a table with others beside."""
+    forecaster = Forecaster.load(trained.folder)
+    named = replace(forecaster.source, id="store", time="date", value="sales", covariates=("promotion",))
+    monkeypatch.setattr(Forecaster, "load", lambda _: replace(forecaster, source=named))
+    table = write_table(Path("a.csv"), rows_of(trained.sales), ("store", "date", "sales", "promotion"))
+    assert forecast(trained.folder, table, "--skeleton", "skeleton.csv").code == 0
+    text = Path("skeleton.csv").read_text()
+    assert text.startswith("store,date,promotion\n")
+    Path("skeleton.csv").write_text(text.replace(",\n", ",0\n"))
+    assert len(rows(forecast(trained.folder, table, "--future", "skeleton.csv"))) == 4 * HORIZON
+
+
+@pytest.fixture
+def naive() -> Any:
+    """Trains a run of the naive forecast on a table."""
+
+    def train(table: Path, /, **stanzas: Any) -> Path:
+        model = {"kind": "naive", "lower": None, **stanzas.pop("model", {})}
+        data = {"known": [], **stanzas.pop("data", {})}
+        config = write_config(Path("naive.yaml"), table, model=model, data=data, **stanzas)
+        result = seqloom("run", config, "--out", "naive")
+        assert result.code == 0, result.err
+        return Path("naive")
+
+    return train
+
+
+def test_what_is_large_for_its_changes_is_written_with_the_digits_that_they_need(naive: Any) -> None:
+    values = 123456789 + np.arange(120) % 7 * 3 + np.arange(120) / 2
+    table = write_sales(Path("a.csv"), Sales(values[None], np.zeros((1, 120))))
+    found = numbers(rows(forecast(naive(table, model={"kind": "seasonal_naive"}), table)))
+    np.testing.assert_allclose(found[:, 0], values[-HORIZON:], atol=0.01, rtol=0)
+    assert (found[:, 1] < found[:, 2]).all()
+    seqloom("backtest", table, "--model", "naive", "--windows", 1, "--out", "past.csv")
+    assert [float(row["y"]) for row in read_table(Path("past.csv").read_text())] == values[-HORIZON:].tolist()
+
+
+def test_a_run_on_another_frequency_reads_its_own_table(naive: Any, plain_report: None) -> None:
+    """With levels of its own too, of which one interval is written."""
+    table = write_sales(Path("a.csv"), make_sales(1, 400))
+    weekly = {"frequency": "W-SUN", "duplicates": "sum"}
+    run = naive(table, data=weekly, model={"quantiles": [0.05, 0.5, 0.95]}, horizon=3, season=1)
+    found = rows(forecast(run, table))
+    assert list(found[0])[2:] == ["seqloom", "seqloom-lo-90", "seqloom-hi-90"]
+    days = [np.datetime64(row["ds"]) for row in found]
+    assert np.is_busday(days, "0000001").all() and set(np.diff(days).astype(int)) == {7}
+    assert seqloom("backtest", table, "--model", run).code == 0
+
+
 def test_only_the_promotion_of_its_own_day_and_series_moves_a_forecast_up(trained: Any, future: Path) -> None:
     promotions = np.zeros((4, HORIZON))
     promotions[2, 5] = 1
@@ -197,6 +250,8 @@ def test_without_what_is_known_ahead_the_way_to_give_it_is_told(trained: Any, pl
     assert "for 4 of 4 series, first 'kiosk0'. Write the rows to fill in with --skeleton FILE" in result.err
     result = forecast(plain, trained.table, "--skeleton", "skeleton.csv")
     assert result.code == 1 and "needs nothing that is known ahead" in result.err
+    result = forecast(plain, trained.table, "--future", future)
+    assert result.code == 1 and "needs nothing that is known ahead. Leave --future out" in result.err
     result = seqloom("forecast", trained.table, "--future", future)
     assert result.code == 2 and "needs a run that was trained on it" in result.err
 
