@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 
+from toolkit.data.files import split_part
 from toolkit.errors import ArtifactError, ConfigError, SeqloomError
 
 if TYPE_CHECKING:
@@ -63,9 +64,12 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def keep_inputs(paths: Iterable[str | Path], out: Path | None) -> None:
-    """Raise a ConfigError when writing `out` would write over one of the files that are read."""
-    if out is not None and out.exists() and any(Path(path).exists() and out.samefile(path) for path in paths):
-        raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
+    """Raise a ConfigError when writing `out` would write over a file that is read, or over one of a folder that is."""
+    if out is None or not out.exists():
+        return
+    for path in (split_part(str(path))[0] for path in paths):
+        if path.exists() and (out.samefile(path) or path.resolve() in out.resolve().parents):
+            raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
 
 
 @contextlib.contextmanager

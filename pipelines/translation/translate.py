@@ -120,7 +120,7 @@ def translate(
         raise ConfigError(
             f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl."
         )
-    keep_inputs([split_part(path)[0] for path in paths], out)
+    keep_inputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
     inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)

@@ -191,13 +191,26 @@ def test_devices_stay_devices(classify: Any) -> None:
     assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
-def test_an_input_is_never_overwritten(classify: Any) -> None:
-    table = write_table(Path("t.csv"), keyword_rows(3))
-    before = table.read_bytes()
-    result = classify("t.csv", "-o", "./t.csv")
+@pytest.mark.parametrize(
+    ("given", "out"), [("t.csv", "./t.csv"), ("t.json#rows", "t.json"), ("docs", "docs/a.txt"), (".", "docs/a.txt")]
+)
+def test_an_input_is_never_overwritten(given: str, out: str, classify: Any) -> None:
+    write_table(Path("t.csv"), keyword_rows(3))
+    Path("t.json").write_text('{"rows": [{"text": "my parcel"}]}')
+    Path("docs").mkdir()
+    Path("docs/a.txt").write_text("my parcel")
+    before = Path(out).read_bytes()
+    result = classify(given, "-o", out)
     assert result.code == 2
     assert "would be lost" in result.err
-    assert table.read_bytes() == before
+    assert Path(out).read_bytes() == before
+
+
+def test_an_output_may_be_made_in_a_folder_that_is_read(classify: Any) -> None:
+    Path("docs").mkdir()
+    Path("docs/a.txt").write_text("my parcel")
+    assert classify("docs", "-o", "docs/o.jsonl").code == 0
+    assert Path("docs/o.jsonl").read_text().count("\n") == 1
 
 
 def test_inputs_that_cannot_be_read_are_told_and_the_others_classified(classify: Any) -> None:
