@@ -47,6 +47,11 @@ class Inputs:
                     self.failures += 1
                     print(f"seqloom: {error}", file=sys.stderr)
 
+    def check(self) -> None:
+        """Raise a SeqloomError when some could not be read."""
+        if self.failures:
+            raise SeqloomError(f"{self.failures} of the inputs could not be read.")
+
     def _files(self, path: str) -> Iterator[str]:
         """A file itself, or all files of a folder in order, hidden ones left out."""
         if not os.path.isdir(path):
@@ -107,10 +112,12 @@ def classify(
     with opened(out) as stream:
         write = _writer(output, stream, classifier.policy.labels, top)
         waiting: deque[Item] = deque()
+        prediction = None
         for prediction in classifier.classify(_remember(inputs, waiting)):
             write(waiting.popleft(), prediction)
-    if inputs.failures:
-        raise SeqloomError(f"{inputs.failures} of the inputs could not be read.")
+        if prediction is None:  # what stood at `out` is worth more than nothing
+            inputs.check()
+    inputs.check()
 
 
 def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:

@@ -49,6 +49,11 @@ class Inputs:
                 self.failures += 1
                 print(f"seqloom: {error}", file=sys.stderr)
 
+    def check(self) -> None:
+        """Raise a SeqloomError when some could not be read."""
+        if self.failures:
+            raise SeqloomError(f"{self.failures} of the inputs could not be read.")
+
     def _lines(self, path: str) -> Iterator[Item]:
         if path == STANDARD_STREAM:
             name = "standard input"
@@ -128,14 +133,16 @@ def translate(
     waiting: deque[Item] = deque()
     with opened(out) as stream:
         write = _writer(output, stream, best)
+        translation = None
         for translation in _watched(translator.translate(_remember(inputs, waiting), settings), out):
             item = waiting.popleft()
             write(item.text, translation)
             if translation.truncated:
                 truncated.add(item.where)
+        if translation is None:  # what stood at `out` is worth more than nothing
+            inputs.check()
     truncated.tell()
-    if inputs.failures:
-        raise SeqloomError(f"{inputs.failures} of the inputs could not be read.")
+    inputs.check()
 
 
 def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:

@@ -157,6 +157,15 @@ def test_output_appears_only_when_it_is_whole(classify: Any, monkeypatch: pytest
     assert os.listdir() == ["o.jsonl"]
 
 
+def test_inputs_of_which_none_can_be_read_leave_the_old_output(classify: Any) -> None:
+    Path("o.jsonl").write_text("what was there\n")
+    assert classify("nowhere.txt", "-o", "o.jsonl").code == 1
+    assert Path("o.jsonl").read_text() == "what was there\n"
+    Path("a.txt").write_text("my parcel")
+    assert classify("nowhere.txt", "a.txt", "-o", "o.jsonl").code == 1
+    assert json.loads(Path("o.jsonl").read_text())["source"] == "a.txt"
+
+
 def test_a_full_disk_keeps_the_old_output(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("o.jsonl").write_text("what was there\n")
 

@@ -215,6 +215,15 @@ def test_output_appears_only_when_it_is_whole(translate: Any, monkeypatch: pytes
     assert os.listdir() == ["o.jsonl"]
 
 
+def test_inputs_of_which_none_can_be_read_leave_the_old_output(translate: Any) -> None:
+    Path("o.txt").write_text("what was there\n")
+    assert translate("nowhere.txt", "-o", "o.txt").code == 1
+    assert Path("o.txt").read_text() == "what was there\n"
+    Path("a.txt").write_text("one")
+    assert translate("nowhere.txt", "a.txt", "-o", "o.txt").code == 1
+    assert Path("o.txt").read_text() == "eins\n"
+
+
 def test_output_that_cannot_be_written_is_told(translate: Any) -> None:
     result = translate("-", "-o", "nowhere/o.txt", stdin=b"one")
     assert result.code == 1
