@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from toolkit import artifact
-from toolkit.artifact import Artifact, locked, opened, read_weights, seal, write_bytes, write_json, write_weights
+from toolkit.artifact import (
+    Artifact,
+    locked,
+    opened,
+    read_weights,
+    seal,
+    write_bytes,
+    write_json,
+    write_text,
+    write_weights,
+)
 from toolkit.errors import ArtifactError, SeqloomError
 
 NAME = "text_classification"
@@ -24,6 +34,11 @@ def run(tmp_path):
     write_json(tmp_path / "labels.json", ["ja", "nein", "ünsicher"])
     seal(tmp_path, NAME, {"versions": {"numpy": "2"}})
     return tmp_path
+
+
+def _output(path, text):
+    with opened(path) as stream:
+        stream.write(text)
 
 
 def _refused(act):
@@ -75,6 +90,19 @@ def test_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
     write_bytes(path, b"new")
     assert seen[0] == b"old"
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("write", [write_text, _output])
+def test_a_file_is_no_more_public_than_the_old_one_or_than_the_umask_says(tmp_path, write):
+    path, umask = tmp_path / "o.csv", os.umask(0o027)
+    try:
+        write(path, "new")
+        assert path.stat().st_mode & 0o777 == 0o640
+        path.chmod(0o600)
+        write(path, "newer")
+        assert path.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(umask)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
@@ -139,7 +167,6 @@ def test_an_output_takes_its_name_only_once_it_is_whole(tmp_path, before):
         assert (out.read_text() if out.exists() else None) == before
     assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
     assert out.read_text() == "new"
-    assert out.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError])

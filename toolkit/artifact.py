@@ -24,6 +24,14 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 
 
+def _mode(path: Path) -> int:
+    """Permissions of a file that takes the name `path`: those of the one that stands there, or of any new file."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    os.umask(umask := os.umask(0o077))  # there is no other way to ask for it
+    return 0o666 & ~umask
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write to a temporary name beside `path`, flush it to the disk, and rename it: the old file or the new one.
 
@@ -38,7 +46,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, _mode(path))
         os.replace(temporary, path)
     except OSError as error:
         mend = "Free some space and run again with --resume." if error.errno == errno.ENOSPC else None
@@ -88,7 +96,7 @@ def opened(out: Path | None) -> Iterator[TextIO]:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             yield stream
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, _mode(target))
         os.replace(temporary, target)
     except OSError as error:
         raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
