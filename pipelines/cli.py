@@ -103,7 +103,9 @@ def classify(
     lines: Annotated[bool, typer.Option("--lines", help="Every line of a file is a text of its own.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here; the ending chooses the format.")] = None,
     output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table.")] = None,
-    column: Annotated[str | None, typer.Option(help="Column of the text in tables.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
+    ] = None,
     encoding: Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many probabilities to show.")] = 3,
 ) -> None:
@@ -342,7 +344,9 @@ def encode(
     path: Annotated[str, typer.Argument(help="A text file, a text a line; a table; or to forecast, a file of series.")],
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write vectors here: .npy or .parquet.")],
-    column: Annotated[str | None, typer.Option(help="Column of the text in tables.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
+    ] = None,
     neighbours: Annotated[
         int | None, typer.Option(min=1, help="Print so many nearest neighbours of each, as jsonl.")
     ] = None,

@@ -32,7 +32,11 @@ class Item(NamedTuple):
 
 
 class Inputs:
-    """The texts of all paths, one after the other. A file that cannot be read is told and passed over."""
+    """The texts of all paths, one after the other. A file that cannot be read is told and passed over.
+
+    Args:
+        column: of the texts in tables; a number counts the columns of a table without a header.
+    """
 
     def __init__(self, paths: Sequence[str], *, lines: bool, column: str, encoding: str | None):
         self.paths, self.lines, self.column, self.encoding = paths, lines, column, encoding
@@ -72,7 +76,7 @@ class Inputs:
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)
         elif _is_table(path):
-            for row in read_rows(Source(path, encoding=self.encoding)):
+            for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
                 if self.column not in row.values:
                     mend = f"Name one of {', '.join(row.values)} with --column."
                     raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)

@@ -96,6 +96,11 @@ def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(class
     assert "there is no column 'text'. Name one of message, n with --column." in result.err
 
 
+def test_a_number_counts_the_columns_of_a_table_without_header(classify: Any) -> None:
+    Path("t.tsv").write_text("1\tmy parcel\n2\tmy password\n")
+    assert labels(classify("t.tsv", "--column", "1")) == [["delivery"], ["account"]]
+
+
 def test_compressed_lines_are_read(classify: Any) -> None:
     Path("a.txt.gz").write_bytes(gzip.compress(b"my parcel\nmy password\n"))
     assert labels(classify("a.txt.gz", "--lines")) == [["delivery"], ["account"]]
