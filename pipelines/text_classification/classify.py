@@ -48,22 +48,34 @@ class Inputs:
                 try:
                     yield from self._texts(file)
                 except (DataError, OSError) as error:
-                    self.failures += 1
-                    print(f"seqloom: {error}", file=sys.stderr)
+                    self._fail(error)
 
     def check(self) -> None:
         """Raise a SeqloomError when some could not be read."""
         if self.failures:
             raise SeqloomError(f"{self.failures} of the inputs could not be read.")
 
+    def _fail(self, error: DataError | OSError) -> None:
+        self.failures += 1
+        print(f"seqloom: {error}", file=sys.stderr)
+
+    def _fail_folder(self, error: OSError) -> None:
+        self._fail(DataError(f"cannot be read ({error.strerror}).", where=error.filename))
+
     def _files(self, path: str) -> Iterator[str]:
-        """A file itself, or all files of a folder in order, hidden ones left out."""
+        """A file itself, or all files of a folder in order, hidden ones and pipes left out."""
         if not os.path.isdir(path):
             yield path
             return
-        for folder, subfolders, files in os.walk(path):
+        failures, empty = self.failures, True
+        for folder, subfolders, names in os.walk(path, onerror=self._fail_folder):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (os.path.join(folder, name) for name in sorted(files) if not name.startswith("."))
+            for file in (os.path.join(folder, name) for name in sorted(names) if not name.startswith(".")):
+                if os.path.isfile(file):
+                    empty = False
+                    yield file
+        if empty and self.failures == failures:
+            self._fail(DataError("there is no file in this folder.", where=path, mend="Is this the right path?"))
 
     def _texts(self, path: str) -> Iterator[Item]:
         if path == STANDARD_STREAM and not self.lines:

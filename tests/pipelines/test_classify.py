@@ -1,6 +1,7 @@
 """The `classify` command: what it reads, what it writes, and how it ends."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -47,6 +48,33 @@ def test_a_folder_is_read_in_order_without_hidden_files(classify: Any) -> None:
         Path("docs", name).parent.mkdir(parents=True, exist_ok=True)
         Path("docs", name).write_text("my parcel")
     assert [record["source"] for record in classify("docs").records] == ["docs/a.txt", "docs/b.txt", "docs/sub/c.txt"]
+
+
+def test_pipes_in_a_folder_are_passed_over_and_a_folder_without_files_is_told(classify: Any) -> None:
+    Path("docs").mkdir()
+    os.mkfifo("docs/pipe")
+    result = classify("docs")
+    assert result.code == 1
+    assert "docs: there is no file in this folder." in result.err
+    Path("docs/a.txt").write_text("my parcel")
+    assert [record["source"] for record in classify("docs").records] == ["docs/a.txt"]
+
+
+def test_a_folder_that_may_not_be_read_is_told(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(folder: str) -> Any:
+        if folder.endswith("secret"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return scan(folder)
+
+    Path("docs/secret").mkdir(parents=True)
+    Path("docs/a.txt").write_text("my parcel")
+    scan = os.scandir
+    with monkeypatch.context() as patched:  # root may read all
+        patched.setattr(os, "scandir", scandir)
+        result = classify("docs")
+    assert result.code == 1
+    assert [record["source"] for record in result.records] == ["docs/a.txt"]
+    assert "docs/secret: cannot be read (Permission denied)." in result.err
 
 
 def test_lines_are_texts_of_their_own_and_blank_ones_get_no_label(classify: Any) -> None:
