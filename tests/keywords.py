@@ -113,7 +113,7 @@ class Result(NamedTuple):
 def seqloom(*arguments: Any, stdin: bytes = b"") -> Result:
     """Run the command in this process, where Keras is loaded already."""
     out, err = io.StringIO(), io.StringIO()
-    given = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    given = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)), encoding="utf-8")
     with (
         mock.patch.object(sys, "argv", ["seqloom", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", given),

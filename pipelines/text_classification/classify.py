@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import keep_inputs, opened
-from toolkit.data.files import open_binary, read_document, read_text_lines, split_part
+from toolkit.data.files import explained, open_binary, read_document, read_text_lines, split_part
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
@@ -82,7 +82,7 @@ class Inputs:
             lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
             yield Item(path, "\n".join(lines))
         elif self.lines:
-            with contextlib.ExitStack() as stack:
+            with explained(path), contextlib.ExitStack() as stack:
                 stdin = path == STANDARD_STREAM
                 stream = sys.stdin.buffer if stdin else stack.enter_context(open_binary(Path(path)))
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):

@@ -361,7 +361,7 @@ def test_every_line_comes_back_in_order_empty_ones_too(lines):
 
 
 def test_lines_lose_control_characters_and_only_line_feeds_end_them():
-    stream = io.BytesIO("a\0b\tc\r\nd\u2028e\x0bf\rg".encode())
+    stream = io.BytesIO("a\x1bb\tc\r\nd\u2028e\x0bf\rg".encode())
     assert list(read_text_lines(stream, None, "input")) == ["a b c", "d\u2028e f g"]
 
 
@@ -375,6 +375,17 @@ def test_a_line_that_is_not_unicode_falls_back_alone_with_one_warning():
 
 def test_lines_keep_to_a_given_encoding():
     assert list(read_text_lines(io.BytesIO("é\nб".encode("utf-16")), "utf-16", "input")) == ["é", "б"]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_lines_of_utf_16_are_known_by_their_mark(codec):
+    stream = io.BufferedReader(io.BytesIO("\ufeffé\nб".encode(codec)))
+    assert list(read_text_lines(stream, None, "input")) == ["é", "б"]
+
+
+def test_lines_with_a_nul_are_refused_with_their_place():
+    with pytest.raises(DataError, match="input:2: found a NUL"):
+        list(read_text_lines(io.BytesIO(b"one\nt\0wo\n"), None, "input"))
 
 
 def test_a_document_is_read_in_its_encoding(tmp_path):

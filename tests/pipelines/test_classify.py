@@ -132,6 +132,8 @@ def test_a_number_counts_the_columns_of_a_table_without_header(classify: Any) ->
 def test_compressed_lines_are_read(classify: Any) -> None:
     Path("a.txt.gz").write_bytes(gzip.compress(b"my parcel\nmy password\n"))
     assert labels(classify("a.txt.gz", "--lines")) == [["delivery"], ["account"]]
+    Path("a.txt.gz").write_bytes(Path("a.txt.gz").read_bytes()[:-9])
+    assert "a.txt.gz: cannot be read" in classify("a.txt.gz", "--lines").err
 
 
 @pytest.mark.parametrize("lines", [[], ["--lines"]])
@@ -141,8 +143,10 @@ def test_other_encodings_are_read(lines: list[str], classify: Any) -> None:
     assert labels(result) == [["delivery"]]
     assert "a.txt" in result.err and "not UTF-8" in result.err
     assert classify("a.txt", *lines, "--encoding", "latin-1").err == ""
-    Path("b.txt").write_bytes("\ufeffmy parcel".encode("utf-16"))
+    marked = "my parcel".encode("utf-16")
+    Path("b.txt").write_bytes(marked)
     assert labels(classify("b.txt", *lines, "--encoding", "utf-16")) == [["delivery"]]
+    assert labels(classify("b.txt", *lines)) == labels(classify("-", *lines, stdin=marked)) == [["delivery"]]
 
 
 def test_csv_has_a_header_and_quotes_what_needs_it(classify: Any) -> None:
@@ -285,7 +289,7 @@ def test_wrong_usage_has_code_2(options: list[str], told: str, classify: Any) ->
 
 
 def test_hostile_texts_are_classified(classify: Any) -> None:
-    lines = [b"my par\0cel", b"\xff\xfe\x00", b"parcel " * 1_500_000, b"\x1b[31mparcel", "\u2028\u202e".encode(), b'"']
+    lines = [b"my par\x1bcel", b"\xff\xfe", b"parcel " * 1_500_000, b"\x1b[31mparcel", "\u2028\u202e".encode(), b'"']
     result = classify("-", "--lines", stdin=b"\n".join(lines))
     assert len(labels(result)) == len(lines)
     Path("half.jsonl").write_text('{"text": "my parcel \\ud800"}\n')

@@ -34,16 +34,22 @@ _ESCAPED = re.compile(r"[\udc80-\udcff]")
 def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterator[str]:
     """Yield every line of a stream that cannot be read twice, empty ones too, without its line break.
 
-    Bytes that are not in the encoding (UTF-8 unless given) make their line be read as cp1252, with one warning;
-    control characters become spaces. Holds one line at a time.
+    Bytes that are not in the encoding (UTF-8, or UTF-16 with a mark, unless given) make their line be read as cp1252,
+    with one warning; control characters become spaces. Holds one line at a time.
+
+    Raises:
+        DataError: a line has a NUL.
     """
-    codec = _codec(encoding) or "utf-8-sig"
+    peek = getattr(stream, "peek", None)
+    codec = _codec(encoding) or _marked(peek(2) if peek else b"")
     errors = "replace" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape"  # where bytes have no units
     text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
     warned = False
     try:
         for number, line in enumerate(text, 1):
             line = line.removesuffix("\n").removesuffix("\r")
+            if "\0" in line:
+                raise _binary(f"{name}:{number}")
             if _ESCAPED.search(line):
                 line = line.encode(codec.removesuffix("-sig"), "surrogateescape").decode("cp1252", "replace")
                 if not warned:
@@ -113,10 +119,19 @@ def _codec(encoding: str | None) -> str | None:
     return "utf-8-sig" if name == "utf-8" else name
 
 
+def _marked(head: bytes) -> str:
+    """The codec of text that begins so."""
+    return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def _binary(where: str) -> DataError:
+    mend = "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
+    return DataError("found a NUL, so this looks binary; expected text.", where=where, mend=mend)
+
+
 def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[str, str]:
     """The codec that reads all of a stream, and a warning when it is a guess. Rewinds the stream."""
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    codec = _codec(encoding) or ("utf-16" if stream.read(2) in marks else "utf-8-sig")
+    codec = _codec(encoding) or _marked(stream.read(2))
     bad = _first_bad_byte(stream, codec, where)
     guess = ""
     if bad:
@@ -145,8 +160,7 @@ def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int,
             return line, offset + len(chunk) - len(held) + error.start, held[error.start]
         if "\0" in text:
             line += text[: text.index("\0")].count("\n")
-            mend = "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
-            raise DataError("found a NUL, so this looks binary; expected text.", where=f"{where}:{line}", mend=mend)
+            raise _binary(f"{where}:{line}")
         offset += len(chunk)
         line += text.count("\n")
     return None
