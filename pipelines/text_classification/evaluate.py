@@ -47,8 +47,14 @@ def fit_centroids(config: DecisionConfig, splits: Splits, labels: Labels, scorer
     return decisions.class_centroids(scorer.score(splits.train.texts)[1], targets(splits.train, labels), len(labels))
 
 
-def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
-    """Score a sealed run on its test rows, through the path that users run, and write report.json and report.html."""
+def evaluate_run(
+    folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float, *, refitted: bool
+) -> dict:
+    """Score a sealed run on its test rows, through the path that users run, and write report.json and report.html.
+
+    Args:
+        refitted: its networks have seen the validation rows too, which they have not after Ctrl-C.
+    """
     started = time.monotonic()
     classifier = Classifier(folder)
     labels = classifier.policy.labels
@@ -56,7 +62,7 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
     evaluated = time.monotonic()
     linear = classifier.scorer.linear
     served = linear.model if linear and not linear.model.capitals else None
-    others = fit_baselines(config.decision, splits, labels, served, config.training.refit)
+    others = fit_baselines(config.decision, splits, labels, served, refitted)
     scores = {name: answers.scores() for name, answers in others.items()}
     report: dict[str, Any] = {
         "pipeline": NAME,

@@ -59,7 +59,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         _write(config, prepared, members, again, history, folder)
         artifact.seal(folder, NAME, _facts(config, prepared))
         seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
-        report = evaluate_run(folder, prepared.splits, config, history, seconds)
+        report = evaluate_run(folder, prepared.splits, config, history, seconds, refitted=again is not None)
         artifact.seal(folder, NAME, _facts(config, prepared))
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report

@@ -93,6 +93,9 @@ def test_ctrl_c_in_the_second_training_keeps_the_first(
     result = seqloom("run", config, "--out", "run")
     assert result.code == 0, result.err
     assert Path("run/weights.safetensors").read_bytes() == (plain / "weights.safetensors").read_bytes()
+    assert "note: stopped: no network was trained again (training.refit)." in result.err
+    reports = (json.loads((folder / "report.json").read_text()) for folder in (Path("run"), plain))
+    assert len({json.dumps(report["baselines"]) for report in reports}) == 1, "the baseline has seen other rows"
 
 
 @pytest.mark.parametrize("calls", [2 * (STEPS + 1), CALLS + 4])

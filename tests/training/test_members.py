@@ -33,9 +33,11 @@ def test_as_many_members_as_are_asked_for_are_trained() -> None:
 
 
 def test_ctrl_c_keeps_the_members_that_there_are() -> None:
-    halfway = fit_members(3, lambda member: trained(str(member), finished=member < 1))
+    with pytest.warns(UserWarning, match="2 of 3 networks"):
+        halfway = fit_members(3, lambda member: trained(str(member), finished=member < 1))
     assert [name for name, _ in halfway] == ["0", "1"]
-    before_an_epoch = fit_members(3, lambda member: stopped() if member else trained("0"))
+    with pytest.warns(UserWarning, match="1 of 3 networks"):
+        before_an_epoch = fit_members(3, lambda member: stopped() if member else trained("0"))
     assert [name for name, _ in before_an_epoch] == ["0"]
     with pytest.raises(StoppedError):
         fit_members(3, stopped)
@@ -52,9 +54,15 @@ def test_members_are_trained_again_for_the_epochs_that_were_best_whatever_the_ti
     assert config.training.epochs == 20
 
 
-@pytest.mark.parametrize("members", [[], [trained("a")], [trained("a"), trained("b", finished=False)]])
+@pytest.mark.parametrize("members", [[trained("a")], [trained("a"), trained("b", finished=False)]])
 def test_members_that_are_not_complete_are_not_trained_again(members: list) -> None:
-    assert refit_members(make_config(2), members, lambda: pytest.fail("it learned"), stopped) is None
+    with pytest.warns(UserWarning, match="no network was trained again"):
+        assert refit_members(make_config(2), members, lambda: pytest.fail("it learned"), stopped) is None
+
+
+def test_where_there_is_no_network_nothing_is_said(recwarn: pytest.WarningsRecorder) -> None:
+    assert refit_members(make_config(2), [], lambda: pytest.fail("it learned"), stopped) is None
+    assert not recwarn
 
 
 def test_ctrl_c_in_the_second_training_gives_none() -> None:

@@ -1,5 +1,6 @@
 """Several networks from seeds of their own: one after the other, and once more on more rows."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -28,6 +29,8 @@ def fit_members(count: int, fit: Callable[[int], Trained[Network]]) -> list[Trai
             break
         if not members[-1][1].finished:
             break
+    if len(members) < count:
+        warnings.warn(f"stopped: {len(members)} of {count} networks were trained (model.members).", stacklevel=2)
     return members
 
 
@@ -46,13 +49,25 @@ def refit_members(
 ) -> Refitted[Network, Whole] | None:
     """As many again, each for the epochs after which it was best, however long they take.
 
-    None after Ctrl-C, then or before, when the members that there are must do.
+    None after Ctrl-C, then or before, with a warning, when the members that there are must do.
 
     Args:
         config: of a pipeline; `fit` is given it with those epochs.
         learn: gives what `fit` is to learn from, all that was held back included.
         fit: is given the config, that, and the member's number.
     """
+    again = _train_again(config, members, learn, fit)
+    if members and again is None:
+        warnings.warn("stopped: no network was trained again (training.refit).", stacklevel=2)
+    return again
+
+
+def _train_again(
+    config: Config,
+    members: Sequence[Trained[Network]],
+    learn: Callable[[], Whole],
+    fit: Callable[[Config, Whole, int], Trained[Network]],
+) -> Refitted[Network, Whole] | None:
     if len(members) < config.model.members or not members[-1][1].finished:
         return None
     whole = learn()
