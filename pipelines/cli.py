@@ -439,10 +439,10 @@ def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:
 
 
 def _config_class(pipeline: object, where: str) -> Any:
-    if pipeline not in PIPELINES:
+    if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         found = f"pipeline is {pipeline!r}" if pipeline else "pipeline is missing"
         raise ConfigError(f"{found}, expected {' or '.join(PIPELINES)}.", where=where)
-    return stage(str(pipeline), "config").Config
+    return stage(pipeline, "config").Config
 
 
 def _default_folder(name: str, resume: bool) -> Path:

@@ -241,6 +241,7 @@ def test_no_command_prints_the_help() -> None:
             "c.yaml:2: pipeline is 'text_clasification', expected text_classification",
         ),
         ({"pipeline": None}, "pipeline is missing"),
+        ({"pipeline": ["text_classification"]}, "pipeline is ['text_classification'], expected text_classification"),
         ({"encoder": {"cel": "gru"}}, "encoder.cel is not a key here. Did you mean encoder.cell?"),
         ({"extra": 1}, "extra is not a key here"),
         ({"training": {"epochs": -3}}, "training.epochs is -3, expected at least 1"),
