@@ -219,8 +219,14 @@ def _check_labels(splits: Splits) -> None:
             where=splits.train.name,
             mend="See that data.label names the right column.",
         )
-    for examples in (splits.validation, splits.test):
+    for name, examples in (("validation", splits.validation), ("test", splits.test)):
         check_known(examples, known)
+        if not examples.many and not any(examples.labels):
+            raise DataError(
+                f"data.{name}: all rows are out of scope, expected some with a label.",
+                where=examples.name,
+                mend="Add rows with labels to it, or see that data.out_of_scope is right.",
+            )
     counts = Counter(label for labels in splits.train.labels for label in labels)
     single = sorted(label for label, count in counts.items() if count == 1)
     if single:

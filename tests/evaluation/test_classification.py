@@ -161,6 +161,10 @@ def test_one_certain_mistake_leaves_the_likelihood_finite():
     assert np.isfinite(metrics.nll(np.array([[True, False]]), np.array([[0.0, 1.0]])))
 
 
+def test_the_likelihood_of_certainty_has_no_sign():
+    assert str(metrics.nll(np.array([1]), np.array([[0.0, 1.0]]))) == "0.0"
+
+
 @pytest.mark.parametrize("targets", [[], [-1, -1], [0, 0], [1, -1]])
 @pytest.mark.parametrize("prediction", [-1, 0])
 @pytest.mark.filterwarnings("error")

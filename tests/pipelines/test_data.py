@@ -103,6 +103,14 @@ def test_the_label_that_means_none_is_never_a_label(here: Path) -> None:
     assert targets(examples, ("a", "b")).tolist() == [0, -1, 1]
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_part_without_a_row_in_scope_is_refused(part: str, here: Path) -> None:
+    parts = {"validation": "d.csv", "test": "d.csv", part: str(write_table(Path("none.csv"), [("hm", "other")] * 3))}
+    config = DataConfig(train=write("csv", ROWS), out_of_scope="other", **parts)
+    with pytest.raises(DataError, match=rf"none\.csv: data\.{part}: all rows are out of scope"):
+        read_splits(config, 1)
+
+
 def test_lists_in_one_file_make_all_files_many(here: Path) -> None:
     Path("train.jsonl").write_text(
         "".join(json.dumps({"text": f"{t} {i}", "label": [label]}) + "\n" for i, (t, label) in enumerate(ROWS))

@@ -136,7 +136,7 @@ def nll(targets: np.ndarray, probabilities: np.ndarray) -> float:
         likelihood = np.where(targets, probabilities, 1 - probabilities)
     else:
         likelihood = probabilities[targets >= 0, targets[targets >= 0]]
-    return -_mean(np.log(np.maximum(likelihood, 1e-12)))
+    return 0.0 - _mean(np.log(np.maximum(likelihood, 1e-12)))  # a minus alone would make -0.0 of certainty
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
