@@ -30,7 +30,7 @@ class DataConfig(Stanza):
     label: str = "label"
     """Column of the label or labels."""
     label_separator: str | None = None
-    """What stands between labels when a row may have many, such as a semicolon."""
+    """What stands between labels when a row may have many, such as a semicolon; an empty cell has none."""
     label_names: str | None = None
     """File with a label a line, when the label column holds their numbers, counted from 0."""
     out_of_scope: str | None = None

@@ -153,7 +153,7 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
     else:
         parts = [_text(value, row)]
     parts = [part for part in dict.fromkeys(map(str.strip, parts)) if part]
-    if not parts and not isinstance(value, list):
+    if not parts and not isinstance(value, list) and not config.label_separator:
         mend = "Give it one, or name the rows that have none with data.out_of_scope."
         raise DataError("this row has no label.", where=row.where, mend=mend)
     if names:

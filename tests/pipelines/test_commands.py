@@ -58,6 +58,12 @@ def test_init_finds_many_labels_and_the_one_for_none(here: Path) -> None:
     assert seqloom("run", "my.yaml", "--out", "run", *QUICK).code == 0
 
 
+def test_init_accepts_rows_without_a_label_where_there_may_be_many(here: Path) -> None:
+    write_table(Path("d.csv"), numbered([*keyword_rows(160, many=True), ("hello", "")]))
+    assert 'label_separator: ";"' in init("d.csv")
+    assert "none of them 1" in checked()["labels"]
+
+
 def test_init_fits_a_folder(here: Path) -> None:
     for number, (text, label) in enumerate(keyword_rows(60)):
         Path("docs", label).mkdir(parents=True, exist_ok=True)

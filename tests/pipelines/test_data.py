@@ -139,6 +139,12 @@ def test_rows_without_a_label_are_named(value: str) -> None:
         read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
 
 
+def test_an_empty_cell_is_a_row_without_labels_where_there_may_be_many(here: Path) -> None:
+    Path("d.csv").write_text("text,label\nhello,a;b\nhm,\n")
+    examples = read_examples(DataConfig(train="d.csv", label_separator=";"), "d.csv")
+    assert examples.labels == [("a", "b"), ()]
+
+
 @pytest.mark.parametrize("row", ['{"text": ["a"], "label": "b"}', '{"text": "a", "label": {"b": 1}}'])
 def test_what_is_neither_text_nor_number_is_refused(row: str) -> None:
     Path("d.jsonl").write_text(row)
