@@ -116,7 +116,7 @@ def _train(network: Any, task: Task, training: Any, steps: int) -> None:
 
     short = replace(task, batches=batches, steps=steps, evaluate=None, tuned_later=None, average=1)
     once = training.model_copy(update={"epochs": 1, "seconds": None})
-    with tempfile.TemporaryDirectory() as folder, Watch(1, steps) as watch:
+    with tempfile.TemporaryDirectory() as folder, Watch(once, steps) as watch:
         fit(network, short, once, Checkpoints(Path(folder)), "", watch)
 
 

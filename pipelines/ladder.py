@@ -17,6 +17,7 @@ from toolkit.errors import ConfigError
 from toolkit.gates import WEIGHTS
 from toolkit.memory_plots import ladder_figure
 from toolkit.report import METRICS, Paragraph, Section, Table, picture, render_report
+from toolkit.training.fit import whole_trainings
 
 WORDS = re.compile("embedding|subwords|vectors")  # in the names of weights that are the same on every rung
 BARE = {"layers": 1, "bidirectional": False, "residual": False, "normalization": "none"}
@@ -67,10 +68,11 @@ def climb(config: Any, folder: Path, seeds: int) -> Iterator[Result]:
         for seed in range(config.seed, config.seed + seeds):
             changed = rung_config(config, rung, seed)
             run = folder / f"{rung.name.replace(' ', '-')}-{seed}"
-            if (run / artifact.MANIFEST).exists():
+            if (run / artifact.MANIFEST).exists() and not (run / "checkpoints").exists():
                 _refuse_other(run, changed)
             else:
-                stage(config.pipeline, "train").train(changed, run, resume=run.exists())
+                with whole_trainings():  # a rung of fewer epochs would be compared with others
+                    stage(config.pipeline, "train").train(changed, run, resume=run.exists())
             yield _result(rung, seed, run)
 
 

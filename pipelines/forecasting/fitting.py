@@ -153,7 +153,7 @@ def _fit(
         _load(network, start.weights, member)
     if not validate:
         task = replace(task, evaluate=None)
-    with Watch(config.training.epochs, task.steps) as watch:
+    with Watch(config.training, task.steps) as watch:
         progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
     return network, progress
 

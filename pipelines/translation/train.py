@@ -92,7 +92,7 @@ def _fit(
     network, task = begin(config, prepared)
     task = task if choose else replace(task, evaluate=None)
     checkpoints = Checkpoints(folder / f"member{member}")
-    with Watch(config.training.epochs, task.steps) as watch:
+    with Watch(config.training, task.steps) as watch:
         progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
     return network, progress
 

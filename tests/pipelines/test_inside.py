@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interruptions import at_call, interrupt
 from keywords import seqloom, write_config
 
 from pipelines import forgetting, ladder
@@ -132,6 +133,29 @@ def test_a_ladder_goes_on_where_it_stopped(two_rungs: Path, monkeypatch: pytest.
 
     changed = seqloom("ladder", two_rungs, "--seeds", 2, "--out", "runs", "--set", "training.epochs=2")
     assert changed.code == 2 and "another config" in changed.err
+
+
+def test_ctrl_c_ends_a_ladder_and_its_rung_goes_on_later(two_rungs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        at_call(patch, 14, interrupt)  # in the second epoch of the first rung
+        stopped = seqloom("ladder", two_rungs, "--seeds", 1, "--out", "runs", "--set", "training.epochs=2")
+    assert stopped.code == 130 and "seed 1:" not in stopped.out
+    assert [path.name for path in Path("runs").iterdir()] == ["vanilla-RNN-1"]
+    assert not Path("runs/vanilla-RNN-1/manifest.json").exists()
+    result = seqloom("ladder", two_rungs, "--seeds", 1, "--out", "runs", "--set", "training.epochs=2")
+    assert result.code == 0 and "epoch   1" not in result.err.partition("epoch   2")[0]
+
+
+def test_a_rung_that_was_killed_while_it_was_scored_is_scored(two_rungs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("crash")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage("text_classification", "train"), "evaluate_run", crash)
+        assert seqloom("ladder", two_rungs, "--seeds", 1, "--out", "runs").code == 1
+    assert Path("runs/vanilla-RNN-1/manifest.json").exists()
+    result = seqloom("ladder", two_rungs, "--seeds", 1, "--out", "runs")
+    assert result.code == 0 and "vanilla RNN, seed 1:" in result.out, result.err
 
 
 def test_the_best_rung_and_what_is_as_good() -> None:

@@ -16,9 +16,10 @@ from examples import BATCH, ROWS, frozen_then_tuned, tiny_config, tiny_data, tin
 from toolkit.errors import SeqloomError
 from toolkit.kernels import in_xla
 from toolkit.training.checkpoints import Checkpoints, Progress
-from toolkit.training.fit import StoppedError, fit
+from toolkit.training.fit import StoppedError, fit, whole_trainings
 from toolkit.training.schedules import learning_rate
 from toolkit.training.step import whole
+from toolkit.training.watch import Watch
 
 STEPS = ROWS // BATCH
 
@@ -132,6 +133,17 @@ def test_float16_training_scales_the_loss_and_learns_the_same(tmp_path):
 # Stopping
 
 
+def test_of_equal_scores_the_epoch_with_the_lower_loss_is_better(tmp_path):
+    rows = iter([(0.0, 5.0), (0.0, 4.0), (0.0, 4.5), (0.0, 3.0), (1.0, 9.0), (1.0, 9.0), (0.0, 1.0)])
+
+    def make_task(network):
+        return tiny_task(network, evaluate=lambda: dict(zip(("score", "val_loss"), next(rows), strict=True)))
+
+    best = []
+    _fit(tmp_path, make_task=make_task, watch=lambda p, step: step or best.append(p.best_epoch), patience=2, epochs=9)
+    assert best == [0, 1, 1, 3, 4, 4, 4]
+
+
 def test_patience_stops_and_the_best_weights_come_back(tmp_path):
     network, after = tiny_network(), []
 
@@ -200,6 +212,26 @@ def test_ctrl_c_keeps_the_best_weights_so_far(tmp_path):
     assert (progress.epoch, progress.best_epoch) == (3, 1)
     for weight, best in zip(network.get_weights(), after[1], strict=True):
         np.testing.assert_array_equal(weight, best)
+
+
+def test_ctrl_c_keeps_nothing_of_a_training_that_must_be_whole_and_it_goes_on_from_there(tmp_path):
+    def watch(progress, step):
+        if (progress.epoch, step) == (2, 1):
+            raise KeyboardInterrupt
+
+    with whole_trainings(), pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path / "stopped", watch=watch)
+    with whole_trainings():
+        _assert_same_run(_fit(tmp_path / "whole"), _fit(tmp_path / "stopped"))
+
+
+def test_an_end_before_the_last_epoch_is_told(tmp_path, capsys):
+    config = tiny_config(patience=2, epochs=9)
+    network = tiny_network()
+    with Watch(config, STEPS) as watch:
+        fit(network, _scripted([1.0, 0.5, 0.25, 2.0])(network), config, Checkpoints(tmp_path), "f", watch)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and lines[-1] == "training ends: no better epoch for 2 (training.patience)"
 
 
 def test_ctrl_c_in_the_first_epoch_says_that_there_is_no_model(tmp_path):

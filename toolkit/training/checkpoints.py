@@ -28,6 +28,11 @@ class Progress:
     def best_score(self) -> float:
         return self.history[self.best_epoch]["score"] if self.best_epoch >= 0 else -np.inf
 
+    @property
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return self.epoch - 1 - self.best_epoch if self.best_epoch >= 0 else 0
+
 
 def variables_of(model: keras.Model) -> Arrays:
     """All state of a compiled model: weights, random seeds, optimizer moments and step.

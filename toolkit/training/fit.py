@@ -1,7 +1,9 @@
 """The training loop."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +21,21 @@ Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights
 Watch = Callable[[Progress, int], None]
 
 
+_whole = ContextVar("whole", default=False)
+
+
 class StoppedError(SeqloomError):
     """Ctrl-C came before there was a model to keep."""
+
+
+@contextmanager
+def whole_trainings() -> Iterator[None]:
+    """Inside, Ctrl-C ends more than a training: no model of fewer epochs is kept, only the checkpoint."""
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,8 @@ def fit(
     """Train until the epochs are used up or patience is, then give the model its best weights.
 
     A checkpoint is written after each epoch; where one with this `fingerprint` is found, training goes on from it and
-    ends with the same weights as if it had never stopped. Ctrl-C ends training early with the best weights so far.
+    ends with the same weights as if it had never stopped. Ctrl-C ends training early with the best weights so far, but
+    inside `whole_trainings`.
 
     Args:
         watch: is told the progress and the step after each step, and with step 0 after each epoch.
@@ -103,17 +119,26 @@ def fit(
             progress.epoch += 1
             progress.seconds += time.monotonic() - started
             progress.history.append({"epoch": progress.epoch, "loss": loss, **scores})
-            if scores["score"] > progress.best_score:
+            if _is_better(progress.history[-1], progress):
                 progress.best_epoch, best = progress.epoch - 1, kept
             older = {f"recent{i:02d}": arrays for i, arrays in enumerate(recent)} if task.average > 1 else {}
             checkpoints.save(progress, {"state": variables_of(model), "best": best, **older})
             watch(progress, 0)
         progress.finished = True
     except KeyboardInterrupt:
+        if _whole.get():
+            raise
         if not best:
             raise StoppedError("stopped before the first epoch was over: there is no model yet.") from None
     _set_weights(model, best)
     return progress
+
+
+def _is_better(epoch: dict[str, float], progress: Progress) -> bool:
+    """Whether it is better than the best so far. Of equal scores, such as no exact match yet, the lower loss counts."""
+    if epoch["score"] != progress.best_score:
+        return epoch["score"] > progress.best_score
+    return epoch.get("val_loss", 0.0) < progress.history[progress.best_epoch].get("val_loss", 0.0)
 
 
 def _new_step(model: keras.Model, task: Task, config: TrainingConfig, epoch: int) -> Step:
@@ -156,9 +181,8 @@ def _epoch(
 
 
 def _finished(progress: Progress, config: TrainingConfig) -> bool:
-    waited = progress.epoch - 1 - progress.best_epoch
     late = config.seconds is not None and progress.epoch > 0 and progress.seconds >= config.seconds
-    return late or progress.epoch >= config.epochs or (progress.best_epoch >= 0 and waited >= config.patience)
+    return late or progress.epoch >= config.epochs or progress.waited >= config.patience
 
 
 def _weights(model: keras.Model) -> Arrays:
