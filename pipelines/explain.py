@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.catalogue import PIPELINES, stage
 from toolkit.artifact import keep_inputs, read_manifest, write_bytes, write_text
+from toolkit.data.files import read_text_lines
 from toolkit.errors import ConfigError
 from toolkit.gates import Explanation
 
@@ -54,7 +55,7 @@ def command(
     if pipeline_of(model) == "forecasting":
         keep_inputs([text], out)
     elif text == "-":
-        text = sys.stdin.read()
+        text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
     explanation = explain(model, text, series)
     if out or pictures:
         found = list(drawings(explanation))

@@ -74,7 +74,8 @@ def probe_cells(*, steps: int, seeds: int) -> Iterator[Probe]:
 
 
 def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
-    """Quality of translators by the length of what they read; runs of one kind of attention make one curve.
+    """Quality of translators by the length of what they read; runs whose configs are equal but for the seed make one
+    curve.
 
     Raises:
         SeqloomError: a run is no translator or is damaged, or the pairs cannot be read.
@@ -82,7 +83,7 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
     from toolkit.evaluation.translation import length_edges, scores_by_length
 
     config, predict = stage("translation", "config"), stage("translation", "predict")
-    kinds: dict[str, list[list[Any]]] = {}
+    kinds: dict[str, tuple[str, Path, list[list[Any]]]] = {}  # by config: name, a folder, scores of each run
     grouped, metric = None, ""
     lengths: list[int] = []
     edges: list[int] = []
@@ -98,9 +99,11 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
         bins = scores_by_length(lengths, [each.text for each in found], grouped.references, edges)
         kind = settings.decoder.attention
         name = "thought vector" if kind == "none" else f"{kind} attention"
-        kinds.setdefault(name, []).append(bins)
-    curves = []
-    for name, runs in kinds.items():
+        alike = settings.model_copy(update={"seed": 0}).model_dump_json()
+        kinds.setdefault(alike, (name, folder, []))[-1].append(bins)
+    curves, names = [], [name for name, _, _ in kinds.values()]
+    for name, folder, runs in kinds.values():
+        name = f"{name}, {folder.name}" if names.count(name) > 1 else name
         places = np.array([(each.low + each.high) / 2 for each in runs[0]])
         curves.append(Curve(name, places, np.array([[getattr(each, metric) for each in bins] for bins in runs])))
     rows = len(grouped.sources) if grouped else 0

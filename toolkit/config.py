@@ -87,7 +87,7 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML text whose top level is a mapping; `name` stands in error messages."""
     root = _compose(text, name)
     if root is None:
-        raise ConfigError("the file is empty.", where=name, mend="Try `seqloom init classify DATA` for a start.")
+        raise ConfigError("the file is empty.", where=name, mend="`seqloom init --help` says how to begin one.")
     if not isinstance(root, MappingNode):
         raise ConfigError("expected `key: value` lines at the top level.", where=f"{name}:{root.start_mark.line + 1}")
     document = Document(values={}, places={(): name})

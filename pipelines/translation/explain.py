@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.translation.config import Config
 from pipelines.translation.pieces import Source
 from pipelines.translation.predict import BATCH_ROWS, NAME, Searcher, Translator
-from pipelines.translation.translate import Inputs
+from pipelines.translation.translate import Inputs, Truncated
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -60,6 +60,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
 
 def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     """The mean of the first network's encoder outputs over the pieces of each text: rows of a table, lines of a file.
+    A blank text's is zero.
 
     Raises:
         ConfigError: the run has no attention, so its graph gives no such outputs.
@@ -74,18 +75,24 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     items = list(inputs)
     if inputs.failures:
         raise SeqloomError("not all of it could be read.", where=path)
-    sources = codec.read([item.text for item in items])
+    limit, cut = codec.limits[0], Truncated(codec.limits[0])
+    sources = codec.read([item.text for item in items], limit + 1)
+    for item, source in zip(items, sources, strict=True):
+        if len(source.ids) > limit:
+            cut.add(item.where)
+    cut.tell()
     kept = [row for row, source in enumerate(sources) if source.ids]
     if not kept:
         raise DataError("there is no text in it.", where=path)
-    vectors = []
+    vectors = np.zeros((len(items), int(encoder.outputs["memory"][-1])), np.float32)
     for start in range(0, len(kept), BATCH_ROWS):
-        batch = [sources[row] for row in kept[start : start + BATCH_ROWS]]
+        rows = kept[start : start + BATCH_ROWS]
+        batch = [sources[row].cut(limit) for row in rows]
         arrays = codec.inputs(batch, len(batch), max(len(source.ids) for source in batch))
         memory = encoder.run({name: arrays[name] for name in encoder.inputs}, ["memory"])["memory"]
-        vectors.append(memory.sum(axis=1) / arrays["lengths"][:, None])  # which is zero on padding
-    texts = [items[row].text[:200] for row in kept]
-    return Vectors([items[row].where for row in kept], texts, np.concatenate(vectors), [""] * len(kept))
+        vectors[rows] = memory.sum(axis=1) / arrays["lengths"][:, None]  # which is zero on padding
+    texts = [item.text[:200] for item in items]
+    return Vectors([item.where for item in items], texts, vectors, [""] * len(items))
 
 
 def _effects(searcher: Searcher, source: Source, written: list[int]) -> np.ndarray:

@@ -137,16 +137,23 @@ class PairCodec:
         return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64) + 1
 
     def cut(self, text: str) -> list[str]:
-        """A text in parts that can be read whole, cut where sentences end, or else between words."""
+        """A text in parts that can be read whole, cut where sentences end, else between words, else inside them."""
         if self._size(text) <= self.limits[0]:
             return [text]
         parts, size = [""], self.limits[0]
         for sentence in re.split(r"(?<=[.!?;。।])\s+", text):
-            for word in [sentence] if self._size(sentence) <= size else sentence.split():
+            words = [sentence] if self._size(sentence) <= size else sentence.split()
+            for word in (part for each in words for part in self._halves(each)):
                 if parts[-1] and self._size(f"{parts[-1]} {word}") > size:
                     parts.append("")
                 parts[-1] = f"{parts[-1]} {word}".strip()
         return parts
+
+    def _halves(self, word: str) -> list[str]:
+        if self._size(word) <= self.limits[0] or len(word) < 2:
+            return [word]
+        middle = len(word) // 2
+        return [*self._halves(word[:middle]), *self._halves(word[middle:])]
 
     def _size(self, text: str) -> int:
         return len(self.source.split([text], self.limits[0] + 1)[0])

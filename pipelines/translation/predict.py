@@ -1,6 +1,7 @@
 """From texts to translations, with ONNX Runtime alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count, islice, takewhile
 from pathlib import Path
@@ -264,11 +265,12 @@ class Translator:
         codec, self.facts, _ = runs[0]
         self.settings, self.source_column = self.facts.settings, self.facts.source_column
         for folder, (other, _, _) in zip(folders, runs, strict=True):
-            if other != codec:
+            if replace(other, limits=codec.limits, growth=codec.growth) != codec:
                 raise ArtifactError(
                     f"its pieces are not those of {folders[0]}, so their probabilities cannot be averaged.",
                     where=str(folder),
-                    mend="Train the runs of an ensemble on the same data, with seeds of their own.",
+                    mend="Train the runs of an ensemble on the same pairs, with validation and test as files, since a"
+                    " seed draws shares too; or train one run with model.members.",
                 )
         self.searcher = Searcher(codec, [member for _, _, members in runs for member in members])
         self.shown = codec.target.shown

@@ -151,7 +151,7 @@ _ROWS = st.lists(
 def test_a_split_shares_no_source_loses_no_pair_and_leaves_some(rows, share, seed):
     pairs = _pairs(*rows)
     if len({" ".join(source.casefold().split()) for source, _ in rows}) < 2:
-        with pytest.raises(DataError, match="one source alone"):
+        with pytest.raises(DataError, match="the same source"):
             split_pairs(pairs, share, seed)
         return
     left, aside = split_pairs(pairs, share, seed)

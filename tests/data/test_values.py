@@ -38,6 +38,13 @@ def test_words_are_known_by_the_columns_that_hold_them_whatever_their_case(place
     }
 
 
+def test_a_cell_that_is_not_utf_8_hides_no_other(places):
+    with sqlite3.connect(places) as connection:
+        connection.execute("INSERT INTO state VALUES (CAST(x'ff41' AS TEXT), 'columbus')")
+    connection.close()
+    assert columns_of(read_values(places), "Columbus and Salem")["Columbus"] == ["capital"]
+
+
 def test_a_value_of_several_words_is_found_whole_or_not_at_all(places):
     found = read_values(places)
     both = ["city_name", "state_name"]

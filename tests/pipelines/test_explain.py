@@ -142,8 +142,9 @@ def test_a_blank_text_is_refused(text: str, trained: Any) -> None:
     refused(seqloom("explain", text, "--model", trained.folder), "blank")
 
 
-def test_standard_input_is_a_text(trained: Any) -> None:
-    result = seqloom("explain", "-", "--model", trained.folder, stdin=b"my parcel")
+@pytest.mark.parametrize("text", [b"my parcel", b"my parcel\xed", "my parcel".encode("utf-16")])
+def test_standard_input_is_a_text(text: bytes, trained: Any) -> None:
+    result = seqloom("explain", "-", "--model", trained.folder, stdin=text)
     assert result.out.startswith("delivery")
 
 
@@ -225,6 +226,7 @@ def test_what_cannot_be_encoded_is_told_before_anything_is_written(trained: Any)
     for arguments in (("empty.txt", "-o", "w.npy"), ("nothing.txt", "-o", "w.npy"), ("v.npy", "-o", "v.npy")):
         refused(seqloom("encode", *arguments, "--model", trained.folder), arguments[0])
     refused(seqloom("encode", "empty.txt", "--model", trained.folder, "-o", "w.txt"), ".parquet")
+    refused(seqloom("encode", "empty.txt", "--model", trained.folder, "-o", "w.npy", "--map", "w.npy"), "--map")
     assert not Path("w.npy").exists() and Path("v.npy").read_text() == "precious"
 
 

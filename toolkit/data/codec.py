@@ -152,7 +152,8 @@ def fit_codec(kind: Kind, texts: Sequence[str], *, size: int, lowercase: bool, m
     """
     least = len(RESERVED) + (256 if kind in ("bpe", "unigram") else 0) + 1
     if size < least:
-        raise ConfigError(f"{size} pieces are too few for {kind}.", mend=f"Make it {least} or more.")
+        mend = f"Make it {least} or more."
+        raise ConfigError(f"{size} pieces are too few for {kind}.", where="tokens.vocabulary", mend=mend)
     prepared = [text for text in (_prepare(text, lowercase) for text in texts) if text]
     if not prepared:
         raise DataError(f"there is no text to learn {kind} from.", mend="See that the data is not empty.")

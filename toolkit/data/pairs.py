@@ -114,8 +114,9 @@ def split_pairs(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
     for i, text in enumerate(pairs.sources):
         groups[_key(text)].append(i)
     if len(groups) < 2:
-        found = "found pairs of one source alone, of which none can be set aside."
-        raise DataError(found, where=pairs.name, mend="Add pairs with other sources, or name a file to test with.")
+        found = "all pairs that are left have the same source, so that none can be set aside."
+        mend = "Add pairs with other sources, or name files to validate and to test with."
+        raise DataError(found, where=pairs.name, mend=mend)
     shuffled = list(groups.values())
     random.Random(seed).shuffle(shuffled)
     wanted = min(int(len(pairs) * share + 0.5), len(pairs) - 1)

@@ -88,6 +88,7 @@ def read_values(path: str | Path) -> ColumnValues:
     found: dict[str, set[str]] = defaultdict(set)
     try:
         connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
         try:
             for name, cell in _cells(connection):
                 found[" ".join(cell.lower().split())].add(name)

@@ -173,9 +173,10 @@ def test_a_line_of_ten_thousand_words_is_cut_into_parts_that_hold_all_of_it():
     assert " ".join(parts).split() == words
 
 
-def test_a_word_longer_than_the_limit_is_a_part_of_its_own():
+def test_a_word_longer_than_the_limit_is_cut_too():
+    """As is a sentence in a script without spaces."""
     side = fit_codec("characters", ["abc"], size=20, lowercase=False)
-    assert PairCodec(side, side, False, (4, 4), 1.0).cut("ab abcabcabc b") == ["ab", "abcabcabc", "b"]
+    assert PairCodec(side, side, False, (4, 4), 1.0).cut("ab abcabcabc b") == ["ab", "abca", "bc", "abc", "b"]
 
 
 # On disk

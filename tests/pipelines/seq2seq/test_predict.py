@@ -340,8 +340,15 @@ def test_folders_of_other_pieces_are_no_ensemble(tiny_run, copied):
     pieces["target"]["pieces"][-1] = "neun"
     (copied / "pieces.json").write_text(json.dumps(pieces))
     reseal(copied)
-    with pytest.raises(ArtifactError, match=r"its pieces are not those of .*cannot be averaged.*same data"):
+    with pytest.raises(ArtifactError, match=r"its pieces are not those of .*cannot be averaged.*same pairs"):
         Translator(tiny_run, copied)
+
+
+def test_folders_that_read_longer_texts_are_an_ensemble(tiny_run, copied):
+    pieces = json.loads((copied / "pieces.json").read_text())
+    (copied / "pieces.json").write_text(json.dumps({**pieces, "limits": [number + 5 for number in pieces["limits"]]}))
+    reseal(copied)
+    assert _texts(Translator(tiny_run, copied), ["one two"]) == ["zwei eins"]
 
 
 def test_long_lines_are_translated_in_parts_in_their_place(copied):

@@ -177,7 +177,7 @@ def test_all_that_cannot_be_used_is_named_at_once() -> None:
     ("pairs", "told"),
     [
         ([], "nothing to read"),
-        ([("a", "b")], "found pairs of one source alone"),
+        ([("a", "b")], "all pairs that are left have the same source"),
         ([("", "b")], "no pair with a text on both sides"),
         ([("a", None)] * 3, "no pair with a text on both sides"),
     ],

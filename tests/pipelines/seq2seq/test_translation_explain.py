@@ -70,6 +70,14 @@ def test_vectors_are_means_over_real_pieces(tiny_run: Path) -> None:
     lines = ["one two three", "", "four"]
     Path("a.txt").write_text("\n".join(lines))
     found = encode(tiny_run, "a.txt")
-    assert found.sources == ["a.txt:1", "a.txt:3"]
+    assert found.sources == ["a.txt:1", "a.txt:2", "a.txt:3"]
     expected = [memory(tiny_run, line).mean(axis=0) for line in lines if line]
-    np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
+    np.testing.assert_allclose(found.vectors[::2], expected, atol=1e-5)
+    assert not found.vectors[1].any()
+
+
+def test_vectors_are_those_of_what_a_run_reads_and_what_is_longer_is_said(tiny_run: Path) -> None:
+    Path("a.txt").write_text("one two three four " * 4)
+    with pytest.warns(UserWarning, match="1 text was longer than 8 pieces, the first at a.txt:1"):
+        (vector,) = encode(tiny_run, "a.txt").vectors
+    np.testing.assert_allclose(vector, memory(tiny_run, "one two three four " * 2).mean(axis=0), atol=1e-5)

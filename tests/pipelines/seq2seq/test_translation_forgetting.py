@@ -1,11 +1,14 @@
-"""`forgetting` of translation runs: quality by length, runs of one kind of attention together."""
+"""`forgetting` of translation runs: quality by length, runs that differ in their seed together."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from keywords import seqloom
 
 from pipelines.forgetting import probe_runs
+from toolkit import artifact
 
 
 def test_quality_by_length_of_the_source(tiny_run: Path, tiny_pairs: Path) -> None:
@@ -16,6 +19,19 @@ def test_quality_by_length_of_the_source(tiny_run: Path, tiny_pairs: Path) -> No
     assert curve.quality.shape == (2, 4)
     assert (curve.quality[0] == curve.quality[1]).all()
     assert 50 < curve.quality[0, 0] <= 100  # BLEU
+
+
+@pytest.mark.parametrize(("old", "new", "alike"), [("seed: 1", "seed: 2", True), ("epochs: 8", "epochs: 9", False)])
+def test_only_runs_that_differ_in_their_seed_make_one_curve(
+    old: str, new: str, alike: bool, tiny_run: Path, tiny_pairs: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(tiny_run, tmp_path / "other"))
+    text = (other / "config.yaml").read_text()
+    assert old in text
+    (other / "config.yaml").write_text(text.replace(old, new))
+    artifact.seal(other, "translation", {})
+    names = [curve.name for curve in probe_runs([tiny_run, other], tiny_pairs).curves]
+    assert names == ["bahdanau attention" + ("" if alike else f", {each.name}") for each in (tiny_run, other)[alike:]]
 
 
 def test_the_command_writes_a_page(tiny_run: Path, tiny_pairs: Path, tmp_path: Path) -> None:
