@@ -12,7 +12,7 @@ from toolkit.data import windows
 from toolkit.data.frequency import Frequency
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import DataError
+from toolkit.errors import ConfigError, DataError
 
 # Where the config does not say: horizons to hold back of each series, more of them the fewer series there are (and a
 # whole season at least, so that every part of it is seen), and windows wanted in all, which overlap where there would
@@ -97,6 +97,12 @@ def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
     validation = _rolled(panel, training_ends, test_starts, horizon, split.step)
     if not len(rolled) or not len(validation):
         longest = int(lengths.max(initial=0))
+        if longest >= 4 * horizon:
+            raise ConfigError(
+                "the parts for validation and for tests would take more than half of each series.",
+                where="split",
+                mend="Hold back less; in a backtest, ask for fewer --windows.",
+            )
         raise DataError(
             f"the longest series has {longest:,} values, too few to forecast {horizon:,} steps and to see how well.",
             where=config.data.path,

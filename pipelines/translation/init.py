@@ -60,6 +60,7 @@ decoder:
 
 training:
   epochs: {epochs}
+  patience: {patience:<21}# training ends after so many epochs without a better score
   batch_tokens: {tokens:<17}# target pieces in a batch
 {concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
@@ -108,6 +109,7 @@ def init(data: Path) -> str:
         concatenating=CONCATENATING if code and few else "",
         dropout=0.5 if few else 0.3,
         epochs=60 if few else 20,
+        patience=15 if few else 5,
         tokens=512 if few else 2048,
         monitor="exact_match" if code else "bleu",
     )

@@ -271,12 +271,12 @@ def test_duplicates_are_refused_by_default_with_both_places(read):
     told = refusal(
         read, table("x,2024-01-01,1", "z,2024-01-01,2", "x,2024-01-02,1", "z,2024-01-02,1", header="shop,ds,y")
     )
-    assert "If column 'shop' names the series, set id to it." in told
+    assert "If column 'shop' names the series, set data.id to it in a config." in told
 
 
 def test_duplicates_in_a_file_without_names_of_series_ask_for_them(read):
     text = table(*daily("1,5", "1,6"), *daily("2,5", "2,6"), header="date,store,sales")
-    assert "If a column names the series, set id to it." in refusal(read, text)
+    assert "If a column names the series, set data.id to it in a config." in refusal(read, text)
     assert histories(read(text, id="store")[0]) == {"1": [5, 6], "2": [5, 6]}
 
 

@@ -61,7 +61,7 @@ def read_panel(
     advice = moments.advice
     if not columns.id:
         named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
-        advice += f" If {named} names the series, set id to it."
+        advice += f" If {named} names the series, set data.id to it in a config."
     rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
     rows, ends = trimmed(rows)
     starts, offsets, positions = spread(rows, cells.place)

@@ -350,6 +350,15 @@ def test_a_run_of_another_pipeline_is_told(copied: Path) -> None:
     assert "made by the text_classification pipeline, expected forecasting" in told(forecast(copied))
 
 
+@pytest.mark.parametrize("split", [{"test": 1000}, {"test": 0.6}])
+def test_parts_that_leave_too_little_are_told_as_such(split: dict[str, Any]) -> None:
+    Path("d.csv").write_text(text_of(GOOD))
+    result = train(split=split)
+    assert result.code == 2 and "split: the parts for validation and for tests would take more than half" in told(
+        result
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
