@@ -15,7 +15,7 @@ from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
 from toolkit.artifact import keep_inputs, write_text
 from toolkit.config import apply_override, parse, validate
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, DataError
 
 SHARE_OF_TIME = 0.4  # of the budget goes to choosing the epoch, and as much to training again with all rows
 OWN_TRAINING = """
@@ -51,7 +51,17 @@ def forecast_anew(
 
 
 def own_config(look: Look, horizon: str | None, seconds: float, **split: int) -> Config:
-    """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`."""
+    """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`.
+
+    Raises:
+        DataError: most rows share their time with others of their series, which seems to be several.
+    """
+    if sum(finding.rows for finding in look.findings) >= len(look.panel.values):
+        raise DataError(
+            "most times stand there several times in a series, as if it were several.",
+            where=look.source.path,
+            mend="Name the column that tells them apart: data.id in the config that `seqloom init forecast` prints.",
+        )
     document = parse(suggest(look) + OWN_TRAINING, look.source.path)
     apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
     apply_override(document, "season=auto")  # what was looked at holds the test part, too

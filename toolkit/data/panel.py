@@ -18,10 +18,12 @@ class Finding(NamedTuple):
         kind: gaps, missing, duplicates, disorder, infinite, dst, dates, layout, short, constant, all_missing,
             decimal_comma, frequency, future or categories.
         message: a full sentence with counts, the first place and the rule that was applied.
+        rows: how many became part of others, by the rule for duplicates.
     """
 
     kind: str
     message: str
+    rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def without_duplicates(
         covariates = {name: _pooled(column, begins, "mean") for name, column in rows.covariates.items()}
         kept = replace(kept, values=_pooled(rows.values, begins, rule), covariates=covariates)
     did = {"last": "the last one was kept", "mean": "their mean was taken", "sum": "their sum was taken"}[rule]
-    return kept, [Finding("duplicates", f"{many}; {did}.{advice}")]
+    return kept, [Finding("duplicates", f"{many}; {did}.{advice}", int(same.sum()))]
 
 
 def _pooled(column: np.ndarray, begins: np.ndarray, rule: str) -> np.ndarray:
