@@ -67,6 +67,10 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
                 )
         else:
             parts[name] = read_examples(config, source)
+    if config.out_of_scope and all(all(examples.labels) for examples in (train, *parts.values())):
+        hint = closest(config.out_of_scope, label_set(train))
+        told = f"{train.name}: no row is labelled {config.out_of_scope!r} (data.out_of_scope)."
+        warnings.warn(told + (f" Did you mean {hint}?" if hint else ""), stacklevel=2)
     many = any(examples.many for examples in (train, *parts.values()))
     splits = Splits(*(replace(examples, many=many) for examples in (train, parts["validation"], parts["test"])))
     _check_labels(splits)

@@ -103,6 +103,11 @@ def test_the_label_that_means_none_is_never_a_label(here: Path) -> None:
     assert targets(examples, ("a", "b")).tolist() == [0, -1, 1]
 
 
+def test_a_label_for_none_that_no_row_has_is_noted(here: Path) -> None:
+    with pytest.warns(UserWarning, match=r"d\.csv: no row is labelled 'refunds' .* Did you mean refund\?"):
+        read_splits(DataConfig(train=write("csv", ROWS), out_of_scope="refunds"), 1)
+
+
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_a_part_without_a_row_in_scope_is_refused(part: str, here: Path) -> None:
     parts = {"validation": "d.csv", "test": "d.csv", part: str(write_table(Path("none.csv"), [("hm", "other")] * 3))}
