@@ -12,7 +12,7 @@ from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts
 from toolkit.capitals import CAPITALS
 from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
-from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, train_vectors
+from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, scaled, train_vectors
 from toolkit.errors import ConfigError
 from toolkit.evaluation import decisions
 
@@ -62,8 +62,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
     else:
         known = set(words)
         words += [word for word in vectors.words[: config.vectors.extra_words] if word not in known]
-        table, _ = build_matrix(words, vectors, seed=seed)
-        table /= table.std()  # so that dropout and learning rates mean the same for all vectors
+        table = scaled(build_matrix(words, vectors, seed=seed)[0], "vectors.source")
     table[0] = 0
     written = Counter({word: count for word, count in counts.items() if word not in CAPITALS})
     covered = coverage(written, vectors) if vectors else None

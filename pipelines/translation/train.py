@@ -23,7 +23,7 @@ from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START
 from toolkit.data.pair_batches import Shape, pad_rows, plan_batches
 from toolkit.data.pairs import Grouped
-from toolkit.data.vectors import build_matrix, load_vectors
+from toolkit.data.vectors import build_matrix, load_vectors, scaled
 from toolkit.errors import ConfigError, SeqloomError
 from toolkit.evaluation.sql import Database
 from toolkit.layers.recurrent import CELLS
@@ -124,7 +124,7 @@ def _set_vectors(config: Config, codec: PairCodec, network: models.Translator) -
                     mend=f"Set model.embedding: {vectors.units}.",
                 )
             matrix, _ = build_matrix(pieces.pieces, vectors, seed=config.seed)
-            layer.embeddings.assign(matrix / (matrix.std() * config.model.embedding**0.5))
+            layer.embeddings.assign(scaled(matrix, f"vectors.{side}") / config.model.embedding**0.5)
 
 
 def _task(config: Config, prepared: Prepared, network: models.Translator) -> Task:

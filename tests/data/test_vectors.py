@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from toolkit.data import vector_files
 from toolkit.data import vectors as module
-from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, neighbours, train_vectors
+from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, neighbours, scaled, train_vectors
 from toolkit.errors import DataError
 
 WORDS = ["the", "naïve", "北京", "a-b", "1/2", "<unk>"]
@@ -88,6 +88,12 @@ def test_a_binary_file_with_a_line_break_after_each_vector_is_read(tmp_path):
 
 def test_the_blank_that_fasttext_leaves_at_the_end_of_a_line_is_no_number(tmp_path):
     assert same(load_vectors(write(tmp_path / "w.vec", "6 20\n" + TEXT.replace("\n", " \n"))))
+
+
+def test_tabs_are_as_good_as_blanks_and_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
+    tabs = TEXT.replace(" ", "\t")
+    for number, text in enumerate((tabs, "6\t20\n" + tabs, "\ufeff" + TEXT, "\ufeff6 20\n" + TEXT)):
+        assert same(load_vectors(write(tmp_path / f"{number}.txt", text)))
 
 
 def test_words_that_hold_blanks_are_split_from_the_right(tmp_path):
@@ -377,6 +383,14 @@ def test_a_word_like_no_other_is_random_by_its_seed_and_finite():
         first, again, other = (build_matrix(words, vectors, seed=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.isfinite(first).all() and not np.allclose(first, other) and not np.allclose(first[0], first[1])
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0, 1e38])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_vectors_that_cannot_be_scaled_are_refused(number):
+    matrix = np.full((3, 4), number, np.float32) * [[1], [1], [-1 if number > 1 else 1]]
+    with pytest.raises(DataError, match=r"vectors\.source: .* expected a finite one above 0"):
+        scaled(matrix.astype(np.float32), "vectors.source")
 
 
 def test_one_known_word_or_no_unknown_one_is_enough():

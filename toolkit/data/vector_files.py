@@ -1,5 +1,6 @@
 """Readers of the usual files of word vectors, block by block; what is damaged is named with its line."""
 
+import codecs
 import contextlib
 import math
 import os
@@ -72,7 +73,8 @@ def read_blocks(path: Path, member: str) -> Iterator[Block]:
     where = f"{path}#{member}" if member else str(path)
     with explained(where), _opened(path, member) as stream:
         first = stream.readline(_LONGEST_LINE)
-        header = _HEADER.fullmatch(first)
+        mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+        header = _HEADER.fullmatch(first, mark)
         start = stream.read(4096)
         if not first.strip():
             raise DataError("found an empty line, expected a word and its vector.", where=f"{where}:1", mend=_MEND)
@@ -85,7 +87,7 @@ def read_blocks(path: Path, member: str) -> Iterator[Block]:
         if not rows or not 0 < units <= _MOST_UNITS:
             found = f"found {rows} vectors of {units} numbers" if header else f"found {units} numbers after the word"
             raise DataError(f"{found}, expected 1 to {_MOST_UNITS} numbers.", where=f"{where}:1", mend=_MEND)
-        stream.seek(len(first) if header else 0)
+        stream.seek(len(first) if header else mark)
         binary = header and (".bin" in path.name.lower() or _CONTROL.search(start))
         if binary:
             yield from _binary_blocks(stream, rows, units, where)
@@ -117,7 +119,8 @@ def _parse_lines(lines: list[bytes], units: int, where: str, first_line: int) ->
     import pyarrow
     from pyarrow import csv
 
-    numbered = [(number, line.rstrip(b" \r\n")) for number, line in enumerate(lines, first_line) if line.strip()]
+    blank = (line.replace(b"\t", b" ").rstrip(b" \r\n") for line in lines)
+    numbered = [(number, line) for number, line in enumerate(blank, first_line) if line]
     pairs = [line.partition(b" ") for _, line in numbered]
     names = [str(unit) for unit in range(units)]
     try:

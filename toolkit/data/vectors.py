@@ -130,6 +130,19 @@ def build_matrix(vocabulary: Sequence[str], vectors: WordVectors, *, seed: int) 
     return matrix, found
 
 
+def scaled(matrix: np.ndarray, option: str) -> np.ndarray:
+    """The same with standard deviation 1, so that dropout and learning rates mean the same for all vectors.
+
+    Raises:
+        DataError: naming the option of the config that they come from, when they cannot be scaled.
+    """
+    deviation = matrix.std()
+    if not 0 < deviation < np.inf:
+        found = f"the vectors of these words have a standard deviation of {deviation:g}"
+        raise DataError(f"{found}, expected a finite one above 0.", where=option, mend="Choose other vectors.")
+    return matrix / deviation
+
+
 def coverage(counts: Mapping[str, int], vectors: WordVectors) -> dict[str, Any]:
     """The share of `types` and of `tokens` with a vector, and the words `missing` one: the ten most frequent."""
     missing = {word: count for word, count in counts.items() if vectors.row(word) is None}
