@@ -293,6 +293,12 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     assert message.endswith("Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`.")
 
 
+def test_a_manifest_that_may_not_be_read_is_not_called_damaged(run):
+    (run / "manifest.json").unlink()
+    (run / "manifest.json").mkdir()
+    assert _refused(lambda: Artifact(run, NAME)) == f"{run}/manifest.json: cannot be read: Is a directory."
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -305,9 +311,11 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
         b'{"schema_version": 1, "pipeline": "text_classification", "files": []}',
         b'{"schema_version": 1, "pipeline": "text_classification", "files": {"model.onnx": 1}}',
         b'{"schema_version": 1, "pipeline": "text_classification", "files": {"model.onnx": {}}}',
+        b'{"schema_version": 1, "pipeline": "text_classification", "files": {"a": {"bytes": "x", "sha256": ""}}}',
+        b'{"schema_version": 1, "pipeline": ["text_classification"], "files": {}}',
         b"[" * 100_000,
     ],
-    ids=["empty", "cut", "binary", "list", "null", "no_keys", "files_list", "entry_number", "entry_empty", "deep"],
+    ids=("empty cut binary list null no_keys files_list entry_number entry_empty bytes pipeline deep".split()),
 )
 def test_what_is_no_manifest_is_refused(run, content):
     (run / "manifest.json").write_bytes(content)

@@ -199,10 +199,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
     try:
         manifest = json.loads(path.read_bytes())
-        version, _ = manifest["schema_version"], manifest["pipeline"]
-        _ = [(entry["bytes"], entry["sha256"]) for entry in manifest["files"].values()]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError("damaged: this is not a manifest.", where=str(path)) from error
+        version, entries = manifest["schema_version"], manifest["files"].values()
+        whole = isinstance(manifest["pipeline"], str) and all(
+            isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str) for entry in entries
+        )
+    except OSError as error:
+        raise ArtifactError(f"cannot be read: {error.strerror}.", where=str(path)) from error
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ArtifactError("damaged: this is not a manifest.", where=str(path))
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"schema version {version}, expected {SCHEMA_VERSION}.",

@@ -19,7 +19,7 @@ from toolkit.evaluation.linear import LinearMember
 from toolkit.runtime import Runtime
 
 NAME = "text_classification"
-LINEAR, LINEAR_ARRAYS = "linear.json", "linear.safetensors"
+LINEAR, LINEAR_ARRAYS, CENTROIDS = "linear.json", "linear.safetensors", "centroids.npy"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_WORDS = 16_384  # of one call at most, which bounds the memory
 CACHED_WORDS = 2880  # of one call, so that its states stay in a core's cache, unless it has too few rows
@@ -104,10 +104,7 @@ class Classifier:
             vocabulary = artifact.read_json("vocabulary.json")
             _check_vocabulary(vocabulary, str(artifact.folder / "vocabulary.json"))
         self.scorer = Scorer(graph.result(), vocabulary)
-        decision, centroids = artifact.read_json("decision.json"), None
-        if "centroids.npy" in artifact.manifest["files"]:
-            centroids = np.load(io.BytesIO(artifact.read_bytes("centroids.npy")), allow_pickle=False)
-        self.policy = Policy.from_json(decision, centroids)
+        self.policy = Policy.from_json(artifact.read_json("decision.json"), _read_centroids(artifact))
         self._check_graph(str(artifact.folder))
         self.scorer.linear = _read_linear(artifact, len(self.policy.labels))
 
@@ -139,6 +136,17 @@ class Classifier:
     def _begin(self, texts: Iterator[str]) -> tuple[list[str], Callable[[], tuple[np.ndarray, np.ndarray]]]:
         window = list(islice(texts, WINDOW))
         return window, self.scorer.start(window)
+
+
+def _read_centroids(artifact: Artifact) -> np.ndarray | None:
+    """The centres of the labels in a run that measures distances from them."""
+    if CENTROIDS not in artifact.manifest["files"]:
+        return None
+    try:
+        return np.lib.format.read_array(io.BytesIO(artifact.read_bytes(CENTROIDS)), allow_pickle=False)
+    except ValueError as error:
+        where = str(artifact.folder / CENTROIDS)
+        raise ArtifactError(f"these centres cannot be read: {error}.", where=where) from error
 
 
 def _read_linear(artifact: Artifact, labels: int) -> LinearMember | None:

@@ -22,7 +22,7 @@ from pipelines.text_classification.evaluate import (
     fit_policy,
     refit_linear,
 )
-from pipelines.text_classification.predict import LINEAR, LINEAR_ARRAYS, NAME, Scorer
+from pipelines.text_classification.predict import CENTROIDS, LINEAR, LINEAR_ARRAYS, NAME, Scorer
 from pipelines.text_classification.prepare import Prepared, learn, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -195,7 +195,7 @@ def _write(
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
     artifact.write_json(folder / "decision.json", policy.to_json())
     artifact.write_text(folder / "history.csv", history_csv(history))
-    for name in ("centroids.npy", LINEAR, LINEAR_ARRAYS):  # of a run that was killed while it wrote its report
+    for name in (CENTROIDS, LINEAR, LINEAR_ARRAYS):  # of a run that was killed while it wrote its report
         (folder / name).unlink(missing_ok=True)
     if scorer.linear:
         artifact.write_json(folder / LINEAR, scorer.linear.to_json())
@@ -203,7 +203,7 @@ def _write(
     if policy.centroids is not None:
         buffer = io.BytesIO()
         np.save(buffer, policy.centroids, allow_pickle=False)
-        artifact.write_bytes(folder / "centroids.npy", buffer.getvalue())
+        artifact.write_bytes(folder / CENTROIDS, buffer.getvalue())
 
 
 def _export(config: Config, prepared: Prepared, networks: list[models.TextClassifier]) -> tuple[bytes, Scorer]:
