@@ -90,6 +90,7 @@ class Inputs(NamedTuple):
 
     arrays: dict[str, np.ndarray]
     scale: Scale
+    seen: np.ndarray  # (rows,), whether any value is known to it; without one there is no level to forecast around
     anchor: np.ndarray | None  # (rows, horizon), normalised, is added to the outputs
     log: bool = False  # whether all of these are in logarithms
 
@@ -99,9 +100,9 @@ class Inputs(NamedTuple):
         return self.scale.size * np.exp(self.scale.center) if self.log else self.scale.size
 
     def targets(self, truth: np.ndarray) -> np.ndarray:
-        """Truth in the network's units, NaN where unknown. Shapes: (rows, horizon) -> the same."""
+        """Truth in the network's units, NaN where it or all before it is unknown. Shapes: (rows, horizon) -> the same."""
         normal = self.scale.apply(np.log(truth) if self.log else truth)
-        return normal if self.anchor is None else normal - self.anchor
+        return np.where(self.seen[:, None], normal if self.anchor is None else normal - self.anchor, np.nan)
 
     def forecasts(self, outputs: np.ndarray) -> np.ndarray:
         """Shapes: (rows, horizon, levels) -> the same, in the units of the data."""
@@ -160,7 +161,7 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
     if plan.ids:
         arrays["series"] = np.array([plan.numbers.get(panel.ids[k], 0) for k in cutoffs.series.tolist()], np.int32)
     anchor = _season_before(plan, normal) if plan.anchor == "season" else None
-    return Inputs(arrays, scale, anchor, plan.log)
+    return Inputs(arrays, scale, known.any(axis=1), anchor, plan.log)
 
 
 def refuse_not_positive(panel: Panel, values: np.ndarray, series: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-LEAST_DIGITS, MOST_DIGITS = 6, 12  # significant ones of a forecast
+LEAST_DIGITS, MOST_DIGITS = 6, 15  # significant ones of a forecast
 USUAL = 80  # percent of the interval that is written when nobody asks for one
 
 

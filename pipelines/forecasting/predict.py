@@ -216,10 +216,8 @@ class Forecaster:
         assert self.runtime is not None
         inputs = make_inputs(self.plan, panel, cutoffs, self.sizes_of(panel, cutoffs))
         quantiles = inputs.forecasts(self.runtime.run_pieces(inputs.arrays, "quantiles"))
-        # Of what the network reads nothing may be known, and then there is no level to forecast around.
-        unknown = ~np.isfinite(windows.past(panel, panel.values, cutoffs, self.plan.history)).any(axis=1)
-        if unknown.any():
-            quantiles[unknown] = self._walk(windows.whole_past(panel, cutoffs.take(unknown), LONGEST))
+        if not inputs.seen.all():
+            quantiles[~inputs.seen] = self._walk(windows.whole_past(panel, cutoffs.take(~inputs.seen), LONGEST))
         return quantiles
 
     def _walk(self, history: np.ndarray) -> np.ndarray:

@@ -103,6 +103,15 @@ def test_missing_values_stay_missing(growing):
     np.testing.assert_array_equal(np.isnan(inputs.targets(values[:, -HORIZON:])), np.isnan(values[:, -HORIZON:]))
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_nothing_is_learned_from_a_window_in_which_nothing_is_known(growing, log):
+    values = growing.copy()
+    values[2, -HISTORY - HORIZON : -HORIZON] = np.nan
+    inputs = inputs_of(make_plan(log=log), make_panel(values))
+    assert inputs.seen.tolist() == [True, True, False, True]
+    assert np.isnan(inputs.targets(values[:, -HORIZON:])).any(axis=1).tolist() == [False, False, True, False]
+
+
 @pytest.mark.parametrize("value", [0.0, -2.5])
 def test_a_value_without_a_logarithm_is_named_with_its_series(growing, value):
     values = growing.copy()
