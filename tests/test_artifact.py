@@ -315,7 +315,20 @@ def test_a_manifest_that_may_not_be_read_is_not_called_damaged(run):
         b'{"schema_version": 1, "pipeline": ["text_classification"], "files": {}}',
         b"[" * 100_000,
     ],
-    ids=("empty cut binary list null no_keys files_list entry_number entry_empty bytes pipeline deep".split()),
+    ids=[
+        "empty",
+        "cut",
+        "binary",
+        "list",
+        "null",
+        "no_keys",
+        "files_list",
+        "entry_number",
+        "entry_empty",
+        "bytes",
+        "pipeline",
+        "deep",
+    ],
 )
 def test_what_is_no_manifest_is_refused(run, content):
     (run / "manifest.json").write_bytes(content)
