@@ -93,6 +93,8 @@ class Inputs:
                     mend = f"Name one of {', '.join(row.values)} with --column."
                     raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
                 text = row.values[self.column]
+                if isinstance(text, dict | list):  # which training refuses too
+                    raise DataError(f"found {str(text)[:60]!r}, expected a text or a number.", where=row.where)
                 yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
         else:
             yield Item(path, read_document(path, self.encoding))

@@ -109,7 +109,13 @@ class Classifier:
         self.scorer.linear = _read_linear(artifact, len(self.policy.labels))
 
     def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label."""
+        """Decisions in the order of the texts; reads a window of texts at a time. A blank text gets no label.
+
+        Raises:
+            TypeError: it is given one text, whose characters would be texts.
+        """
+        if isinstance(texts, str):
+            raise TypeError("found one text, expected a list of texts: classify([text]).")
         texts = iter(texts)
         window, finish = self._begin(texts)
         while window:

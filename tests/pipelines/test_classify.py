@@ -124,6 +124,14 @@ def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(class
     assert "there is no column 'text'. Name one of message, n with --column." in result.err
 
 
+def test_what_is_neither_text_nor_number_is_refused(classify: Any) -> None:
+    Path("t.jsonl").write_text('{"text": "my parcel"}\n{"text": ["my parcel"]}\n')
+    result = classify("t.jsonl")
+    assert result.code == 1
+    assert [record["labels"] for record in result.records] == [["delivery"]]
+    assert "t.jsonl:2: found \"['my parcel']\", expected a text or a number." in result.err
+
+
 def test_a_number_counts_the_columns_of_a_table_without_header(classify: Any) -> None:
     Path("t.tsv").write_text("1\tmy parcel\n2\tmy password\n")
     assert labels(classify("t.tsv", "--column", "1")) == [["delivery"], ["account"]]

@@ -78,6 +78,11 @@ def test_unknown_words_are_told_apart_by_their_spelling(classifier: Classifier) 
     assert classifier.policy.labels[int(other.argmax())] == "account"
 
 
+def test_one_text_alone_is_refused_lest_its_characters_be_texts(classifier: Classifier) -> None:
+    with pytest.raises(TypeError, match="expected a list of texts"):
+        list(classifier.classify("my parcel"))
+
+
 def test_no_text_gives_no_prediction(classifier: Classifier) -> None:
     assert list(classifier.classify([])) == []
 
