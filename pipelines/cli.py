@@ -1,9 +1,11 @@
 """The `seqloom` command. Imports nothing heavy until a command needs it."""
 
+import contextlib
 import io
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
 Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or a time such as 3d.")]
 
+STOPPED = 130  # exit code after Ctrl-C
 MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
 LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
 
@@ -53,7 +56,12 @@ def run(
     pipeline, settings = _load(config, overrides)
     folder = out or _default_folder(config.stem, resume)
     _use_keras()
-    report = stage(pipeline, "train").train(settings, folder, resume=resume)
+    try:
+        report = stage(pipeline, "train").train(settings, folder, resume=resume)
+    except KeyboardInterrupt:
+        if (folder / "checkpoints").is_dir():
+            warnings.warn("the same command with --resume goes on after the last whole epoch.", stacklevel=2)
+        raise
     if as_json:
         print(json.dumps({"folder": str(folder), **report}))
     else:
@@ -391,6 +399,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
+        if code == STOPPED:  # what Typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
     except typer.Exit as stop:
         code = stop.exit_code
     except SystemExit as stop:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
@@ -407,7 +417,7 @@ def _tell(error: BaseException) -> int:
     message, code = f"{type(error).__name__}: {error}", 1
     match error:
         case KeyboardInterrupt() | typer.Abort():
-            message, code = "stopped.", 130
+            message, code = "stopped.", STOPPED
         case SeqloomError():
             message, code = str(error), error.exit_code
         case _ if explain := getattr(error, "format_message", None):  # of click, or of the copy that Typer may bring
@@ -464,6 +474,22 @@ def _numbered(folder: Path) -> Iterator[Path]:
         number += 1
 
 
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Inside an import Ctrl-C may be swallowed, or leave half a module that breaks the run later."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in a shell's background jobs
+        yield
+        return
+    stops: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if stops:
+        raise KeyboardInterrupt
+
+
 def _use_keras() -> None:
     """Import Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's start-up log."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -473,7 +499,8 @@ def _use_keras() -> None:
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what is logged before the log is set up goes straight to the file descriptor
     try:
-        import keras  # noqa: F401
+        with _ctrl_c_waits():
+            import keras  # noqa: F401
     finally:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would tell of every program that is compiled
         os.dup2(standard_error, 2)

@@ -16,7 +16,8 @@ import pytest
 from interruptions import interrupt
 from keywords import seqloom, write_config
 
-from pipelines.text_classification import evaluate
+from pipelines import cli
+from pipelines.text_classification import evaluate, train
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.predict import Classifier, Scorer
@@ -168,6 +169,31 @@ def test_ctrl_c_keeps_the_best_epoch_and_finishes_the_run(trained: Any, at_call:
     assert Path("run/history.csv").read_text().count("\n") == 1 + 2
     assert json.loads(result.out)["test"]["accuracy"] > 0.4
     assert seqloom("classify", "-", "--model", "run", stdin=b"my parcel").code == 0
+
+
+def test_ctrl_c_after_the_training_says_how_to_go_on(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "evaluate_run", lambda *_, **__: interrupt())
+        result = seqloom("run", trained.config, "--out", "run")
+    assert result.code == 130
+    assert "note: the same command with --resume goes on" in result.err
+    assert result.err.endswith("seqloom: stopped.\n")
+    assert seqloom("run", trained.config, "--out", "run", "--resume").code == 0
+    assert_same(Path("run"), trained.folder)
+
+
+def test_ctrl_c_waits_until_an_import_is_over() -> None:
+    done = []
+
+    def load() -> None:
+        with cli._ctrl_c_waits():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the import")
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs lack
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    assert done
 
 
 def test_ctrl_c_before_the_first_epoch_is_over_says_that_there_is_no_model(config: Path, at_call: Callable) -> None:
