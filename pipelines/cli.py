@@ -53,8 +53,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, test and write everything into one folder."""
+    from toolkit.artifact import refuse_foreign
+
     pipeline, settings = _load(config, overrides)
     folder = out or _default_folder(config.stem, resume)
+    refuse_foreign(folder, resume)  # before seconds go by
     _use_keras()
     try:
         report = stage(pipeline, "train").train(settings, folder, resume=resume)

@@ -218,6 +218,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def refuse_foreign(folder: Path, resume: bool) -> None:
+    """Raise unless the folder is new, empty, or that of a run to go on with."""
+    if folder.exists() and not folder.is_dir():
+        raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another --out.")
+    if not folder.exists() or (resume and (folder / "checkpoints").is_dir()):
+        return
+    names = {path.name for path in folder.iterdir()} - {".lock"}
+    if MANIFEST in names:
+        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
+    if names and resume:
+        raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
+    if names:
+        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process alone, so that two runs never write to one folder."""

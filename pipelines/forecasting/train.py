@@ -36,7 +36,7 @@ from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.intervals import fit_conformal
 from toolkit.runtime import Runtime
 from toolkit.training.fit import Task
-from toolkit.training.runs import history_csv, named_weights, refuse_foreign, versions
+from toolkit.training.runs import history_csv, named_weights, versions
 
 TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
 BLOCKS = 4  # parts of the horizon with weights of their own
@@ -52,7 +52,7 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
     Raises:
         SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
     """
-    refuse_foreign(folder, resume)
+    artifact.refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config, start.plan if start else None)
         checkpoints = folder / "checkpoints"

@@ -33,7 +33,7 @@ from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
+from toolkit.training.runs import history_csv, named_weights, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
@@ -49,7 +49,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         SeqloomError: the folder holds a run already, or a step failed; what was on disk before is still there.
     """
     checkpoints = folder / "checkpoints"
-    refuse_foreign(folder, resume)
+    artifact.refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config)
         members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))

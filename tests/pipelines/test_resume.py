@@ -182,6 +182,14 @@ def test_ctrl_c_after_the_training_says_how_to_go_on(trained: Any, monkeypatch: 
     assert_same(Path("run"), trained.folder)
 
 
+def test_a_folder_that_cannot_be_used_is_told_before_keras_is_imported(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_use_keras", lambda: pytest.fail("it was imported"))
+    result = seqloom("run", trained.config, "--out", trained.folder)
+    assert "this folder holds a finished run" in result.err
+
+
 def test_ctrl_c_waits_until_an_import_is_over() -> None:
     done = []
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from examples import tiny_network
+from toolkit.artifact import refuse_foreign
 from toolkit.errors import SeqloomError
-from toolkit.training.runs import history_csv, named_weights, refuse_foreign, set_seed, versions
+from toolkit.training.runs import history_csv, named_weights, set_seed, versions
 
 
 def _refusal(folder, resume):
