@@ -100,7 +100,7 @@ class Inputs(NamedTuple):
         return self.scale.size * np.exp(self.scale.center) if self.log else self.scale.size
 
     def targets(self, truth: np.ndarray) -> np.ndarray:
-        """Truth in the network's units; NaN where it or all before it is unknown. Shapes: (rows, horizon) -> the same"""
+        """Truth in its units; NaN where it, or all before it, is unknown. Shapes: (rows, horizon) -> the same"""
         normal = self.scale.apply(np.log(truth) if self.log else truth)
         return np.where(self.seen[:, None], normal if self.anchor is None else normal - self.anchor, np.nan)
 
