@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from examples import CELLS, make_encoder, make_transformer, randomize, sequences
+from examples import CELLS, closeness, make_encoder, make_transformer, randomize, sequences
 from toolkit import export, graph_tables, runtime
 from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction
@@ -57,7 +57,7 @@ def _assert_same(one, other, inputs):
     assert found.keys() == expected.keys()
     for name, array in found.items():
         assert array.dtype == expected[name].dtype
-        np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(array, expected[name], atol=closeness(one, 1e-6), err_msg=name)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -78,7 +78,7 @@ def test_calls_side_by_side_give_the_same():
     expected = few.run(_inputs())["states"]
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: many.run(_inputs())["states"], range(20)):
-            np.testing.assert_allclose(found, expected, atol=1e-6)
+            np.testing.assert_allclose(found, expected, atol=closeness(many, 1e-6))
 
 
 def test_few_rows_are_not_worth_the_kernel_and_many_in_small_parts_are(monkeypatch):
@@ -99,7 +99,8 @@ def test_rows_in_pieces_count_by_their_steps(monkeypatch):
     steps = inputs["inputs"].shape[0] * inputs["inputs"].shape[1]
     monkeypatch.setattr(runtime, "MANY", 2 * steps * (len(model) // 4))
     for fused in (False, True):
-        np.testing.assert_allclose(many.run_pieces(inputs, "final"), few.run(inputs)["final"], atol=1e-6)
+        found = many.run_pieces(inputs, "final")
+        np.testing.assert_allclose(found, few.run(inputs)["final"], atol=closeness(many, 1e-6))
         assert many.fused == fused
 
 

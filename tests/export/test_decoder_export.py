@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, make_decoder, randomize, sequences
+from examples import CELLS, closeness, make_decoder, randomize, sequences
 from toolkit import export
 from toolkit.runtime import Runtime
 
@@ -66,9 +66,9 @@ def _assert_graph_equals_layer(decoder: Any, lengths: list[int]) -> None:
     repeated = [inputs[0], *(np.repeat(array, BEAMS, axis=0) for array in inputs[1:])]
     outputs, weights = decoder(*map(ops.convert_to_tensor, repeated))
     for t, found in enumerate(_steps(decoder, runtime, inputs)):
-        np.testing.assert_allclose(found["outputs"], outputs[:, t], atol=1e-5)
+        np.testing.assert_allclose(found["outputs"], outputs[:, t], atol=closeness(runtime))
         if decoder.attention:
-            np.testing.assert_allclose(found["weights"], weights[:, t], atol=1e-5)
+            np.testing.assert_allclose(found["weights"], weights[:, t], atol=closeness(runtime))
 
 
 @pytest.mark.parametrize("feeding", [True, False], ids=["fed", "parallel"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, make_encoder, randomize, sequences
+from examples import CELLS, closeness, make_encoder, randomize, sequences
 from toolkit import export
 from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead
 from toolkit.runtime import Runtime
@@ -83,8 +83,8 @@ def _assert_graph_equals_network(network, sizes=SIZES):
         expected, found = network(inputs), runtime.run({name: inputs[name] for name in runtime.inputs})
         assert found.keys() == expected.keys()
         for name in expected:
-            largest = max(1, np.abs(expected[name]).max())
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-5 * largest, rtol=0, err_msg=name)
+            error = closeness(runtime) * max(1, np.abs(expected[name]).max())
+            np.testing.assert_allclose(found[name], expected[name], atol=error, rtol=0, err_msg=name)
     return model
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, randomize
+from examples import CELLS, closeness, randomize
 from toolkit import export
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing
 from toolkit.runtime import Runtime
@@ -69,4 +69,4 @@ def test_dilated_recurrence_equals_the_layer_with_fused_cells(cell, normalizatio
     for time in (1, 6, 11):
         inputs = random.normal(size=(3, time, FEATURES)).astype(np.float32)
         expected = layer(ops.convert_to_tensor(inputs))
-        np.testing.assert_allclose(runtime.run({"inputs": inputs})["state"], expected, atol=1e-5)
+        np.testing.assert_allclose(runtime.run({"inputs": inputs})["state"], expected, atol=closeness(runtime))
