@@ -383,9 +383,11 @@ def test_lines_of_utf_16_are_known_by_their_mark(codec):
     assert list(read_text_lines(stream, None, "input")) == ["é", "б"]
 
 
-def test_lines_with_a_nul_are_refused_with_their_place():
+def test_what_begins_with_a_nul_is_refused_and_one_far_into_it_is_a_space():
     with pytest.raises(DataError, match="input:2: found a NUL"):
-        list(read_text_lines(io.BytesIO(b"one\nt\0wo\n"), None, "input"))
+        list(read_text_lines(io.BufferedReader(io.BytesIO(b"one\nt\0wo\n")), None, "input"))
+    lines = list(read_text_lines(io.BufferedReader(io.BytesIO(b"one\n" * 100_000 + b"t\0wo\n")), None, "input"))
+    assert len(lines) == 100_001 and lines[-1] == "t wo"
 
 
 def test_a_document_is_read_in_its_encoding(tmp_path):

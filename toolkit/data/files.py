@@ -38,18 +38,20 @@ def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterat
     with one warning; control characters become spaces. Holds one line at a time.
 
     Raises:
-        DataError: a line has a NUL.
+        DataError: it begins with what has a NUL; one far into it, after hours perhaps, is a control character.
     """
     peek = getattr(stream, "peek", None)
-    codec = _codec(encoding) or _marked(peek(2) if peek else b"")
-    errors = "replace" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape"  # where bytes have no units
+    head = peek(1) if peek else b""
+    codec = _codec(encoding) or _marked(head)
+    wide = codec.startswith(("utf-16", "utf-32"))
+    if b"\0" in head and not wide:
+        raise _binary(f"{name}:{head[: head.index(0)].count(10) + 1}")
+    errors = "replace" if wide else "surrogateescape"  # where bytes have no units
     text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
     warned = False
     try:
         for number, line in enumerate(text, 1):
             line = line.removesuffix("\n").removesuffix("\r")
-            if "\0" in line:
-                raise _binary(f"{name}:{number}")
             if _ESCAPED.search(line):
                 line = line.encode(codec.removesuffix("-sig"), "surrogateescape").decode("cp1252", "replace")
                 if not warned:
