@@ -87,7 +87,7 @@ class Inputs:
                 stream = sys.stdin.buffer if stdin else stack.enter_context(open_binary(Path(path)))
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)
-        elif _is_table(path):
+        elif is_table(path):
             for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
                 if self.column not in row.values:
                     mend = f"Name one of {', '.join(row.values)} with --column."
@@ -100,7 +100,7 @@ class Inputs:
             yield Item(path, read_document(path, self.encoding))
 
 
-def _is_table(path: str) -> bool:
+def is_table(path: str) -> bool:
     name = split_part(path)[0].name.lower()
     for ending in COMPRESSED:
         name = name.removesuffix(ending)

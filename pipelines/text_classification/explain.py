@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.text_classification.classify import TABLES, Inputs
+from pipelines.text_classification.classify import Inputs, is_table
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
@@ -61,7 +61,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
         SeqloomError: the run folder cannot be used, or some input could not be read.
     """
     classifier = Classifier(folder)
-    lines = not os.path.isdir(path) and not path.lower().endswith(TABLES)
+    lines = not os.path.isdir(path) and not is_table(path)
     inputs = Inputs([path], lines=lines, column=column or classifier.text_column, encoding=None)
     items = list(inputs)
     if inputs.failures:

@@ -1,5 +1,6 @@
 """`explain` and `encode` with a text classifier: what they show is what predicts, and nothing breaks them."""
 
+import gzip
 import json
 import os
 import shutil
@@ -218,6 +219,9 @@ def test_vectors_of_a_table_go_to_parquet(trained: Any) -> None:
     assert seqloom("encode", "a.csv", "--model", trained.folder, "-o", "v.parquet", "--column", "message").code == 0
     frame = pd.read_parquet("v.parquet")
     assert list(frame["source"]) == ["a.csv:2", "a.csv:3"] and len(frame["vector"][0]) == 48
+    Path("b.csv.gz").write_bytes(gzip.compress(Path("a.csv").read_bytes()))
+    assert seqloom("encode", "b.csv.gz", "--model", trained.folder, "-o", "v.parquet", "--column", "message").code == 0
+    assert list(pd.read_parquet("v.parquet")["text"]) == list(frame["text"]) == ["my parcel", ""]
 
 
 def test_what_cannot_be_encoded_is_told_before_anything_is_written(trained: Any) -> None:
