@@ -203,9 +203,7 @@ def forecast(
         return
     if model:
         options = {"duplicates": duplicates} if duplicates else {}
-        command.forecast_with(
-            str(data), model, horizon, future=future, out=out, page=page, intervals=level or None, **options
-        )
+        command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level, **options)
         return
     if future or skeleton:
         raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
@@ -216,9 +214,7 @@ def forecast(
     _use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
 
-    report = forecast_anew(
-        str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level or None
-    )
+    report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -252,7 +248,7 @@ def backtest(
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else _leaderboard(scores))
     if out:
-        write(command.forecasts_of(board), out, level or None)
+        write(command.forecasts_of(board), out, level)
 
 
 @app.command()

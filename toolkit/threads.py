@@ -1,4 +1,4 @@
-"""How many threads to compute with."""
+"""How many threads to compute with, and a pool of them."""
 
 import math
 import os

@@ -60,7 +60,8 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
         raise DataError(
             "most times stand there several times in a series, as if it were several.",
             where=look.source.path,
-            mend="Name the column that tells them apart: data.id in the config that `seqloom init forecast` prints.",
+            mend="Name the column that tells them apart, data.id in the config that `seqloom init forecast` prints;"
+            " without it, that config keeps the last of each time.",
         )
     document = parse(suggest(look) + OWN_TRAINING, look.source.path)
     apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")

@@ -44,7 +44,7 @@ def backtest_anew(
 
     seconds, look = seconds_of(time), inspect(Path(path))
     first = own_config(look, horizon, seconds)
-    columns_of(tuple(first.model.quantiles), intervals or None)  # before the work, not after it
+    columns_of(tuple(first.model.quantiles), intervals)  # before the work, not after it
     ahead = look.panel.frequency.steps(str(first.horizon))
     step = step or ahead
     if not refit:

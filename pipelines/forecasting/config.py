@@ -127,7 +127,7 @@ class ModelConfig(Stanza):
         if self.network == "smoothing" and self.anchor == "season":
             raise ValueError("network: smoothing has a season of its own. Leave anchor out.")
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
-            raise ValueError(f"no forecast is above upper: {self.upper:g} and none below lower: {self.lower:g}.")
+            raise ValueError(f"lower is {self.lower:g} and upper {self.upper:g}; expected lower to be below upper.")
         return self
 
     @field_validator("quantiles")

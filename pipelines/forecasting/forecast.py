@@ -41,10 +41,10 @@ def forecast_with(
         keep_inputs([read], page)
     forecaster = Forecaster.load(model)
     columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
-    steps = _steps(horizon, forecaster)
-    panel = forecaster.read(path, **options)
     if future and not forecaster.plan.known:
         raise SeqloomError(_NOTHING_KNOWN, where=str(model), mend="Leave --future out.")
+    steps = _steps(horizon, forecaster)
+    panel = forecaster.read(path, **options)
     if future:
         panel = panel.with_future(forecaster.read_future(future))
     _check_known(forecaster, panel, steps)

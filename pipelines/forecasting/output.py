@@ -46,7 +46,7 @@ def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int] | Non
 
     Args:
         out: the file; None is standard output, as CSV.
-        intervals: percents of the intervals to write; None for the run's own that is nearest to USUAL.
+        intervals: percents of the intervals to write; none for the run's own that is nearest to USUAL.
 
     Raises:
         ConfigError: the run has no such interval.
@@ -79,8 +79,8 @@ def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> di
     """
     places = {round(level, 6): place for place, level in enumerate(levels)}
     columns = {"seqloom": places[0.5]}
-    if intervals is None:
-        own = (round(100 * (1 - 2 * level)) for level in levels if level < 0.5)
+    if not intervals:
+        own = [percent for percent in range(1, 100) if round(0.5 - percent / 200, 6) in places]
         intervals = sorted(own, key=lambda percent: abs(percent - USUAL))[:1]
     for percent in intervals:
         low, high = (places.get(round(0.5 + sign * percent / 200, 6)) for sign in (-1, 1))
@@ -98,14 +98,14 @@ def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
     for start in range(0, len(forecasts.cutoffs), 1024):
         part = forecasts.cutoffs.take(slice(start, start + 1024))
         quantiles = forecasts.quantiles[start : start + 1024]
-        digits, values = _digits(quantiles), quantiles[:, :, list(columns.values())]
+        digits, values = _digits(quantiles).tolist(), quantiles[:, :, list(columns.values())]
         steps, cutoffs = times.text(ordinals(panel, part, 0, horizon)), times.text(ordinals(panel, part, -1, 0))
         for i, series in enumerate(part.series.tolist()):
             for step, numbers in enumerate(values[i].tolist()):
                 middle: tuple = ()
                 if forecasts.truth is not None:
                     middle = (cutoffs[i][0], _shown(forecasts.truth[start + i, step]))
-                yield (panel.ids[series], steps[i][step], *middle, *(_shown(x, digits[i, step]) for x in numbers))
+                yield (panel.ids[series], steps[i][step], *middle, *(_shown(x, digits[i][step]) for x in numbers))
 
 
 class _Times:

@@ -45,7 +45,8 @@ def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterat
     codec = _codec(encoding) or _marked(head)
     wide = codec.startswith(("utf-16", "utf-32"))
     if b"\0" in head and not wide:
-        raise _binary(f"{name}:{head[: head.index(0)].count(10) + 1}")
+        line = head[: head.index(b"\0")].count(b"\n") + 1
+        raise _binary(f"{name}:{line}")
     errors = "replace" if wide else "surrogateescape"  # where bytes have no units
     text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
     warned = False

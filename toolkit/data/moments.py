@@ -160,6 +160,8 @@ def _placed(
         row = int(np.argmin(on[codes]))
         found = f"{_shown(points[codes[row]])} is between the steps that most times lie on ({frequency.title})."
         refuse(row, found, "Set the frequency to have times moved back to its steps, such as frequency: h.")
+    if trained:
+        _refuse_coarser(frequency, points[codes], offsets, refuse)
     if late:
         told = f"rows behind a later one of their series: {late}; rows were sorted by time."
         findings.append(Finding("disorder", told))
@@ -199,11 +201,20 @@ def _fitted(
         row = int(np.argmax(finer))
         found = f"{_shown(times[row])} and {_shown(times[row + 1])} are less than a step apart"
         refuse(row + 1, f"{found}; the model was trained on {trained.title} steps.", mend)
+    return frequency
+
+
+def _refuse_coarser(
+    trained: Frequency, times: np.ndarray, offsets: np.ndarray, refuse: Callable[[int, str, str], None]
+) -> None:
+    """Refuse series of which no two times are as near to each other as the model's."""
+    inside = np.ones(max(len(times) - 1, 0), bool)
+    inside[offsets[1:-1] - 1] = False
+    steps = np.diff(trained.floor(times))
     gaps = steps[inside & (steps > 0)]
     if len(gaps) >= 3 and gaps.min() > 1:
         found = f"times are {gaps.min()} or more steps apart; the model was trained on {trained.title} steps."
-        refuse(0, found, mend)
-    return frequency
+        refuse(0, found, "Give the model the steps that it was trained on.")
 
 
 def _advice(frequency: Frequency, series: np.ndarray, points: np.ndarray, codes: np.ndarray) -> str:

@@ -131,7 +131,7 @@ def build_matrix(vocabulary: Sequence[str], vectors: WordVectors, *, seed: int) 
 
 
 def scaled(matrix: np.ndarray, option: str) -> np.ndarray:
-    """The same with standard deviation 1, so that dropout and learning rates mean the same for all vectors.
+    """The same array, brought to standard deviation 1, for dropout and learning rates to mean the same for all vectors.
 
     Raises:
         DataError: naming the option of the config that they come from, when they cannot be scaled.
@@ -140,7 +140,8 @@ def scaled(matrix: np.ndarray, option: str) -> np.ndarray:
     if not 0 < deviation < np.inf:
         found = f"the vectors of these words have a standard deviation of {deviation:g}"
         raise DataError(f"{found}, expected a finite one above 0.", where=option, mend="Choose other vectors.")
-    return matrix / deviation
+    matrix /= deviation
+    return matrix
 
 
 def coverage(counts: Mapping[str, int], vectors: WordVectors) -> dict[str, Any]:

@@ -107,7 +107,10 @@ def test_series_that_nobody_told_apart_are_not_thrown_away() -> None:
     table = write_table(Path("a.csv"), told, ("date", "store", "sales"))
     for command in ("backtest", "forecast"):
         result = seqloom(command, table, "--horizon", 7, "--time", "1s")
-        assert result.code == 1 and "as if it were several. Name the column that tells them apart" in result.err
+        assert (
+            result.code == 1
+            and "as if it were several. Name the column that tells them apart, data.id in the config" in result.err
+        )
 
 
 def test_other_horizons_and_short_series_are_refused(plain: Path) -> None:

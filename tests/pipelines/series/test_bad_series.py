@@ -362,8 +362,8 @@ def test_parts_that_leave_too_little_are_told_as_such(split: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        ({"lower": 5, "upper": 1}, "no forecast is above upper: 1 and none below lower: 5"),
-        ({"lower": 2, "upper": 2}, "no forecast is above upper: 2 and none below lower: 2"),
+        ({"lower": 5, "upper": 1}, "lower is 5 and upper 1; expected lower to be below upper"),
+        ({"lower": 2, "upper": 2}, "lower is 2 and upper 2; expected lower to be below upper"),
         ({"quantiles": [0.5]}, "expected rising levels with 0.5 among them, such as [0.1, 0.5, 0.9]"),
         ({"quantiles": [0.1, 0.5, 0.8]}, "expected pairs around 0.5"),
     ],

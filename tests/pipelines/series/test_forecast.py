@@ -227,6 +227,9 @@ def test_a_run_on_another_frequency_reads_its_own_table(naive: Any, plain_report
     days = [np.datetime64(row["ds"]) for row in found]
     assert np.is_busday(days, "0000001").all() and set(np.diff(days).astype(int)) == {7}
     assert seqloom("backtest", table, "--model", run).code == 0
+    monthly = write_table(Path("b.csv"), [[f"2024-{month:02}-07", month] for month in range(1, 9)], ("ds", "y"))
+    result = forecast(run, monthly)
+    assert result.code == 1 and "4 or more steps apart; the model was trained on weekly (Sunday) steps" in result.err
 
 
 def test_only_the_promotion_of_its_own_day_and_series_moves_a_forecast_up(trained: Any, future: Path) -> None:
