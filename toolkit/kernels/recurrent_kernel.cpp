@@ -214,7 +214,7 @@ void forward_rows(const Layer& layer, const float* packed, const int* order, int
     float* before = h;
     h = next, next = before;
   }
-#if defined(__AVX512F__)
+#if defined(__AVX__)
   _mm_sfence();  // before another thread reads what was streamed
 #endif
   for (int r = 0; r < count; ++r) {
@@ -322,15 +322,7 @@ void add_products(const Gates& gates, int first, const float* a, int size, const
       const float *row = b, *factors = a + at;
 #pragma GCC unroll 4
       for (int k = 0; k < depth; ++k, row += kPanel, factors += size) {
-        V v[C];
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) v[c] = load(row + c * W);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-          const float x = factors[r];
-#pragma GCC unroll 4
-          for (int c = 0; c < C; ++c) tile[r][c] += x * v[c];
-        }
+        add_outer<R, C>(tile, 0, [&](int r) INLINED { return factors[r]; }, row);
       }
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {

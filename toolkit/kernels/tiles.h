@@ -8,8 +8,10 @@ namespace {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRows = 6;  // of a tile
-#else
+#elif defined(__AVX__)
 constexpr int kRows = 3;
+#else
+constexpr int kRows = 2;  // without fused operations a product needs a register of its own
 #endif
 constexpr int kPanel = 4 * W;
 
@@ -26,22 +28,40 @@ struct Soon {
   int some = 0;
 };
 
-// sums[r][first + c] += sum over k of a[r][k] b[k][c], of C vectors b[k]
+// sums[r][first + c] += x(r) b[c], of C vectors b[c]
+template <int R, int C, int All, class X>
+INLINE void add_outer(V (&sums)[R][All], int first, const X& x, const float* b) {
+  if constexpr (R < C) {  // the fewer stay in registers, where beside the sums there is no room for the others
+    V rows[R];
+#pragma GCC unroll 14
+    for (int r = 0; r < R; ++r) rows[r] = x(r) - V{};  // to add zeros instead would be an operation: of -0
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) {
+      const V column = load(b + c * W);
+#pragma GCC unroll 14
+      for (int r = 0; r < R; ++r) sums[r][first + c] += rows[r] * column;
+    }
+  } else {
+    V columns[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) columns[c] = load(b + c * W);
+#pragma GCC unroll 14
+    for (int r = 0; r < R; ++r) {
+      const float row = x(r);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) sums[r][first + c] += row * columns[c];
+    }
+  }
+}
+
+// sums[r][first + c] += sum over k of a[r][k] b[k][c]
 template <int R, int C, int All>
 INLINE void multiply(V (&sums)[R][All], int first, const float* const* a, int from, const float* b, int depth,
                      Soon soon = {}) {
 #pragma GCC unroll 4
   for (int k = 0; k < depth; ++k, b += C * W, soon.from += soon.some) {
     if (soon.some) __builtin_prefetch(soon.from, 0, 2);
-    V row[C];
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) row[c] = load(b + c * W);
-#pragma GCC unroll 14
-    for (int r = 0; r < R; ++r) {
-      const float x = a[r][from + k];
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) sums[r][first + c] += x * row[c];
-    }
+    add_outer<R, C>(sums, first, [&](int r) INLINED { return a[r][from + k]; }, b);
   }
 }
 

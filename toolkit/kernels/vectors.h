@@ -62,6 +62,8 @@ INLINE void store(float* to, V v, int count = W) {
 INLINE void stream(float* to, V v) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, v);
+#elif defined(__AVX__)
+  _mm256_stream_ps(to, v);
 #else
   store(to, v);
 #endif
