@@ -7,7 +7,13 @@
 namespace seqloom {
 namespace {
 
-constexpr int kChunk = 256;  // steps of rows whose part of the weights' gradients is added up at once, from the cache
+// Steps of rows whose part of the weights' gradients is added up at once, a panel of them from a cache; and panels of
+// gates whose sums stay in registers meanwhile.
+#if defined(__AVX512F__)
+constexpr int kChunk = 256, kTogether = 1;
+#else
+constexpr int kChunk = 128, kTogether = 4;
+#endif
 
 // ---- forward ----
 
@@ -71,7 +77,7 @@ struct StepProducts {
     const float *bias = packed + panel * kPanel, *weights = packed + gates.size;
     const float* kernel = weights + static_cast<size_t>(panel) * C * W * layer.features;
     const float* recurrent = weights + layer.features * gates.row() + static_cast<size_t>(panel) * C * W * layer.units;
-    in_tiles(rows, [&](auto n, int at) INLINED {
+    in_tiles<C>(rows, [&](auto n, int at) INLINED {
       constexpr int R = decltype(n)::value;
       V sums[R][4];
       const float* states[R];
@@ -267,8 +273,10 @@ constexpr int kDeep = kChunk + kGroup;
 template <int C, int kColumns, bool kAdd>
 INLINE void times_columns(const Gates& gates, const float* z, const float* packed, int count, float* const* to, int at,
                           int wanted, Soon& soon) {
-  for (int panel = 0; panel < gates.panels; ++panel, z += kDeep * kPanel, packed += kColumns * W * C * W) {
-    in_tiles(count, [&](auto n, int r0) INLINED {
+  constexpr size_t kSize = kColumns * W * C * W;  // of a panel of weights
+  for (int panel = 0; panel < gates.panels; panel += kTogether) {
+    const int panels = gates.panels - panel < kTogether ? gates.panels - panel : kTogether;
+    in_tiles<C>(count, [&](auto n, int r0) INLINED {
       constexpr int R = decltype(n)::value;
       V sums[R][C];
       const float* rows[R];
@@ -280,14 +288,17 @@ INLINE void times_columns(const Gates& gates, const float* z, const float* packe
           sums[r][c] = kAdd || panel ? load(to[r0 + r] + at + c * W, wanted - at - c * W) : V{};
         }
       }
-      multiply<R, C>(sums, 0, rows, 0, packed, kColumns * W, soon);
-      soon.from += soon.some * kColumns * W;
+      for (int i = 0; i < panels; ++i) {
+        multiply<R, C>(sums, 0, rows, i * kDeep * kPanel, packed + i * kSize, kColumns * W, soon);
+        soon.from += soon.some * kColumns * W;
+      }
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) store(to[r0 + r] + at + c * W, sums[r][c], wanted - at - c * W);
       }
     });
+    z += static_cast<size_t>(panels) * kDeep * kPanel, packed += panels * kSize;
   }
 }
 
@@ -310,7 +321,7 @@ void add_products(const Gates& gates, int first, const float* a, int size, const
                   float* sums) {
   for (int panel = 0; panel < gates.panels; ++panel) {
     const float* b = z + static_cast<size_t>(panel) * kDeep * kPanel + first * W;
-    in_tiles(rows, [&](auto n, int at) INLINED {
+    in_tiles<C>(rows, [&](auto n, int at) INLINED {
       constexpr int R = decltype(n)::value;
       float* to = sums + at * gates.row() + panel * C * W;
       V tile[R][C];
@@ -425,7 +436,7 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
                         dc + r * size, z + static_cast<size_t>(k) * kPanel});
     }
     if (step || layer.initial) {
-      const int products = (active + kRows - 1) / kRows * gates.panels * C * W;  // in which to fetch what was saved
+      const int products = (active + tile_rows(4) - 1) / tile_rows(4) * gates.panels * C * W;  // in which to fetch what was saved
       const int some = step ? (active * saved_size(kCell, layer.units) + products - 1) / products : 0;
       times_transposed<C, true>(gates, z + static_cast<size_t>(depth) * kPanel + (4 - C) * W, packed, active, to,
                                 round_up(layer.units, W), {some ? saved_place(layer, first, step - 1) : nullptr, some});

@@ -78,7 +78,7 @@ struct StepProducts {
   INLINE void each(int panel, int rows, const F& use) const {
     const float* halves = packed + panel * 2 * product::panel_size(steps * product::kDeep);
     product::each_product_of<2>(tiles, rows, steps, halves, [&](const float* sum, int first, int count) INLINED {
-      in_tiles(count, [&](auto n, int at) INLINED {
+      in_tiles<4>(count, [&](auto n, int at) INLINED {
         constexpr int R = decltype(n)::value;
         V sums[R][4];
 #pragma GCC unroll 6

@@ -6,18 +6,21 @@
 namespace seqloom {
 namespace {
 
+// The most rows of a tile of so many vectors, whose sums leave registers for what is multiplied.
+constexpr int tile_rows(int columns) {
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kRows = 6;  // of a tile
+  return 6;
 #elif defined(__AVX__)
-constexpr int kRows = 3;
+  return columns == 4 ? 3 : columns == 3 ? 4 : 6;
 #else
-constexpr int kRows = 2;  // without fused operations a product needs a register of its own
+  return 2;  // without fused operations a product needs a register of its own
 #endif
+}
 constexpr int kPanel = 4 * W;
 
-template <class F>
+template <int C, class F>
 INLINE void in_tiles(int count, const F& f) {
-  in_tiles_of<kRows>(count, f);
+  in_tiles_of<tile_rows(C)>(count, f);
 }
 
 INLINE int round_up(int n, int to) { return (n + to - 1) / to * to; }
