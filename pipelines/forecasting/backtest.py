@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
-from pipelines.forecasting.evaluate import Leaderboard, compare, join, last_windows
+from pipelines.forecasting.evaluate import Leaderboard, compare, join, last_windows, tell_seen
 from pipelines.forecasting.output import Forecasts, columns_of
 from pipelines.forecasting.predict import Forecaster
 from toolkit.errors import ConfigError
@@ -21,7 +21,9 @@ def backtest_with(path: str, model: Path, horizon: str | None, *, count: int, st
     own = forecaster.plan.horizon
     if horizon is not None and forecaster.plan.frequency.steps(horizon) != own:
         raise ConfigError(f"{horizon}, but this run forecasts {own:,} steps.", where="--horizon", mend="Leave it out.")
-    return compare(forecaster, last_windows(forecaster.read(path), own, count=count, step=step))
+    splits = last_windows(forecaster.read(path), own, count=count, step=step)
+    tell_seen(model, splits)
+    return compare(forecaster, splits)
 
 
 def backtest_anew(

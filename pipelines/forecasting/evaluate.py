@@ -1,6 +1,7 @@
 """Scores on test windows beside the companions, and the report."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,17 +12,21 @@ import numpy as np
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits
+from pipelines.forecasting.facts import printable
 from pipelines.forecasting.predict import LONGEST, NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before
+from pipelines.forecasting.stored import from_json
 from toolkit import artifact
+from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import DataError
+from toolkit.errors import ArtifactError, DataError
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2
 from toolkit.evaluation.forecasting import Truth
 
+LEARNED = "learned.json"
 WINDOWS = 5  # of each series, where it is not said how many
 INTERVALS = ("coverage_", "width_")
 SHOWN = ("coverage_80", "width_80")
@@ -93,7 +98,41 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
         DataError: the data cannot be read, or no series is long enough.
     """
     forecaster = Forecaster.load(folder)
-    return compare(forecaster, last_windows(forecaster.read(str(data)), forecaster.plan.horizon)).scores["seqloom"]
+    splits = last_windows(forecaster.read(str(data)), forecaster.plan.horizon)
+    tell_seen(folder, splits)
+    return compare(forecaster, splits).scores["seqloom"]
+
+
+def learned_until(splits: Splits) -> dict[str, int]:
+    """By series name, the ordinal from which on a run knows nothing: weights, choices and intervals are from before."""
+    panel = splits.panel
+    return dict(zip(panel.ids, (panel.starts + splits.test_starts - panel.offsets[:-1]).tolist(), strict=True))
+
+
+def tell_seen(folder: Path, splits: Splits) -> None:
+    """Warn of test windows that begin before a run's own test part of the same series.
+
+    Raises:
+        ArtifactError: the run is damaged.
+    """
+    run, panel = Artifact(folder, NAME), splits.panel
+    if LEARNED not in run.manifest["files"]:
+        return  # a run of before this was written down
+    try:
+        until = from_json(dict[str, int], run.read_json(LEARNED))
+    except ValueError as error:
+        mend = "Copy the run folder again, or train again."
+        raise ArtifactError(f"{LEARNED} is not what was stored: {error}.", where=str(folder), mend=mend) from error
+    firsts = windows.ordinals(panel, splits.test, 0, 1)[:, 0].tolist()
+    ids = [panel.ids[series] for series in splits.test.series.tolist()]
+    if early := [name for name, first in zip(ids, firsts, strict=True) if first < until.get(name, first)]:
+        begin = panel.frequency.text(np.array([until[early[0]]]))[0]
+        warnings.warn(
+            f"{len(early):,} of {len(ids):,} windows begin where the run has learned from series of these names (from "
+            f"{printable(early[0])} up to {begin}), so their scores are too good. report.json has those of windows "
+            "that it had not seen.",
+            stacklevel=2,
+        )
 
 
 def last_windows(panel: Panel, horizon: int, *, count: int = WINDOWS, step: int | None = None) -> Splits:

@@ -11,8 +11,8 @@ import numpy as np
 
 from pipelines.forecasting import model as models
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.data import source
-from pipelines.forecasting.evaluate import evaluate_run
+from pipelines.forecasting.data import Splits, source
+from pipelines.forecasting.evaluate import LEARNED, evaluate_run, learned_until
 from pipelines.forecasting.fitting import (
     Fitted,
     Start,
@@ -63,7 +63,7 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         if fitted.again:
             forecaster = replace(forecaster, runtime=_exported(prepared, fitted))
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, forecaster, fitted, folder)
+        _write(config, prepared.splits, forecaster, fitted, folder)
         facts = _facts(prepared)
         artifact.seal(folder, NAME, facts)
         report = evaluate_run(folder, config, prepared, fitted.history, fitted.seconds)
@@ -121,13 +121,14 @@ def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
     return runtime
 
 
-def _write(config: Config, forecaster: Forecaster, fitted: Fitted, folder: Path) -> None:
+def _write(config: Config, splits: Splits, forecaster: Forecaster, fitted: Fitted, folder: Path) -> None:
     """The files that predict."""
     assert forecaster.combination is not None and forecaster.conformal is not None
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_json(folder / "plan.json", forecaster.plan.to_json())
     artifact.write_json(folder / "source.json", asdict(forecaster.source))
     artifact.write_json(folder / "sizes.json", dict(forecaster.sizes))
+    artifact.write_json(folder / LEARNED, learned_until(splits))
     artifact.write_json(folder / "combination.json", forecaster.combination.to_json())
     artifact.write_json(folder / "intervals.json", forecaster.conformal.to_json())
     if fitted.networks:

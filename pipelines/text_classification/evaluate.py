@@ -14,6 +14,7 @@ from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
 from toolkit import artifact
 from toolkit.artifact import Artifact
+from toolkit.data.files import tell_learned
 from toolkit.errors import DataError
 from toolkit.evaluation import baselines, classification, decisions
 from toolkit.evaluation.decisions import NoneRule, Policy
@@ -90,6 +91,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     classifier = Classifier(folder)
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
+    tell_learned(str(data), config.train, config.validation)
     examples = read_examples(config, str(data))
     if examples.many and not classifier.policy.many:
         raise DataError("lists of labels, but this run gives one label a row.", where=str(data))

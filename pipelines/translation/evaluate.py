@@ -10,6 +10,7 @@ from pipelines.translation.data import Splits, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
+from toolkit.data.files import tell_learned
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 from toolkit.evaluation.sql import Database, execution_accuracy
@@ -58,6 +59,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     translator = Translator(folder)
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
+    tell_learned(str(data), config.train, config.validation)
     grouped = read_files(config, str(data)).references()
     found = translator.translate(grouped.sources)
     return score([each.text for each in found], grouped.references, config.database)

@@ -95,6 +95,13 @@ def test_evaluate_repeats_the_scores_of_the_report(trained: Any) -> None:
     assert f"{trained.report['test']['accuracy']:.4f}" in shown
 
 
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_evaluate_says_when_the_run_has_learned_from_the_file(part: str, trained: Any) -> None:
+    result = seqloom("evaluate", "--model", trained.folder, "--data", trained.data[part])
+    assert result.code == 0
+    assert ("has learned from this file or was chosen by it" in result.err) == (part != "test")
+
+
 def test_evaluate_names_labels_that_the_run_does_not_know(trained: Any) -> None:
     table = write_table(Path("other.csv"), [("hello there", "martian"), ("my parcel", "delivery")])
     result = seqloom("evaluate", "--model", trained.folder, "--data", table)

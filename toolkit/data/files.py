@@ -80,6 +80,21 @@ def split_part(source: str) -> tuple[Path, str]:
     return (Path(path), part.strip("/")) if path and not os.path.exists(source) else (Path(source), "")
 
 
+def tell_learned(data: str, *learned: object) -> None:
+    """Warn when a file that a run is scored on is one that it has learned from or was chosen by.
+
+    Args:
+        learned: paths or lists of them from its config; anything else, such as a share, is no file.
+    """
+    own, part = split_part(data)
+    paths = [path for each in learned for path in (each if isinstance(each, list) else [each]) if isinstance(path, str)]
+    for path, other in map(split_part, paths):
+        if path.exists() and own.exists() and path.samefile(own) and part == other:
+            told = "this run has learned from this file or was chosen by it, so these scores are too good."
+            warnings.warn(f"{data}: {told} Its report.json has those of rows that it had not seen.", stacklevel=2)
+            return
+
+
 def require(path: Path) -> None:
     """Raise a DataError that names what is spelled like `path` when nothing is there."""
     if path.exists():

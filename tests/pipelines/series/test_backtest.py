@@ -60,6 +60,19 @@ def test_the_leaderboard_has_everybody_and_the_errors_of_the_rows(trained: Any) 
     assert names == sorted(scores, key=lambda name: scores[name]["mase"])
 
 
+def test_windows_that_the_run_has_learned_from_are_told(trained: Any, plain: Path) -> None:
+    begin = 200 - 5 * HORIZON  # of the part that is held back for tests
+    for count, early in ((5, 0), (6, 4), (8, 12)):
+        result = backtest(trained.table, "--model", trained.folder, "--windows", count)
+        told = f"{early} of {4 * count} windows begin where the run has learned from series of these names (from kiosk0"
+        assert (told in result.err, f"up to {day(begin)}" in result.err) == (early > 0, early > 0), result.err
+    shorter = write_sales(Path("shorter.csv"), make_sales(4, 190))
+    assert "8 of 20 windows" in seqloom("evaluate", "--model", plain, "--data", shorter).err
+    table = Path("others.csv")
+    table.write_text(trained.table.read_text().replace("kiosk", "stand"))
+    assert "has learned" not in backtest(table, "--model", trained.folder).err
+
+
 def test_evaluate_scores_the_same_windows(trained: Any) -> None:
     board = json.loads(backtest(trained.table, "--model", trained.folder).out)
     result = seqloom("evaluate", "--model", trained.folder, "--data", trained.table, "--json")

@@ -221,6 +221,21 @@ def test_a_damaged_part_is_named(part: str, copied: Path) -> None:
     assert forecast(copied).code == 0
 
 
+def test_what_was_learned_is_read_as_carefully_as_what_predicts(copied: Path) -> None:
+    whole = (copied / "learned.json").read_bytes()
+    (copied / "learned.json").write_bytes(b"{}")
+    result = seqloom("backtest", "d.csv", "--model", copied)
+    assert (result.code, result.out) == (1, "") and "learned.json" in told(result)
+    for content in (b"[]", b'{"kiosk0": "today"}', b'{"kiosk0": 1.5}', b"[" * 100_000):
+        (copied / "learned.json").write_bytes(content)
+        reseal(copied)
+        result = seqloom("evaluate", "--data", "d.csv", "--model", copied)
+        assert (result.code, result.out) == (1, "") and "learned.json" in told(result)
+    (copied / "learned.json").write_bytes(whole)
+    reseal(copied)
+    assert seqloom("backtest", "d.csv", "--model", copied).code == 0
+
+
 @pytest.mark.parametrize("part", PARTS[:-2])
 @pytest.mark.parametrize("content", [b"\xff{", b"[]", b"null", b"3", b'{"a": "b"}', b"[" * 100_000])
 def test_a_foreign_part_is_refused(part: str, content: bytes, copied: Path) -> None:
