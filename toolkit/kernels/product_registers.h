@@ -49,6 +49,7 @@ __attribute__((noinline)) void multiply(const float* rows, const float* panel, i
   V sums[R][2];
 #pragma GCC unroll 14
   for (int r = 0; r < R; ++r) sums[r][0] = load(panel), sums[r][1] = load(panel + W);
+#pragma GCC unroll 4
   for (int k = 0; k < features; ++k, rows += R, soon += some) {
     __builtin_prefetch(soon, 0, 2);
     panel += kPanel;
