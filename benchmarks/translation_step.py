@@ -90,7 +90,7 @@ def train(folder: Path, threads: int, attention: str) -> None:
 
 
 def search(folder: Path, threads: int, beam: int) -> None:
-    """The search of `seqloom translate`: a round is all sentences."""
+    """The search of `seqloom translate`: a round is all sentences, with nothing known of their words yet."""
     from pipelines.translation.pieces import PairCodec, Source
     from pipelines.translation.predict import Member, Searcher
     from toolkit.data.codec import RESERVED, TextCodec
@@ -100,13 +100,18 @@ def search(folder: Path, threads: int, beam: int) -> None:
     codec = TextCodec("words", False, [*RESERVED, *(f"w{i}" for i in range(len(RESERVED), PIECES))])
     pairs = PairCodec(codec, codec, False, (LENGTH, LENGTH - 1), 1.0)
     graphs = [(folder / name).read_bytes() for name in ("encoder.onnx", "decoder.onnx")]
-    searcher = Searcher(pairs, [Member.load(*graphs)])
-    searcher.pool = ThreadPoolExecutor(threads)
+
+    def load() -> Searcher:
+        searcher = Searcher(pairs, [Member.load(*graphs)])
+        searcher.pool = ThreadPoolExecutor(threads)
+        return searcher
+
     sources = [Source(ids.tolist(), [""] * LENGTH, [], []) for ids in np.load(folder / "sources.npy")]
     settings = SearchSettings(beam=beam, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
-    found = [best for (best,) in searcher.search(sources, settings)]
+    found = [best for (best,) in load().search(sources, settings)]
     answer([[best.tokens for best in found], [best.log_probability for best in found]])
     for _ in questions:
+        searcher = load()
         started = time.perf_counter()
         searcher.search(sources, settings)
         answer(time.perf_counter() - started)

@@ -198,10 +198,33 @@ def test_a_step_refuses_what_does_not_fit():
             step.step(*wrong)
 
 
-def test_weights_of_a_step_that_do_not_fit_are_refused():
+def _weights(vocab):
+    """Of an LSTM of 4 units that reads 3 numbers a word and looks at rows of 6, with Bahdanau's attention."""
     random = np.random.default_rng(0)
-    shapes = [(11, 3), (3 + 2 * 4, 16), (16,), (4 + 6, 4), (4,), (4, 4), (4,), (4,)]
-    weights = [random.normal(size=shape) for shape in shapes]
+    shapes = [(vocab, 3), (3 + 2 * 4, 16), (16,), (4 + 6, 4), (4,), (4, 4), (4,), (4,)]
+    return [random.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+def test_a_token_gives_the_same_bits_whenever_it_first_occurs():
+    random, vocab = np.random.default_rng(1), 250  # more than go together
+    tokens, state = random.permutation(vocab), random.normal(size=(vocab, 12))
+    looked = [random.normal(size=(vocab, 5, size)) for size in (6, 4)] + [random.integers(6, size=vocab)]
+
+    def check(step, rows):
+        found = step.step(tokens[rows], state[rows], *(each[rows] for each in looked))
+        for array, whole in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(array, whole[rows])
+
+    expected = DecoderStep("lstm", *_weights(vocab)).step(tokens, state, *looked)
+    one_by_one, side_by_side = (DecoderStep("lstm", *_weights(vocab)) for _ in range(2))
+    for row in range(vocab):
+        check(one_by_one, slice(row, row + 1))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(check, [side_by_side] * 40, [slice(None), slice(0, 9)] * 20))
+
+
+def test_weights_of_a_step_that_do_not_fit_are_refused():
+    weights = _weights(11)
     DecoderStep("lstm", *weights)
     for i, array in enumerate(weights):
         with pytest.raises(ValueError, match="expected"):

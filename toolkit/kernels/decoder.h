@@ -51,6 +51,7 @@ struct SearchStep {
   Decoder decoder;
   int beams;
   const float *words, *bias;  // (vocab, features), (columns,)
+  float* given;               // (vocab, columns), words[token] R + bias of all tokens that steps read
   const int* tokens;          // (rows,)
   const float* state;         // (rows, n units): h, c of an lstm, a
   float *next, *weights;      // the state after the step; (rows, source)
@@ -68,6 +69,8 @@ struct DecoderKernel {
   void (*forward)(const Decoder&, const float* packed, int first, int count, float* scratch);
   void (*backward)(const Decoder&, const DecoderGradients&, const float* packed, int first, int count, float* scratch);
   void (*step)(const SearchStep&, const float* packed, int first, int count, float* scratch);
+  // What up to kGroup tokens give every step that reads them; it does not depend on other tokens.
+  void (*give)(const SearchStep&, const float* packed, const int* tokens, int count, float* scratch);
 };
 
 extern const DecoderKernel kDecoderPortable;

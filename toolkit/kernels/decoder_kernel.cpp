@@ -201,30 +201,30 @@ INLINE float* at(float* array, size_t place, int size) { return array ? array + 
 // ---- forward ----
 
 struct Weights {
-  Matrix recurrent, query, combine;
+  Matrix recurrent, query, combine, words;
 
   // Each as it is, or transposed, in the memory that `pack_forward` or `pack_backward` filled.
   Weights(const Decoder& d, const float* packed, bool transposed) {
     const int n = d.units;
-    const int read = d.features + 2 * n;
-    recurrent = transposed ? Matrix{d.columns(), read, packed} : Matrix{read, d.columns(), packed};
+    recurrent = transposed ? Matrix{d.columns(), 2 * n, packed} : Matrix{2 * n, d.columns(), packed};
     packed += matrix_size(recurrent.rows, recurrent.columns);
     combine = transposed ? Matrix{n, n + d.width, packed} : Matrix{n + d.width, n, packed};
     packed += matrix_size(combine.rows, combine.columns);
     query = {n, n, packed};
+    packed += matrix_size(n, n);
+    words = {d.features, d.columns(), packed};
   }
 
-  size_t size() const {
-    return matrix_size(recurrent.rows, recurrent.columns) + matrix_size(combine.rows, combine.columns) +
-           matrix_size(query.rows, query.columns);
-  }
+  size_t size() const { return words.packed - recurrent.packed + matrix_size(words.rows, words.columns); }
 };
 
 void pack_all(const Decoder& d, bool transposed, float* packed) {
   const Weights weights(d, packed, transposed);
-  packed = pack(d.recurrent, weights.recurrent.rows, weights.recurrent.columns, transposed, packed);
+  const float* recurrent = d.recurrent + static_cast<size_t>(d.features) * d.columns();
+  packed = pack(recurrent, weights.recurrent.rows, weights.recurrent.columns, transposed, packed);
   packed = pack(d.combine, weights.combine.rows, weights.combine.columns, transposed, packed);
   if (d.additive) pack(d.query, d.units, d.units, transposed, packed);
+  if (d.features) pack(d.recurrent, d.features, d.columns(), false, packed + matrix_size(d.units, d.units));
 }
 
 void pack_forward(const Decoder& d, float* packed) { pack_all(d, false, packed); }
@@ -296,9 +296,9 @@ struct Scratch {
 };
 
 size_t scratch_size(const Decoder& d) {
-  const int most = stride_of(d.features + 2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
-                   3 * stride_of(d.units) + stride_of(d.source);
-  const int sizes[] = {d.features + 2 * d.units, d.units + d.width, d.columns()};  // of the rows that products read
+  const int most = stride_of(2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
+                   3 * stride_of(d.units) + stride_of(d.source) + stride_of(d.features);
+  const int sizes[] = {d.features, 2 * d.units, d.units + d.width, d.columns()};  // of the rows that products read
   int read = 0;
   for (const int size : sizes) read = size > read ? size : read;
   return static_cast<size_t>(kGroup) * most + work_size(read);
@@ -370,17 +370,16 @@ void step_rows(const SearchStep& s, const float* packed, int first, int count, f
   const Weights weights(d, packed, false);
   const int units = d.units, columns = d.columns(), n = states(kCell);
   Scratch scratch{memory};
-  const Rows state = scratch.rows(count, d.features + 2 * units + d.width);  // [word; a; h; context]
+  const Rows state = scratch.rows(count, 2 * units + d.width), h = state.from(units);  // state: [a; h; context]
   const Rows z = scratch.rows(count, columns), c = scratch.rows(count, units), q = scratch.rows(count, units);
-  const Rows out = scratch.rows(count, units), a = state.from(d.features), h = a.from(units);
+  const Rows out = scratch.rows(count, units);
   for (int r = 0; r < count; ++r) {
     const size_t row = first + r;
     const float* before = s.state + row * (n + 1) * units;
-    copy(state[r], s.words + static_cast<size_t>(s.tokens[row]) * d.features, d.features);
     copy(h[r], before, units);
     if (kCell == Cell::kLstm) copy(c[r], before + units, units);
-    copy(a[r], before + n * units, units);
-    copy(z[r], s.bias, columns);
+    copy(state[r], before + n * units, units);
+    copy(z[r], s.given + static_cast<size_t>(s.tokens[row]) * columns, columns);
   }
   add_product(state, weights.recurrent, count, z, scratch.next);
   for (int r = 0; r < count; ++r) {
@@ -409,6 +408,19 @@ void search_step(const SearchStep& s, const float* packed, int first, int count,
                    : s.decoder.cell == Cell::kLstm ? step_rows<Cell::kLstm>
                                                    : step_rows<Cell::kGru>;
   run(s, packed, first, count, scratch);
+}
+
+void give(const SearchStep& s, const float* packed, const int* tokens, int count, float* memory) {
+  const Decoder& d = s.decoder;
+  const int columns = d.columns();
+  Scratch scratch{memory};
+  const Rows words = scratch.rows(count, d.features), z = scratch.rows(count, columns);
+  for (int r = 0; r < count; ++r) {
+    copy(words[r], s.words + static_cast<size_t>(tokens[r]) * d.features, d.features);
+    copy(z[r], s.bias, columns);
+  }
+  add_product(words, Weights(d, packed, false).words, count, z, scratch.next);
+  for (int r = 0; r < count; ++r) copy(s.given + static_cast<size_t>(tokens[r]) * columns, z[r], columns);
 }
 
 // ---- backward ----
@@ -553,7 +565,7 @@ void backward(const Decoder& d, const DecoderGradients& g, const float* packed, 
 
 }  // namespace
 
-SEQLOOM_TABLE(DecoderKernel, kDecoder) = {SEQLOOM_LABEL, packed_size,   scratch_size, pack_forward,
-                                           pack_backward, forward, backward, search_step};
+SEQLOOM_TABLE(DecoderKernel, kDecoder) = {SEQLOOM_LABEL, packed_size, scratch_size, pack_forward, pack_backward,
+                                          forward,       backward,    search_step,  give};
 
 }  // namespace seqloom

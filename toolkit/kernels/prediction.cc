@@ -79,6 +79,16 @@ int seqloom_decoder_step(const SearchStep* step, const float* packed) {
   return scratch != nullptr;
 }
 
+// Returns whether there was memory.
+int seqloom_decoder_give(const SearchStep* step, const float* packed, const int* tokens, int count) {
+  const DecoderKernel& kernel = ChosenStep();
+  const auto scratch = Scratch(kernel.scratch_size(step->decoder));
+  for (int first = 0; scratch && first < count; first += kGroup) {
+    kernel.give(*step, packed, tokens + first, std::min(kGroup, count - first), scratch.get());
+  }
+  return scratch != nullptr;
+}
+
 int64_t seqloom_recurrence_packed_size(const Layer* layer) { return ChosenLayer().packed_size(*layer); }
 
 void seqloom_recurrence_pack(const Layer* layer, float* packed) { ChosenLayer().pack_forward(*layer, packed); }

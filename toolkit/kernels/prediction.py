@@ -23,6 +23,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {  # what each returns and is given; str
     "decoder_packed_size": (c_int64, c_void_p),
     "decoder_pack": (None, c_void_p, c_void_p),
     "decoder_step": (c_int, c_void_p, c_void_p),
+    "decoder_give": (c_int, c_void_p, c_void_p, c_void_p, c_int),
     "recurrence_packed_size": (c_int64, c_void_p),
     "recurrence_pack": (None, c_void_p, c_void_p),
     "recurrence_run": (c_int, c_void_p, c_void_p),

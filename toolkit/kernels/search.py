@@ -33,7 +33,7 @@ class _SearchStep(Structure):
     _fields_ = (
         ("decoder", _Decoder),
         ("beams", c_int),
-        *((name, c_void_p) for name in ("words", "bias", "tokens", "state", "next", "weights")),
+        *((name, c_void_p) for name in ("words", "bias", "given", "tokens", "state", "next", "weights")),
     )
 
 
@@ -87,6 +87,8 @@ class DecoderStep:
 
         z = [words[token]; a; h] G + bias, the gates' sums; then as in toolkit/kernels/decoder.h
 
+    What a token gives z is the same in each step: it is computed when the token first occurs, and kept.
+
     Args:
         cell: rnn, lstm or gru.
         words: (vocab, features).
@@ -121,7 +123,9 @@ class DecoderStep:
         self._arrays = {name: np.ascontiguousarray(each, np.float32) for name, each in zip(names, arrays, strict=False)}
         places = {name: each.ctypes.data for name, each in self._arrays.items()}
         places["recurrent"] = places.pop("gates")
-        self._words, self._bias = places.pop("words"), places.pop("bias")
+        self._given = np.empty((self.vocab, columns), np.float32)
+        self._known = np.zeros(self.vocab, bool)
+        self._tables = places.pop("words"), places.pop("bias"), self._given.ctypes.data
         sizes = {"features": features, "units": units, "width": self.width}
         self._fixed = {"cell": CELLS.index(cell), "additive": bool(asks), **sizes, **places}
         decoder = _Decoder(**self._fixed)
@@ -149,10 +153,13 @@ class DecoderStep:
                 raise ValueError(f"{name} go from {numbers.min()} to {numbers.max()}, expected 0 to {most}")
         tokens, state, memory, keys, lengths = map(np.ascontiguousarray, given, kinds)
         after, weights = np.empty_like(state), np.empty((rows, source), np.float32)
+        new = np.unique(tokens[~self._known[tokens]])
         looked = {"memory": memory.ctypes.data, "keys": keys.ctypes.data, "lengths": lengths.ctypes.data}
         decoder = _Decoder(batch=sentences, source=source, time=1, **self._fixed, **looked)
         places = (each.ctypes.data for each in (tokens, state, after, weights))
-        call = _SearchStep(decoder, beams, self._words, self._bias, *places)
-        if not self._library.seqloom_decoder_step(byref(call), self._packed.ctypes.data):
+        call, packed = _SearchStep(decoder, beams, *self._tables, *places), self._packed.ctypes.data
+        known = not len(new) or self._library.seqloom_decoder_give(byref(call), packed, new.ctypes.data, len(new))
+        if not known or not self._library.seqloom_decoder_step(byref(call), packed):
             raise MemoryError(f"no memory for a step of {rows} rows")
+        self._known[new] = True  # other threads may have written the same numbers meanwhile
         return after, weights
