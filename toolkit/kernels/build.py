@@ -4,11 +4,13 @@ It needs a C++ compiler, g++ or what CXX names. Without one, or where it fails, 
 nothing else happens: the kernels are an option.
 """
 
+import json
 import os
 import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,11 +100,13 @@ def _knows_tiles(compiler: Sequence[str]) -> bool:
 
 
 def _tensorflow() -> tuple[list[str], list[str]]:
-    """Flags to compile and to link with it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    return tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
+    """Flags to compile and to link with it, asked in a process whose log nobody sees."""
+    asked = "import json, tensorflow.sysconfig as tf; print(json.dumps([tf.get_compile_flags(), tf.get_link_flags()]))"
+    done = _run([sys.executable, "-c", asked])
+    if done.returncode:
+        raise OSError(f"TensorFlow said: {(done.stderr.splitlines() or ['nothing'])[-1]}")
+    compile_flags, link_flags = json.loads(done.stdout)
+    return compile_flags, link_flags
 
 
 if __name__ == "__main__":
