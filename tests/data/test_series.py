@@ -224,9 +224,11 @@ def test_words_for_nothing_are_missing_and_counted(read):
 
 
 def test_infinite_values_are_missing_and_told(read):
-    panel, findings = read(table(*daily(1, "inf", "-Infinity", 3)))
-    assert np.isnan(panel.values).tolist() == [False, True, True, False]
-    assert message(findings, "infinite").startswith("infinite values: 2, first 2024-01-02 of series 'y'")
+    for great, small in (("inf", "-Infinity"), ("2e305", "-1e308")):
+        panel, findings = read(table(*daily(1, great, small, 3)))
+        assert np.isnan(panel.values).tolist() == [False, True, True, False]
+        told = "infinite values, or beyond 1e+305: 2, first 2024-01-02 of series 'y'"
+        assert message(findings, "infinite").startswith(told)
 
 
 # Grids

@@ -23,6 +23,7 @@ from toolkit.errors import DataError
 
 __all__ = ["Finding", "Panel", "SeriesSource", "read_panel"]
 
+LARGEST = 1e305  # a sum of several hundred of a greater value would be infinite
 _HEAD = 1000
 
 
@@ -37,7 +38,7 @@ def read_panel(
     - Rows are sorted; several rows of a step fall under the rule for duplicates; steps without a row are missing.
     - A series begins at its first value. Rows after its last one are the future, as far as they hold covariates. A
       series without any value keeps all of its rows as history.
-    - Infinite values are missing ones.
+    - Infinite values, and those beyond LARGEST, are missing ones.
     - In a wide file, covariates are those of every series.
 
     Args:
@@ -214,11 +215,11 @@ def _without_infinity(rows: Observations) -> tuple[Observations, list[Finding]]:
     findings = []
 
     def cleaned(column: np.ndarray, name: str) -> np.ndarray:
-        infinite = np.isinf(column)
+        infinite = np.abs(column) > LARGEST
         if not infinite.any():
             return column
         first = rows.named(int(np.argmax(infinite)))
-        told = f"infinite {name}: {infinite.sum()}, first {first}; they count as missing."
+        told = f"infinite {name}, or beyond {LARGEST:g}: {infinite.sum()}, first {first}; they count as missing."
         findings.append(Finding("infinite", told))
         return np.where(infinite, np.nan, column)
 
