@@ -87,7 +87,8 @@ class DecoderStep:
 
         z = [words[token]; a; h] G + bias, the gates' sums; then as in toolkit/kernels/decoder.h
 
-    What a token gives z is the same in each step: it is computed when the token first occurs, and kept.
+    What a token gives z is the same in each step: it is computed when the token first occurs, and kept, (vocab,
+    columns) numbers in the end.
 
     Args:
         cell: rnn, lstm or gru.
