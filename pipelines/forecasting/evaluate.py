@@ -13,6 +13,7 @@ import numpy as np
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits
 from pipelines.forecasting.facts import printable
+from pipelines.forecasting.inputs import MOST_ORDINAL
 from pipelines.forecasting.predict import LONGEST, NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before
 from pipelines.forecasting.stored import from_json
@@ -120,6 +121,8 @@ def tell_seen(folder: Path, splits: Splits) -> None:
         return  # a run of before this was written down
     try:
         until = from_json(dict[str, int], run.read_json(LEARNED))
+        if max(map(abs, until.values()), default=0) > MOST_ORDINAL:
+            raise ValueError("a time is beyond reason")
     except ValueError as error:
         mend = "Copy the run folder again, or train again."
         raise ArtifactError(f"{LEARNED} is not what was stored: {error}.", where=str(folder), mend=mend) from error
