@@ -18,14 +18,14 @@ def examine() -> dict[str, str]:
     """Facts by name, for people to read and to put into a bug report."""
     backend = keras.backend.backend()
     gpus = _gpus(backend)
+    why = "as asked" if SWITCH in os.environ else "as many as this process may use cores"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {
         "system": f"{machine}, Python {platform.python_version()}",
         **{name: version(name) for name in PACKAGES},
         "backend": f"{backend} (change it with KERAS_BACKEND)",
         "devices": ", ".join(gpus) or "CPU only",
-        "threads": f"{thread_count()}, as many as this process may use cores; {SWITCH} changes it, and {IDLE[0]}"
-        " how soon idle ones of NumPy sleep",
+        "threads": f"{thread_count()}, {why}; {SWITCH} changes it, and {IDLE[0]} how soon idle ones of NumPy sleep",
         "training": _kernel(backend, bool(gpus)),
         "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_prediction()}",
         "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",

@@ -196,7 +196,7 @@ def test_doctor_prints_versions_devices_and_kernels() -> None:
 
 def test_doctor_says_how_many_threads_it_was_told_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQLOOM_THREADS", "3")
-    assert json.loads(seqloom("doctor", "--json").out)["threads"].startswith("3,")
+    assert json.loads(seqloom("doctor", "--json").out)["threads"].startswith("3, as asked;")
     monkeypatch.setenv("SEQLOOM_THREADS", "many")
     result = seqloom("doctor")
     assert (result.code, "SEQLOOM_THREADS is 'many'" in result.err) == (2, True)
