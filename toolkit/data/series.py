@@ -23,7 +23,7 @@ from toolkit.errors import DataError
 
 __all__ = ["Finding", "Panel", "SeriesSource", "read_panel"]
 
-LARGEST = 1e305  # a sum of several hundred of a greater value would be infinite
+LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
 _HEAD = 1000
 
 

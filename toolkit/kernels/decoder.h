@@ -51,7 +51,7 @@ struct SearchStep {
   Decoder decoder;
   int beams;
   const float *words, *bias;  // (vocab, features), (columns,)
-  float* given;               // (vocab, columns), words[token] R + bias of all tokens that steps read
+  float* given;               // (vocab, columns), of all tokens that steps read words[token] by their rows of R, + bias
   const int* tokens;          // (rows,)
   const float* state;         // (rows, n units): h, c of an lstm, a
   float *next, *weights;      // the state after the step; (rows, source)

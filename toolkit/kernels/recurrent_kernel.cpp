@@ -436,7 +436,8 @@ void backward_rows(const Layer& layer, const Gradients& gradients, const float* 
                         dc + r * size, z + static_cast<size_t>(k) * kPanel});
     }
     if (step || layer.initial) {
-      const int products = (active + tile_rows(4) - 1) / tile_rows(4) * gates.panels * C * W;  // in which to fetch what was saved
+      const int tiles = (active + tile_rows(4) - 1) / tile_rows(4);
+      const int products = tiles * gates.panels * C * W;  // in which to fetch what was saved
       const int some = step ? (active * saved_size(kCell, layer.units) + products - 1) / products : 0;
       times_transposed<C, true>(gates, z + static_cast<size_t>(depth) * kPanel + (4 - C) * W, packed, active, to,
                                 round_up(layer.units, W), {some ? saved_place(layer, first, step - 1) : nullptr, some});

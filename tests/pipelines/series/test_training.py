@@ -29,7 +29,7 @@ from toolkit.training.fit import StoppedError
 COMPANIONS = {"naive", "seasonal_naive", "drift", "seasonal_profile", "theta", "ets", "ridge"}
 METRICS = {"mse", "mae", "mase", "smape", "rmsse", "owa", "wql", "coverage_80"}
 PREDICTS = ("model.onnx", "plan.json", "source.json", "sizes.json", "combination.json", "intervals.json")
-RESULTS = ("weights.safetensors", *PREDICTS)
+RESULTS = ("weights.safetensors", "learned.json", *PREDICTS)
 QUICK = {"training": {"epochs": 1, "refit": False}}
 
 
