@@ -91,8 +91,8 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     classifier = Classifier(folder)
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
-    tell_learned(str(data), config.train, config.validation)
     examples = read_examples(config, str(data))
+    tell_learned(str(data), config.train, config.validation)
     if examples.many and not classifier.policy.many:
         raise DataError("lists of labels, but this run gives one label a row.", where=str(data))
     check_known(examples, classifier.policy.labels)

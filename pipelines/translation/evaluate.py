@@ -59,8 +59,8 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     translator = Translator(folder)
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
-    tell_learned(str(data), config.train, config.validation)
     grouped = read_files(config, str(data)).references()
+    tell_learned(str(data), config.train, config.validation)
     found = translator.translate(grouped.sources)
     return score([each.text for each in found], grouped.references, config.database)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.data.files import tell_learned
 from toolkit.data.pairs import Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
 from toolkit.errors import ConfigError, DataError
 
@@ -198,3 +199,18 @@ def test_repeated_pairs_are_told():
     (told,) = suspicious(_pairs(("a", "b"), ("c", "d"), ("a", "b"), ("a", "e"), ("a", "b")))
     assert told.startswith("pairs.tsv: 2 of 5 pairs repeat an earlier one")
     assert "pair 3, 'a' and 'b'" in told
+
+
+@pytest.mark.parametrize(
+    ("data", "learned", "told"),
+    [
+        ("train.{en,de}", ["train.{en,de}"], True),  # two files, neither of which has this name
+        ("folder/../train.csv", [["other.csv", "train.csv"]], True),
+        ("data.json#test", ["data.json#train", 0.1], False),
+        ("data.json#val", ["data.json#train", "data.json#val"], True),
+        ("test.csv", ["train.csv", None], False),
+    ],
+)
+def test_files_that_a_run_has_learned_from_are_told(data, learned, told, recwarn):
+    tell_learned(data, *learned)
+    assert [str(each.message).startswith(f"{data}: this run has learned") for each in recwarn] == [True] * told

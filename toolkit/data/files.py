@@ -89,7 +89,7 @@ def tell_learned(data: str, *learned: object) -> None:
     own, part = split_part(data)
     paths = [path for each in learned for path in (each if isinstance(each, list) else [each]) if isinstance(path, str)]
     for path, other in map(split_part, paths):
-        if path.exists() and own.exists() and path.samefile(own) and part == other:
+        if path.resolve() == own.resolve() and part == other:  # which tells two files as train.{en,de} too
             told = "this run has learned from this file or was chosen by it, so these scores are too good."
             warnings.warn(f"{data}: {told} Its report.json has those of rows that it had not seen.", stacklevel=2)
             return

@@ -330,6 +330,7 @@ def test_evaluate_scores_a_run_on_a_file(tiny_run: Path, tiny_pairs: Path) -> No
     scores = json.loads(result.out)
     assert scores["exact_match"] > 0.8
     assert scores["bleu"] > 80
+    assert "has learned from this file" in result.err  # which the run split for itself
 
 
 def run_alone(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
