@@ -202,7 +202,7 @@ def _weights(vocab):
     """Of an LSTM of 4 units that reads 3 numbers a word and looks at rows of 6, with Bahdanau's attention."""
     random = np.random.default_rng(0)
     shapes = [(vocab, 3), (3 + 2 * 4, 16), (16,), (4 + 6, 4), (4,), (4, 4), (4,), (4,)]
-    return [random.normal(size=shape).astype(np.float32) for shape in shapes]
+    return [random.normal(size=shape) for shape in shapes]
 
 
 def test_a_token_gives_the_same_bits_whenever_it_first_occurs():
@@ -229,6 +229,8 @@ def test_weights_of_a_step_that_do_not_fit_are_refused():
     for i, array in enumerate(weights):
         with pytest.raises(ValueError, match="expected"):
             DecoderStep("lstm", *weights[:i], array[..., :-1], *weights[i + 1 :])
+    with pytest.raises(ValueError, match="too large"):
+        DecoderStep("lstm", np.broadcast_to(np.float32(0), (1 << 28, 3)), *weights[1:])
 
 
 DECODERS = (("gru", "bahdanau"), ("lstm", "dot"))

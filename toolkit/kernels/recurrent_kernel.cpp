@@ -7,8 +7,8 @@
 namespace seqloom {
 namespace {
 
-// Steps of rows whose part of the weights' gradients is added up at once, a panel of them from a cache; and panels of
-// gates whose sums stay in registers meanwhile.
+// Steps of rows whose part of the weights' gradients is added up at once, a panel of them from the nearest cache, and how
+// many panels of gates go through one product with the weights before its sums leave the registers.
 #if defined(__AVX512F__)
 constexpr int kChunk = 256, kTogether = 1;
 #else

@@ -118,6 +118,8 @@ class DecoderStep:
         shapes += [(units, units), (units,), (units,)] if asks else []
         if [each.shape for each in arrays] != shapes or len(combine) <= units or not units:
             raise ValueError(f"weights are {[each.shape for each in arrays]}, expected {shapes}")
+        if len(words) * columns >= LARGEST:
+            raise ValueError(f"what {len(words):,} words give {columns:,} sums is too large")
         self.vocab, self.units, self.width = len(words), units, len(combine) - units
         self.states = 1 + (2 if cell == "lstm" else 1)  # of units numbers each, with what is fed back
         names = ("words", "gates", "bias", "combine", "combine_bias", "query", "query_bias", "energy")
