@@ -223,6 +223,19 @@ def test_a_token_gives_the_same_bits_whenever_it_first_occurs():
         list(pool.map(check, [side_by_side] * 40, [slice(None), slice(0, 9)] * 20))
 
 
+def test_beams_that_follow_one_hypothesis_have_the_bits_of_each_alone():
+    random, sentences, beams = np.random.default_rng(2), 40, 5  # more rows than go together, which cut a sentence
+    parents = random.integers(1, 6, size=(sentences, 1)) * random.integers(9, size=(sentences, beams)) % 5
+    state = random.normal(size=(sentences, beams, 12))[np.arange(sentences)[:, None], parents].reshape(-1, 12)
+    tokens = random.integers(11, size=sentences * beams)
+    looked = [random.normal(size=(sentences, 5, size)) for size in (6, 4)] + [random.integers(6, size=sentences)]
+    step = DecoderStep("lstm", *_weights(11))
+    together = step.step(tokens, state, *looked)
+    alone = step.step(tokens, state, *(np.repeat(each, beams, axis=0) for each in looked))
+    for found, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_weights_of_a_step_that_do_not_fit_are_refused():
     weights = _weights(11)
     DecoderStep("lstm", *weights)

@@ -44,7 +44,8 @@ struct DecoderGradients {
   float* contexts;                 // (batch, time, width), of what is read of the memory
 };
 
-// A step of a search, with rows that share what they look at: so many beams of each sentence, a row of `decoder`.
+// A step of a search, with rows that share what they look at: so many beams of each sentence, a row of `decoder`. Those
+// with the same state share its product too.
 //   z = [words[token]; a; h] R + bias     R (features + 2 units, columns)
 // Of `decoder` it reads the sizes but time, the lengths, memory, keys, and the biases and the energy of its layers.
 struct SearchStep {

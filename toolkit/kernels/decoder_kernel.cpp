@@ -301,7 +301,7 @@ size_t scratch_size(const Decoder& d) {
   const int sizes[] = {d.features, 2 * d.units, d.units + d.width, d.columns()};  // of the rows that products read
   int read = 0;
   for (const int size : sizes) read = size > read ? size : read;
-  return static_cast<size_t>(kGroup) * most + work_size(read);
+  return static_cast<size_t>(kGroup) * most + stride_of(d.columns()) + work_size(read);
 }
 
 template <Cell kCell>
@@ -368,22 +368,34 @@ template <Cell kCell>
 void step_rows(const SearchStep& s, const float* packed, int first, int count, float* memory) {
   const Decoder& d = s.decoder;
   const Weights weights(d, packed, false);
-  const int units = d.units, columns = d.columns(), n = states(kCell);
+  const int units = d.units, columns = d.columns(), n = states(kCell), size = (n + 1) * units;
   Scratch scratch{memory};
-  const Rows state = scratch.rows(count, 2 * units + d.width), h = state.from(units);  // state: [a; h; context]
-  const Rows z = scratch.rows(count, columns), c = scratch.rows(count, units), q = scratch.rows(count, units);
-  const Rows out = scratch.rows(count, units);
+  const Rows before = scratch.rows(count, 2 * units), sums = scratch.rows(count, columns);  // of different states
+  const Rows h = scratch.rows(count, units + d.width), c = scratch.rows(count, units);  // h: [h; context]
+  const Rows q = scratch.rows(count, units), out = scratch.rows(count, units);
+  float* z = scratch.rows(1, columns)[0];
+  const float* different[kGroup];  // beams that follow one hypothesis have the same state, which is multiplied once
+  int place[kGroup], found = 0, begin = 0;  // of each row's state; how many are found, and before its sentence
   for (int r = 0; r < count; ++r) {
     const size_t row = first + r;
-    const float* before = s.state + row * (n + 1) * units;
-    copy(h[r], before, units);
-    if (kCell == Cell::kLstm) copy(c[r], before + units, units);
-    copy(state[r], before + n * units, units);
-    copy(z[r], s.given + static_cast<size_t>(s.tokens[row]) * columns, columns);
+    const float* state = s.state + row * size;
+    if (row % s.beams == 0) begin = found;
+    place[r] = begin;
+    while (place[r] < found && std::memcmp(different[place[r]], state, sizeof(float) * size)) ++place[r];
+    if (place[r] < found) continue;
+    different[found] = state;
+    copy(before[found], state + n * units, units);
+    copy(before[found] + units, state, units);
+    clear(sums[found++], columns);
   }
-  add_product(state, weights.recurrent, count, z, scratch.next);
+  add_product(before, weights.recurrent, found, sums, scratch.next);
   for (int r = 0; r < count; ++r) {
-    step<kCell>(units, z[r], h[r], c[r]);
+    const float *state = different[place[r]], *sum = sums[place[r]];
+    const float* given = s.given + static_cast<size_t>(s.tokens[first + r]) * columns;
+    copy(h[r], state, units);
+    if (kCell == Cell::kLstm) copy(c[r], state + units, units);
+    each(columns, [&](int i, int m) INLINED { store(z + i, load(given + i, m) + load(sum + i, m), m); });
+    step<kCell>(units, z, h[r], c[r]);
     if (d.additive) copy(q[r], d.query_bias, units);
   }
   if (d.additive) add_product(h, weights.query, count, q, scratch.next);
