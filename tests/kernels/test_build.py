@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes((libraries.FOLDER / name).read_bytes())
     monkeypatch.setattr(libraries, "FOLDER", tmp_path)
     monkeypatch.setattr(build, "FOLDER", tmp_path)
+    monkeypatch.setattr(build, "_tensorflow", lambda: ([], []))  # which takes seconds to ask, and compiles nothing here
     monkeypatch.delenv(kernels.SWITCH, raising=False)
     return tmp_path
 

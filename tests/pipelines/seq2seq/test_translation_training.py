@@ -253,8 +253,11 @@ def test_only_a_decoder_that_loops_is_compiled_where_kernels_do_the_rest(decoder
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(tiny_config, tmp_path, crash_at, lazy):
+    pairs = [(f"{one} {two}", f"{two} {one}") for one in WORDS for two in WORDS]  # of one shape, compiled once
+    data = {"train": str(write_pairs(tmp_path / "pairs.csv", pairs))}
     settings = {"epochs": 2, "compile": True, "monitor": "loss", "lazy_embeddings": lazy}
-    config = changed(tiny_config, model={"dropout": 0.1}, decoder={"dropout": 0.1, "layers": 2}, training=settings)
+    stanzas = {"model": {"dropout": 0.1}, "decoder": {"dropout": 0.1, "layers": 2}, "training": settings}
+    config = changed(tiny_config, data=data, **stanzas)
     train(config, tmp_path / "whole", resume=False)
     crash_at(training._task(config, prepare(config), models.build(config, **prepare(config).codec.sizes)).steps + 2)
     with pytest.raises(RuntimeError, match="crash"):
