@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ FIRST, STEPS = 3, 30  # steps that must agree, steps of a round
 EPSILON = 1e-12  # of Adam: the smaller, the less it matters that Keras adds it before it corrects the bias
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 ROLES = {"Seqloom on JAX": "jax", "Seqloom on PyTorch": "torch", "PyTorch": "plain"}
+CASES = (*recurrent_step.CASES, "translator")
 PIECES = translation_step.PIECES
 
 
@@ -137,20 +138,20 @@ def work(folder: Path, case: str, role: str, precision: str) -> None:
         answer((time.perf_counter() - started) / steps)
 
 
-def compare(case: str, precision: str, rounds: int) -> None:
+def compare(case: str, precision: str, rounds: int, programs: Mapping[str, tuple[Sequence[str], str]]) -> None:
+    """Programs by name, each the command of a Python and a role; the last one is what the others are compared with."""
     with tempfile.TemporaryDirectory() as folder:
         if case == "translator":
             translation_step.write_batch(Path(folder))
         else:
             recurrent_step.prepare(Path(folder), recurrent_step.CASES[case])
-        workers = {}
-        for name, role in ROLES.items():  # one after the other: the first may write the weights
-            python = os.environ.get("PEER_PYTHON", sys.executable) if role == "plain" else sys.executable
-            workers[name] = Worker([python, __file__, folder, case, role, precision])
+        workers, peer = {}, list(programs)[-1]
+        for name, (python, role) in programs.items():  # one after the other: the first may write the weights
+            workers[name] = Worker([*python, __file__, folder, case, role, precision])
         losses = {name: worker.ready for name, worker in workers.items()}
         for name, values in losses.items():
-            np.testing.assert_allclose(values, losses["PyTorch"], rtol=TOLERANCE[precision], err_msg=name)
-        show(f"{case}, {precision}: a training step", in_turn(workers, STEPS, rounds), "PyTorch", "s")
+            np.testing.assert_allclose(values, losses[peer], rtol=TOLERANCE[precision], err_msg=name)
+        show(f"{case}, {precision}: a training step", in_turn(workers, STEPS, rounds), peer, "s")
         for worker in workers.values():
             worker.close()
 
@@ -158,9 +159,11 @@ def compare(case: str, precision: str, rounds: int) -> None:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # JAX would take three quarters of the device's memory
-    for case in sys.argv[2:] or (*recurrent_step.CASES, "translator"):
+    pythons = [sys.executable], [sys.executable], [os.environ.get("PEER_PYTHON", sys.executable)]
+    programs = dict(zip(ROLES, zip(pythons, ROLES.values(), strict=True), strict=True))
+    for case in sys.argv[2:] or CASES:
         for precision in TOLERANCE:
-            compare(case, precision, rounds)
+            compare(case, precision, rounds, programs)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 import os
 import platform
 from importlib.metadata import version
+from typing import Any
 
 import keras
 
 from toolkit import kernels
 from toolkit.kernels import prediction
+from toolkit.kernels.libraries import MALLOC
 from toolkit.runtime import MANY
 from toolkit.threads import IDLE, SWITCH, thread_count
 
@@ -28,7 +30,7 @@ def examine() -> dict[str, str]:
         "threads": f"{thread_count()}, {why}; {SWITCH} changes it, and {IDLE[0]} how soon idle ones of NumPy sleep",
         "training": _kernel(backend, bool(gpus)),
         "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_prediction()}",
-        "memory": "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them",
+        "memory": _memory(backend),
     }
 
 
@@ -52,11 +54,24 @@ def _gpus(backend: str) -> list[str]:
 def _kernel(backend: str, gpu: bool) -> str:
     if gpu:
         return "cuDNN for LSTM and GRU, because lengths are used and no mask is passed; a loop for the vanilla RNN"
-    operations, name = kernels.load()
-    if operations:
-        return f"{_own(name)}; not in mixed precision or inside XLA"
+    run, name = _jax() if backend == "jax" else kernels.load()
+    if run:
+        without = "in decoders that are fed back" if backend == "jax" else "inside XLA"
+        return f"{_own(name)}; not in mixed precision or {without}"
     loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
     return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"
+
+
+def _jax() -> tuple[Any, str]:
+    from toolkit.kernels import jax_recurrence
+
+    return jax_recurrence.load()
+
+
+def _memory(backend: str) -> str:
+    if backend == "jax" and _jax()[0]:
+        return f"malloc keeps that of large arrays for the next step, unless {' or '.join(MALLOC)} is set"
+    return "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them"
 
 
 def _prediction() -> str:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from toolkit.errors import ConfigError
 from toolkit.kernels import build, libraries, prediction
 
 SOURCES = sorted({name for names in libraries.SOURCES.values() for name in names})
-MISFITS = {"recurrent": "another TensorFlow or other sources", "prediction": "other sources"}
-every_kernel = pytest.mark.parametrize("name", list(libraries.SOURCES))
+MISFITS = {"prediction": "other sources"} | {
+    name: f"another {package} or other sources" for name, package in (("recurrent", "TensorFlow"), ("jax", "JAX"))
+}
+NAMES = [name for name in libraries.SOURCES if name != "jax" or find_spec("jax")]
+every_kernel = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture
@@ -29,26 +34,34 @@ def folder(tmp_path, monkeypatch):
 
 
 def _found(name="recurrent"):
-    return {"recurrent": kernels._load, "prediction": prediction.load}[name].__wrapped__()
+    match name:
+        case "jax":
+            from toolkit.kernels import jax_recurrence
+
+            return jax_recurrence.load.__wrapped__()
+        case "recurrent":
+            return kernels._load.__wrapped__()
+    return prediction.load.__wrapped__()
 
 
 def _library(name):
-    return kernels.library() if name == "recurrent" else libraries.library(name)
+    package = build.KINDS[name][2]
+    return libraries.library(name, version(package) if package else "")
 
 
 def test_a_missing_compiler_is_one_sentence_a_kernel(folder, monkeypatch, capsys):
     monkeypatch.setenv("CXX", "no-such-compiler -O1")
     build.main()
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 2 and all(line.endswith("there is no no-such-compiler.") for line in said)
-    for name in libraries.SOURCES:
+    assert len(said) == len(NAMES) and all(line.endswith("there is no no-such-compiler.") for line in said)
+    for name in NAMES:
         assert _found(name) == (None, f"it is not built; build it with `{kernels.BUILD}`")
 
 
 @every_kernel
-def test_a_compiler_that_fails_is_one_sentence_and_leaves_nothing(name, folder):
+def test_a_compiler_that_fails_is_one_sentence_and_leaves_nothing(name, folder, tmp_path_factory):
     failing = [sys.executable, "-c", "import sys; sys.exit('an error of the compiler')"]
-    assert build.build(name, failing).endswith("said: an error of the compiler")
+    assert build.build(name, failing, tmp_path_factory.mktemp("objects")).endswith("said: an error of the compiler")
     assert sorted(path.name for path in folder.iterdir()) == SOURCES
 
 
@@ -89,17 +102,31 @@ def test_a_damaged_library_is_named_and_not_used(name, folder):
 @every_kernel
 def test_what_is_built_already_is_not_built_again(name, folder):
     _library(name).touch()
-    assert build.build(name, ["no-such-compiler"]).endswith(f" is built: {_library(name).name}.")
+    assert build.build(name, ["no-such-compiler"], folder).endswith(f" is built: {_library(name).name}.")
 
 
 @every_kernel
-def test_several_may_build_at_the_same_time(name, folder):
+def test_several_may_build_at_the_same_time(name, folder, tmp_path_factory):
     script = folder / "compiler.py"
     script.write_text("import sys; open(sys.argv[sys.argv.index('-o') + 1], 'w').write('built')")
+    others = [tmp_path_factory.mktemp("objects") for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(lambda _: build.build(name, [sys.executable, str(script)]), range(3)))
+        said = list(pool.map(lambda objects: build.build(name, [sys.executable, str(script)], objects), others))
     assert all(_library(name).name in each for each in said)
     assert _library(name).read_text() == "built" and not list(folder.glob("*.tmp"))
+
+
+def test_libraries_share_what_is_compiled_for_several(folder, tmp_path_factory):
+    script, log = folder / "compiler.py", folder / "log"
+    script.write_text(f"""import sys
+open({str(log)!r}, "a").write(sys.argv[-1] + "\\n")
+open(sys.argv[sys.argv.index("-o") + 1], "w").write("built")
+""")
+    objects = tmp_path_factory.mktemp("objects")
+    for name in NAMES:
+        build.build(name, [sys.executable, str(script)], objects)
+    compiled = [line for line in log.read_text().splitlines() if "recurrent_kernel.cpp-avx2" in line]
+    assert len(compiled) == ("avx2" in build.SETS)
 
 
 def test_threads_may_ask_for_the_kernel_at_the_same_time():

@@ -12,17 +12,18 @@ SHARED = (
     "recurrent_gates.h",
     "recurrent_tiles.h",
     "recurrent_kernel.cpp",
-    "decoder.h",
-    "decoder_kernel.cpp",
     "product_tiles.h",
     "tiles.h",
     "vectors.h",
     "processor.h",
     "build.py",
 )
+DECODER = ("decoder.h", "decoder_kernel.cpp")
 SOURCES = {  # of each library: a .cpp is compiled once for each instruction set, a .cc once
     "recurrent": (
         *SHARED,
+        *DECODER,
+        "shares.h",
         "recurrent_ops.cc",
         "decoder_ops.cc",
         "softmax.h",
@@ -33,15 +34,25 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
         "adam_ops.cc",
         "operation.h",
     ),
-    "prediction": (*SHARED, "output.h", "output_kernel.cpp", "product_registers.h", "prediction.cc"),
+    "prediction": (
+        *SHARED,
+        *DECODER,
+        "output.h",
+        "output_kernel.cpp",
+        "product_registers.h",
+        "memory.h",
+        "prediction.cc",
+    ),
+    "jax": (*SHARED, "shares.h", "memory.h", "recurrent_jax.cc"),
 }
 SWITCH = "SEQLOOM_KERNEL"
 CHOICES = ("amx", "avx512", "avx2", "portable", "off")
+MALLOC = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES")  # users' own wishes
 BUILD = "python -m toolkit.kernels.build"
 
 
 def library(name: str, version: str = "") -> Path:
-    """Where the library is that fits these sources, and this version of TensorFlow if it needs one, if it was built."""
+    """Where the library is that fits these sources and, if it is for another package, its version, if it was built."""
     sources = sha256(b"".join((FOLDER / source).read_bytes() for source in SOURCES[name])).hexdigest()
     return FOLDER / "-".join([name, *([version] if version else []), f"{sources[:8]}.so"])
 

@@ -18,6 +18,7 @@
 
 #include "processor.h"
 #include "recurrent.h"
+#include "shares.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -148,10 +149,8 @@ inline void OnThreads(OpKernelContext* context, int64_t threads, const std::func
       });
 }
 
-// As many as there are, but none with fewer than three rows.
 inline int64_t Threads(OpKernelContext* context, int rows) {
-  const int threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
-  return std::max(1, std::min(threads, (rows + 2) / 3));
+  return threads_for(rows, context->device()->tensorflow_cpu_worker_threads()->num_threads);
 }
 
 // f(first, end) for parts of so many rows, a thread each.

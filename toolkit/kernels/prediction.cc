@@ -1,27 +1,18 @@
 // What predicts, as functions of C for Python's ctypes, without TensorFlow: the layers of recurrent.h, and of a search
 // the step of decoder.h and the output layer of output.h.
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <numeric>
 
 #include "decoder.h"
+#include "memory.h"
 #include "output.h"
 #include "processor.h"
 #include "recurrent.h"
 
 namespace seqloom {
 namespace {
-
-struct Free {
-  void operator()(float* memory) const { std::free(memory); }
-};
-
-// So many floats by 64 bytes; null where there is no memory.
-std::unique_ptr<float[], Free> Scratch(size_t size) {
-  return std::unique_ptr<float[], Free>(static_cast<float*>(std::aligned_alloc(64, (size + 15) / 16 * 64)));
-}
 
 #if defined(SEQLOOM_AMX)
 #define CHOOSE_TILES(prefix) (choose_tiles() ? prefix##Amx : CHOOSE(prefix))

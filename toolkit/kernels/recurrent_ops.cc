@@ -1,6 +1,4 @@
 // The recurrent layers of recurrent.h as TensorFlow operations, on its own threads.
-#include <numeric>
-
 #include "operation.h"
 
 namespace seqloom {
@@ -111,39 +109,10 @@ class Operation : public tf::OpKernel {
     layer->in = layer->out = {layer->time, 1};
   }
 
-  // Rows, those of a thread one after the other, and where each thread's end.
-  struct Shares {
-    std::vector<int> order, ends;
-  };
-
-  // Which rows each thread takes, the longest first: whichever thread has the fewest steps so far takes the next. It
-  // depends on the lengths and the number of threads alone, so sums are added up in the same order in every run.
-  static Shares Share(OpKernelContext* context, const Layer& layer) {
-    std::vector<std::vector<int>> shares(Threads(context, layer.batch));
-    std::vector<int64_t> steps(shares.size());
-    std::vector<int> rows(layer.batch);
-    std::iota(rows.begin(), rows.end(), 0);
-    std::stable_sort(rows.begin(), rows.end(), [&](int a, int b) { return layer.lengths[a] > layer.lengths[b]; });
-    for (const int row : rows) {
-      const size_t least = std::min_element(steps.begin(), steps.end()) - steps.begin();
-      shares[least].push_back(row);
-      steps[least] += std::max(1, layer.lengths[row]);
-    }
-    Shares all;
-    for (const auto& share : shares) {
-      all.order.insert(all.order.end(), share.begin(), share.end());
-      all.ends.push_back(all.order.size());
-    }
-    return all;
-  }
-
   // f(thread, first, how many) for the groups of rows of each thread.
   static void Run(OpKernelContext* context, const Shares& shares, const std::function<void(int, int, int)>& f) {
     OnThreads(context, shares.ends.size(), [&](int thread) {
-      const int end = shares.ends[thread];
-      for (int first = thread ? shares.ends[thread - 1] : 0; first < end; first += kGroup) {
-        f(thread, first, std::min(kGroup, end - first));
-      }
+      shares.each_group(thread, [&](int first, int count) { f(thread, first, count); });
     });
   }
 
@@ -166,7 +135,7 @@ class Forward : public Operation {
     layer.final = Output(context, 1, {states(cell_), layer.batch, layer.units});
     float* to_save = Output(context, 2, {layer.time, layer.batch, save ? saved : 0});
     layer.saved = save ? to_save : nullptr;
-    const auto shares = Share(context, layer);
+    const Shares shares(layer, Threads(context, layer.batch));
     const Kernel& kernel = Chosen();
     const size_t size = kernel.scratch_size(layer);
     float* weights = Scratch(context, kernel.packed_size(layer), &packed);
@@ -204,7 +173,7 @@ class Backward : public Operation {
     gradients.bias = Output(context, 3, context->input(4).shape());
     float* d_initial = Output(context, 4, context->input(5).shape());
     gradients.initial = layer.initial ? d_initial : nullptr;
-    const auto shares = Share(context, layer);
+    const Shares shares(layer, Threads(context, layer.batch));
     const Kernel& kernel = Chosen();
     const size_t size = kernel.scratch_size(layer), added = kernel.sums_size(layer);
     tf::Tensor packed, scratch, sums;

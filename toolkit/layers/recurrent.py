@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import keras
+from keras import ops
 
 from toolkit import kernels
 from toolkit.layers.loop import read_once
@@ -33,9 +34,9 @@ def recur(
         (batch, units), or two of them for an LSTM -> outputs (batch, time, units), zero past each length; final
         (batch, units), the hidden states at the rows' own ends, those before the first step where a row is empty
     """
-    operations = kernel_for(layer, inputs)
-    if operations:
-        return _run_kernel(operations, layer, inputs, lengths, reverse, initial_state)
+    run = _recurrence_for(layer, inputs)
+    if run:
+        return _in_kernel(run, layer, inputs, lengths, reverse, initial_state)
     inputs = reverse_sequences(inputs, lengths) if reverse else inputs
     with read_once(layer.weights) if keras.backend.backend() == "tensorflow" else nullcontext():
         outputs = layer(inputs, initial_state=list(initial_state) or None)
@@ -44,31 +45,42 @@ def recur(
     if reverse:
         outputs = reverse_sequences(outputs, lengths)
     outputs = zero_padding(outputs, lengths)
-    return outputs, outputs[:, 0] if reverse else last_step(outputs, lengths)
+    final = outputs[:, 0] if reverse else last_step(outputs, lengths)
+    if initial_state:
+        final = ops.where(ops.expand_dims(lengths > 0, 1), final, initial_state[0])
+    return outputs, final
+
+
+def _in_kernel(run, layer, inputs, lengths, reverse: bool, initial_state) -> tuple[Tensor, Tensor]:
+    cell, (batch, time, _) = layer.cell, ops.shape(inputs)
+    outputs, final, *_ = run(
+        inputs,
+        ops.full((batch,), time, "int32") if lengths is None else ops.cast(lengths, "int32"),
+        *map(ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)),
+        ops.stack(initial_state) if initial_state else ops.zeros((0, 0, 0), "float32"),
+        cell=next(name for name, kind in CELLS.items() if isinstance(layer, kind)),
+        reverse=reverse,
+    )
+    return outputs, final[0]
 
 
 def kernel_for(layer: keras.layers.Layer, inputs: Tensor) -> Any:
-    """The kernel's operations, if they can run a layer here: in float32, and not in what XLA compiles."""
-    if isinstance(inputs, keras.KerasTensor) or layer.compute_dtype != "float32":
+    """TensorFlow's operations of the kernel, if they can run a layer here: in float32, and not in what XLA compiles."""
+    if not _fits(layer, inputs):
         return None
     operations, _ = kernels.load()
     return operations if operations and not kernels.in_xla() else None
 
 
-def _run_kernel(operations, layer, inputs, lengths, reverse: bool, initial_state) -> tuple[Tensor, Tensor]:
-    import tensorflow as tf
+def _recurrence_for(layer: keras.layers.RNN, inputs: Tensor) -> Any:
+    """What runs a layer in the kernel, if anything does."""
+    if keras.backend.backend() == "jax" and _fits(layer, inputs):
+        from toolkit.kernels import jax_recurrence
 
-    cell = layer.cell
-    if lengths is None:
-        lengths = tf.fill(tf.shape(inputs)[:1], tf.shape(inputs)[1])
-    outputs, final, _ = operations.seqloom_recurrence(
-        inputs,
-        tf.cast(lengths, tf.int32),
-        cell.kernel,
-        cell.recurrent_kernel,
-        cell.bias,
-        tf.stack(initial_state) if initial_state else tf.zeros((0, 0, 0)),
-        cell=next(name for name, kind in CELLS.items() if isinstance(layer, kind)),
-        reverse=reverse,
-    )
-    return outputs, final[0]
+        return jax_recurrence.load()[0]
+    operations = kernel_for(layer, inputs)
+    return operations and operations.seqloom_recurrence
+
+
+def _fits(layer: keras.layers.Layer, inputs: Tensor) -> bool:
+    return not isinstance(inputs, keras.KerasTensor) and layer.compute_dtype == "float32"

@@ -1,0 +1,76 @@
+"""On JAX the kernel gives what Keras' layers give there, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples import CELLS
+from toolkit.kernels import libraries
+
+if not find_spec("jax"):
+    pytest.skip("there is no JAX", allow_module_level=True)
+from toolkit.kernels import jax_recurrence
+
+pytestmark = pytest.mark.skipif(
+    libraries.asked() == "off" or not jax_recurrence.library().exists(), reason="there is no kernel"
+)
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """What `jax_numbers` computes."""
+    path = tmp_path_factory.mktemp("jax") / "numbers.npz"
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, HERE / "jax_numbers.py", path], env=environment, check=True)
+    return dict(np.load(path))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_outputs_and_all_gradients_are_those_of_keras(numbers, cell, reverse):
+    names = [name for name in numbers if name.startswith(f"{(cell, reverse)}/keras")]
+    assert len(names) >= 6
+    for name in names:
+        expected = numbers[name]
+        tolerance = 1e-5 * max(1, np.abs(expected).max())
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(numbers[name.replace("keras", "kernel")], expected, rtol=1e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0)])
+def test_no_rows_or_no_steps_give_none_and_gradients_of_zero(numbers, shape):
+    outputs, final, *gradients = (numbers[f"{shape}/{i}"] for i in range(6))
+    assert outputs.shape == (*shape, 3) and final.shape == (shape[0], 3)
+    assert not any(array.any() for array in (final, *gradients))
+
+
+def test_lengths_that_do_not_fit_are_refused(numbers):
+    for said, length in zip(numbers["refused"], (4, -1), strict=True):
+        assert f"the length of row 1 is {length}, expected from 0 to 3" in said
+
+
+def test_memory_is_kept_unless_users_have_their_own_wishes(monkeypatch):
+    told = []
+
+    class Library:
+        def __init__(self, _):
+            pass
+
+        def mallopt(self, option, value):
+            told.append(option)
+            return value < 2**26  # as older versions of glibc do
+
+    monkeypatch.setattr(jax_recurrence.ctypes, "CDLL", Library)
+    for name in libraries.MALLOC:
+        monkeypatch.delenv(name, raising=False)
+    jax_recurrence._keep_memory()
+    assert told == [-1, -3, -3, -8]
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    jax_recurrence._keep_memory()
+    assert len(told) == 4
