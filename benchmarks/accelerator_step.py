@@ -34,7 +34,11 @@ PIECES = translation_step.PIECES
 
 def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Callable[[], float], Callable[[], None]]:
     """A step that returns its loss, and a function that waits for the device, which the loss has done."""
+    from toolkit.memory import keep_memory
+
     os.environ["KERAS_BACKEND"] = backend
+    if backend == "jax":
+        keep_memory()  # as the command line does, before there are threads
     import keras
 
     from toolkit.training.adam import Adam

@@ -16,6 +16,7 @@ import typer
 
 from pipelines.catalogue import PIPELINES, stage
 from toolkit.errors import ConfigError, SeqloomError
+from toolkit.memory import keep_memory
 from toolkit.threads import set_threads
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -42,6 +43,8 @@ def _options(
     if debug:
         os.environ["SEQLOOM_DEBUG"] = "1"
     set_threads()
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        keep_memory()
 
 
 @app.command()

@@ -9,7 +9,7 @@ import keras
 
 from toolkit import kernels
 from toolkit.kernels import prediction
-from toolkit.kernels.libraries import MALLOC
+from toolkit.memory import WISHES
 from toolkit.runtime import MANY
 from toolkit.threads import IDLE, SWITCH, thread_count
 
@@ -70,7 +70,7 @@ def _jax() -> tuple[Any, str]:
 
 def _memory(backend: str) -> str:
     if backend == "jax" and _jax()[0]:
-        return f"malloc keeps that of large arrays for the next step, unless {' or '.join(MALLOC)} is set"
+        return f"malloc keeps that of large arrays for the next step, unless {' or '.join(WISHES)} is set"
     return "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them"
 
 

@@ -53,24 +53,3 @@ def test_no_rows_or_no_steps_give_none_and_gradients_of_zero(numbers, shape):
 def test_lengths_that_do_not_fit_are_refused(numbers):
     for said, length in zip(numbers["refused"], (4, -1), strict=True):
         assert f"the length of row 1 is {length}, expected from 0 to 3" in said
-
-
-def test_memory_is_kept_unless_users_have_their_own_wishes(monkeypatch):
-    told = []
-
-    class Library:
-        def __init__(self, _):
-            pass
-
-        def mallopt(self, option, value):
-            told.append(option)
-            return value < 2**26  # as older versions of glibc do
-
-    monkeypatch.setattr(jax_recurrence.ctypes, "CDLL", Library)
-    for name in libraries.MALLOC:
-        monkeypatch.delenv(name, raising=False)
-    jax_recurrence._keep_memory()
-    assert told == [-1, -3, -3, -8]
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
-    jax_recurrence._keep_memory()
-    assert len(told) == 4

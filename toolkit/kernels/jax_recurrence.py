@@ -1,7 +1,6 @@
 """Recurrent layers in the kernel, for JAX on a CPU: called from compiled programs, with no Python in between."""
 
 import ctypes
-import os
 from collections.abc import Sequence
 from functools import cache, partial
 from importlib.metadata import version
@@ -13,6 +12,7 @@ import numpy as np
 
 from toolkit.kernels import libraries
 from toolkit.kernels.prediction import CELLS, LARGEST
+from toolkit.memory import keep_memory
 
 FUNCTIONS = FORWARD, BACKWARD = "seqloom_recurrence", "seqloom_recurrence_grad"
 
@@ -37,20 +37,9 @@ def load() -> tuple[Any, str]:
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(compiled, name)), platform="cpu")
     except Exception as error:  # XLA raises several unrelated classes
         return None, f"{path.name} cannot be loaded: {error}; delete it and build it with `{libraries.BUILD}`"
-    _keep_memory()
+    keep_memory()
     compiled.seqloom_name.restype = ctypes.c_char_p
     return recurrence, compiled.seqloom_name().decode()
-
-
-def _keep_memory() -> None:
-    """Let malloc keep the memory of large arrays: XLA asks for it anew in each step, which costs a fault a page."""
-    libc, most = ctypes.CDLL(None), 2**31 - 1
-    if not hasattr(libc, "mallopt") or any(name in os.environ for name in libraries.MALLOC):
-        return
-    trim, mmap, arenas = -1, -3, -8  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
-    libc.mallopt(trim, most)
-    libc.mallopt(mmap, most) or libc.mallopt(mmap, 2**25)  # the most that older versions of glibc take
-    libc.mallopt(arenas, 1)  # others than the first have no place for more than 64 MB
 
 
 def library() -> Path:
@@ -75,7 +64,7 @@ def recurrence(
         recurrent (units, gates * units); bias as Keras has it; initial (states, batch, units) or (0, 0, 0) for zeros ->
         outputs (batch, time, units), zeros past the length; final (states, batch, units)
 
-    Raises: ValueError where XLA runs it, for a length that is out of range.
+    Raises: ValueError for too large sizes; an error of JAX where it runs, for a length that is out of range.
     """
     if max(*inputs.shape, kernel.size + recurrent.size) >= LARGEST:
         raise ValueError(f"inputs {inputs.shape} or kernels {kernel.shape}, {recurrent.shape} are too large")

@@ -47,7 +47,6 @@ SOURCES = {  # of each library: a .cpp is compiled once for each instruction set
 }
 SWITCH = "SEQLOOM_KERNEL"
 CHOICES = ("amx", "avx512", "avx2", "portable", "off")
-MALLOC = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES")  # users' own wishes
 BUILD = "python -m toolkit.kernels.build"
 
 

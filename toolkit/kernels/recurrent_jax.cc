@@ -116,7 +116,8 @@ ffi::Error Backward(ffi::ThreadPool pool, Array inputs, Integers lengths, Array 
   const Kernel& chosen = Chosen();
   const int threads = threads_for(layer.batch, pool.num_threads());
   const size_t size = chosen.scratch_size(layer), added = chosen.sums_size(layer);
-  const auto packed = Scratch(chosen.packed_size(layer)), work = Scratch(size * threads), sums = Scratch(added * threads);
+  const auto packed = Scratch(chosen.packed_size(layer)), work = Scratch(size * threads);
+  const auto sums = Scratch(added * threads);
   if (!packed || !work || !sums) return NoMemory();
   std::fill_n(sums.get(), added * threads, 0.0f);
   chosen.pack_backward(layer, packed.get());
@@ -131,9 +132,16 @@ ffi::Error Backward(ffi::ThreadPool pool, Array inputs, Integers lengths, Array 
   return ffi::Error::Success();
 }
 
-// The pool, what both passes begin with, and what tells them apart from other layers.
+// What both passes begin with.
 auto Begin() {
-  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Integers>().Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>();
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .Arg<Array>()
+      .Arg<Integers>()
+      .Arg<Array>()
+      .Arg<Array>()
+      .Arg<Array>()
+      .Arg<Array>();
 }
 
 }  // namespace
