@@ -69,8 +69,8 @@ def _jax() -> tuple[Any, str]:
 
 
 def _memory(backend: str) -> str:
-    if backend == "jax" and _jax()[0]:
-        return f"malloc keeps that of large arrays for the next step, unless {' or '.join(WISHES)} is set"
+    if backend == "jax":
+        return f"malloc keeps that of large arrays for the next step of training, unless {' or '.join(WISHES)} is set"
     return "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them"
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from toolkit.kernels import libraries
 from toolkit.kernels.prediction import CELLS, LARGEST
-from toolkit.memory import keep_memory
 
 FUNCTIONS = FORWARD, BACKWARD = "seqloom_recurrence", "seqloom_recurrence_grad"
 
@@ -37,7 +36,6 @@ def load() -> tuple[Any, str]:
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(compiled, name)), platform="cpu")
     except Exception as error:  # XLA raises several unrelated classes
         return None, f"{path.name} cannot be loaded: {error}; delete it and build it with `{libraries.BUILD}`"
-    keep_memory()
     compiled.seqloom_name.restype = ctypes.c_char_p
     return recurrence, compiled.seqloom_name().decode()
 

@@ -64,7 +64,13 @@ class SequencePooling(keras.layers.Layer):
     def _max(self, inputs, lengths):
         mask = ops.expand_dims(sequence_mask(lengths, ops.shape(inputs)[1]), 2)
         # -6e4 is below any state and still a float16.
-        largest = ops.max(ops.where(mask, inputs, ops.cast(-6e4, inputs.dtype)), axis=1)
+        states = ops.where(mask, inputs, ops.cast(-6e4, inputs.dtype))
+        if keras.backend.backend() == "jax":
+            # The gradient of `max` looks for what equals it, where XLA may compute both anew and round them otherwise.
+            places = ops.argmax(states, axis=1, keepdims=True)
+            largest = ops.take_along_axis(states, places, axis=1)[:, 0]
+        else:
+            largest = ops.max(states, axis=1)
         return ops.where(ops.expand_dims(lengths > 0, 1), largest, ops.zeros((), dtype=inputs.dtype))
 
     def _attention(self, inputs, lengths):

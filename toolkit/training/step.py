@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from toolkit.layers.sequence import Tensor
+from toolkit.memory import keep_memory
 
 First = Callable[[Any, bool], tuple[Tensor, ...]]  # inputs and `training` to what the second part reads
 Second = Callable[..., Tensor]  # inputs, what the first part gave, and `training` to the network's outputs
@@ -35,9 +36,12 @@ def training_step(
             TensorFlow runs it, so its recurrent layers have their kernel, for which there is no place in what XLA
             compiles. So does the optimizer's update, which XLA would do on one thread.
     """
-    model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
+    backend = keras.backend.backend()
+    if backend == "jax":
+        keep_memory()
+    model.compile(optimizer, loss, jit_compile=backend == "jax")
     optimizer.build(model.trainable_variables)
-    if keras.backend.backend() != "tensorflow":
+    if backend != "tensorflow":
         return lambda inputs, targets, weights: float(model.train_on_batch(inputs, targets, sample_weight=weights))
     import tensorflow as tf
 
