@@ -44,7 +44,7 @@ def _options(
         os.environ["SEQLOOM_DEBUG"] = "1"
     set_threads()
     if os.environ.get("KERAS_BACKEND") == "jax":
-        keep_memory()
+        keep_memory()  # before JAX has threads
 
 
 @app.command()

@@ -34,10 +34,9 @@ def numbers(tmp_path_factory):
 
 def _start(backend, folder):
     command = [sys.executable, HERE / "backend_numbers.py", folder / "given.npz", folder / f"{backend}.npz"]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = (
-        "1"  # faster to compile, and XLA rounds what it computes anew otherwise
-    )
+    # Without optimizations XLA compiles sooner, and computes numbers anew that it then rounds otherwise.
+    jax = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, **jax, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
