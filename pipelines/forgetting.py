@@ -9,11 +9,11 @@ import numpy as np
 
 from pipelines.catalogue import stage
 from toolkit.artifact import Artifact, keep_inputs, write_text
+from toolkit.cells import CELLS
 from toolkit.errors import ConfigError
 from toolkit.memory_plots import memory_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
 
-CELLS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 UNITS, TIME, LONGEST = 64, 30, 100
 AFTER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # symbols behind the one to keep; in training at most 100
 HALF = 0.5
@@ -48,7 +48,7 @@ def probe_cells(*, steps: int, seeds: int) -> Iterator[Probe]:
     from toolkit.training.recall import copy_curve, keep_curve
 
     def curves(places: Sequence[int], measure: Any) -> list[Curve]:
-        rows = {name: [measure(cell, seed=seed) for seed in range(1, seeds + 1)] for cell, name in CELLS.items()}
+        rows = {cell.title: [measure(kind, seed=seed) for seed in range(1, seeds + 1)] for kind, cell in CELLS.items()}
         return [Curve(name, np.array(places), np.array(found)) for name, found in rows.items()]
 
     yield Probe(

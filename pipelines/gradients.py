@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pipelines.catalogue import stage
 from toolkit import config as configs
 from toolkit.artifact import write_text
+from toolkit.cells import CELLS
 from toolkit.memory_plots import gradients_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
 from toolkit.training.checkpoints import Checkpoints
@@ -18,7 +19,6 @@ from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.gradients import Reach, reach_of
 from toolkit.training.watch import Watch
 
-CELLS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 ROWS = 128  # that are measured, at least
 READING = (
     "For each step of a sequence, how much the loss would change with the hidden state there: the norm of the gradient,"
@@ -78,7 +78,7 @@ def command(config: Any, *, steps: int, out: Path | None, as_json: bool) -> None
 def verdict(curves: Sequence[Curve]) -> str:
     """One sentence on the trained networks without residual connections."""
     last = {each.cell: each.reach for each in curves if each.step and not each.residual}
-    told = ", ".join(f"{CELLS[cell]} {_steps(reach)}" for cell, reach in last.items())
+    told = ", ".join(f"{CELLS[cell].title} {_steps(reach)}" for cell, reach in last.items())
     return f"After training the gradient reaches back: {told}."
 
 
@@ -121,7 +121,7 @@ def _train(network: Any, task: Task, training: Any, steps: int) -> None:
 
 
 def _name(curve: Curve) -> str:
-    return CELLS[curve.cell] + (", residual" if curve.residual else "")
+    return CELLS[curve.cell].title + (", residual" if curve.residual else "")
 
 
 def _steps(reach: Reach) -> str:

@@ -13,8 +13,6 @@ from toolkit.runtime import Runtime
 from toolkit.stanzas import RowTraining
 from toolkit.training.fit import Task
 
-CELLS = ("rnn", "lstm", "gru")
-
 
 def make_encoder(**changes: Any) -> RecurrentEncoder:
     """A small encoder; its settings are those of one plain LSTM layer but for `changes`."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.cells import CELLS
+
 Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
 Score = Callable[[np.ndarray, np.ndarray], float]
 Attended = tuple[np.ndarray, np.ndarray]
@@ -80,12 +82,11 @@ STEPS: dict[str, Callable[[Weights, np.ndarray, States], States]] = {
     "lstm": lstm_step,
     "gru": gru_step,
 }
-STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries
 
 
 def run(cell: str, weights: Weights, inputs: np.ndarray, h: np.ndarray | None = None) -> np.ndarray:
     """All steps from h, zeros where it is None. Shapes: inputs (time, features); h (units,) -> (time, units)."""
-    states: States = (np.zeros(weights[1].shape[0]),) * STATES[cell]
+    states: States = (np.zeros(weights[1].shape[0]),) * CELLS[cell].states
     states = states if h is None else (h, *states[1:])
     outputs = []
     for x in inputs:
@@ -94,8 +95,7 @@ def run(cell: str, weights: Weights, inputs: np.ndarray, h: np.ndarray | None = 
     return np.stack(outputs)
 
 
-rnn, lstm, gru = partial(run, "rnn"), partial(run, "lstm"), partial(run, "gru")
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+gru = partial(run, "gru")
 
 
 def layer_norm(inputs: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def encode(
 
     Shapes: inputs (batch, time, features) -> outputs (batch, time, width), zero on padding; final (batch, width)
     """
-    run, units = CELLS[cell], layers[-1].forward[1].shape[0]
+    units = layers[-1].forward[1].shape[0]
     width = units * (2 if layers[-1].backward else 1)
     outputs, final = np.zeros((*inputs.shape[:2], width)), np.zeros((len(inputs), width))
     for row, length in enumerate(lengths):
@@ -119,9 +119,9 @@ def encode(
             continue
         x = inputs[row, :length].astype(np.float64)
         for i, layer in enumerate(layers):
-            y = run(layer.forward, x)
+            y = run(cell, layer.forward, x)
             if layer.backward:
-                y = np.concatenate([y, run(layer.backward, x[::-1])[::-1]], axis=-1)
+                y = np.concatenate([y, run(cell, layer.backward, x[::-1])[::-1]], axis=-1)
             if residual and i and y.shape == x.shape:
                 y = y + x
             x = layer_norm(y, *layer.norm) if layer.norm else y
@@ -273,7 +273,7 @@ def decode(
         (batch,) -> outputs (batch, target, units); weights (batch, target, source), zeros without attention
     """
     words, final, memory, lengths = inputs
-    units, per_layer = decoder.layers[0].forward[1].shape[0], STATES[cell]
+    units, per_layer = decoder.layers[0].forward[1].shape[0], CELLS[cell].states
     outputs = np.zeros((*words.shape[:2], units))
     weights = np.zeros((*words.shape[:2], memory.shape[1]))
     kernel, bias = decoder.bridge

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples import CELLS, make_encoder, make_transformer, randomize
+from examples import make_encoder, make_transformer, randomize
+from toolkit.cells import CELLS
 from toolkit.errors import ArtifactError
-from toolkit.gates import GATES, Direction, Trace, fitting, joined, trace, trace_encoder
-from toolkit.layers.encoder import CELLS as KERAS
+from toolkit.gates import Direction, Trace, fitting, joined, trace, trace_encoder
+from toolkit.layers.recurrent import LAYERS
 
 FEATURES, UNITS = 4, 3
 
@@ -21,7 +22,7 @@ def sequence(time: int, *, seed: int = 0) -> np.ndarray:
 
 
 def keras_layer(cell: str, *, seed: int = 0) -> Any:
-    layer = KERAS[cell](UNITS, return_sequences=True)
+    layer = LAYERS[cell](UNITS, return_sequences=True)
     layer.build((None, None, FEATURES))
     randomize(layer, seed=seed)
     return layer
@@ -115,7 +116,7 @@ def test_an_encoder_equals_its_keras_layer_inside_the_length(
     both = {False: 0, True: 3, "first": 1}[bidirectional]
     assert len(found) == 3 + both
     assert all(each.trace.hidden.shape == (5, UNITS) for each in found)
-    assert all(tuple(each.trace.gates) == GATES[cell] for each in found)
+    assert all(tuple(each.trace.gates) == CELLS[cell].gates for each in found)
 
 
 @pytest.mark.parametrize(("units", "layers"), [(5, 1), (FEATURES, 2), (64, 2)])

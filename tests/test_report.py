@@ -160,7 +160,7 @@ def test_bars_of_many_labels_show_the_best_and_the_worst():
         ("mase", 1.2, {"naive": 1.0}, r"^naive wins"),
         ("coverage_80", 0.95, {"A": 0.78}, r"^A wins"),
         ("bleu", 36.52, {"copy": 5.0}, r"BLEU 36\.5 against 5\.000 for copy"),
-        ("new_metric", 0.4, {}, r"new metric 0\.400; there is no baseline"),
+        ("accuracy", 0.4, {}, r"accuracy 0\.400; there is no baseline"),
     ],
 )
 def test_the_verdict_names_who_won(metric, score, baselines, expected):

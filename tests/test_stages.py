@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
-from examples import CELLS, closeness, make_encoder, make_transformer, randomize, sequences
+from examples import closeness, make_encoder, make_transformer, randomize, sequences
 from toolkit import export, graph_tables, runtime
+from toolkit.cells import CELLS
 from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction
 from toolkit.runtime import MANY, Runtime

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from toolkit.artifact import Artifact
+from toolkit.cells import CELLS
 from toolkit.config import Stanza
 from toolkit.errors import ArtifactError
 from toolkit.self_attention import transform
 
 WEIGHTS = "weights.safetensors"
-GATES = {"lstm": ("input", "forget", "output"), "gru": ("update", "reset"), "rnn": ()}
-STATES = {"lstm": 2, "gru": 1, "rnn": 1}  # arrays that a cell carries from step to step
 S = TypeVar("S", bound=Stanza)
 CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
 NO_GATES = "This encoder is a Transformer, which has no gates."
@@ -111,10 +110,10 @@ def trace(
         (time, features); initial (units,) each
     Reference: Elman 1990; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014
     """
-    units, count = len(recurrent_kernel), STATES[cell_kind]
+    units, count = len(recurrent_kernel), CELLS[cell_kind].states
     input_bias, recurrent_bias = bias if cell_kind == "gru" else (bias, 0.0)
     states = tuple(initial) or (np.zeros(units),) * count
-    names = GATES[cell_kind]
+    names = CELLS[cell_kind].gates
     values = np.empty((len(inputs), count + len(names), units))
     for row, x in zip(values, inputs.astype(np.float64) @ kernel + input_bias, strict=True):
         row[:] = _STEPS[cell_kind](x, states[0] @ recurrent_kernel + recurrent_bias, *states)

@@ -141,7 +141,7 @@ def render_report(*, title: str, verdict: str, sections: Sequence[Section], subt
 
 def verdict(metric: str, score: float, baselines: Mapping[str, float]) -> str:
     """One sentence: which won, by how much, and which to use when it was not the model."""
-    shown = _metric(metric)
+    shown = METRICS[metric]
     if not baselines:
         return f"This model has {shown.title} {_show(score)}; there is no baseline to compare it with."
     name = min(baselines, key=lambda each: shown.cost(baselines[each]))
@@ -161,7 +161,7 @@ def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str
     """Every metric of the model beside the baselines, the best of each row in bold unless all are equal."""
     rows, best = [], set()
     for line, name in enumerate(test):
-        shown = _metric(name)
+        shown = METRICS[name]
         scores = [test[name], *(each.get(name) for each in baselines.values())]
         leader = _show(min((score for score in scores if score is not None), key=shown.cost))
         leading = {(line, column) for column, score in enumerate(scores, start=1) if _show(score) == leader}
@@ -339,11 +339,8 @@ def _cut(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def _metric(name: str) -> Metric:
-    return METRICS.get(name) or Metric(name.replace("_", " "))
-
-
 def _curve_title(column: str) -> str:
     """A column of history.csv in words."""
     part = "validation" if column.startswith("val_") else "training"
-    return f"{part} {_metric(column.removeprefix('val_')).title}"
+    name = column.removeprefix("val_")
+    return f"{part} {METRICS[name].title if name in METRICS else name.replace('_', ' ')}"

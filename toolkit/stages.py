@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.kernels.recurrence import GATES, Recurrence, Weights
+from toolkit.cells import CELLS
+from toolkit.kernels.prediction import KINDS
+from toolkit.kernels.recurrence import Recurrence, Weights
 
-CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
+OPERATORS = {CELLS[kind].operator: kind for kind in KINDS}
 LENGTHS, INITIAL = 4, 5  # which of an operator's inputs they are
 NUMPY = {"tensor(float)": "=f4", "tensor(int32)": "=i4"}  # what layers read
-KERAS_GATES = {"lstm": [0, 2, 3, 1], "gru": [0, 1, 2], "rnn": [0]}  # where they stand in ONNX' weights
 
 
 class Layer(NamedTuple):
@@ -133,7 +134,7 @@ def _recurrence(node: Any, weights: Mapping[str, Any]) -> Recurrence | None:
     """The kernel's layer for an operator, where it is one that the kernel computes."""
     from onnx import helper, numpy_helper
 
-    cell = CELLS.get(node.op_type, "")
+    cell = OPERATORS.get(node.op_type, "")
     attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     direction = attributes.pop("direction", b"forward")
     attributes.pop("hidden_size", None)
@@ -142,7 +143,7 @@ def _recurrence(node: Any, weights: Mapping[str, Any]) -> Recurrence | None:
         not cell
         or constant != [1, 2, 3]
         or direction not in (b"forward", b"bidirectional")
-        or attributes != ({"linear_before_reset": 1} if cell == "gru" else {})
+        or attributes != CELLS[cell].attributes
         or len(node.input) > (INITIAL if cell == "lstm" else INITIAL + 1)
     ):
         return None
@@ -156,9 +157,11 @@ def _keras(cell: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarra
     Shapes: (gates * units, features), (gates * units, units), (2 * gates * units,) -> those of `Recurrence`
     """
 
+    order = CELLS[cell].order
+
     def arrange(rows: np.ndarray) -> np.ndarray:
-        blocks = np.split(rows, GATES[cell])
-        return np.concatenate([blocks[gate] for gate in KERAS_GATES[cell]]).T
+        blocks = np.split(rows, len(order))
+        return np.concatenate([blocks[order.index(block)] for block in range(len(order))]).T
 
     biases = [arrange(each) for each in np.split(bias, 2)]
     return arrange(kernel), arrange(recurrent), np.stack(biases) if cell == "gru" else biases[0] + biases[1]

@@ -57,7 +57,8 @@ class SplitConfig(Stanza):
     """Steps at the start of each series to train on; validation and test steps follow, and what comes after them is not
     used. Empty: all that the other two leave."""
     validation: Steps | float | None = None
-    """Steps before the test part, or a share of those; empty: 3 to 20 horizons or two seasons, a fifth at most."""
+    """Steps before the test part, or a share of those; empty: a fifth, but one horizon at
+    least and 3 to 20 horizons or two seasons at most."""
     test: Steps | float | str | None = None
     """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: as for
     validation."""
@@ -91,11 +92,14 @@ class ModelConfig(Stanza):
     """auto: the network and its companions, weighed on validation windows; network, or a companion: that alone."""
     network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
     """segment: segments of a season and a parallel decoder; direct: one output layer for the whole horizon; attention:
-    a recurrent decoder with attention over the past; smoothing: exponential smoothing with a dilated LSTM."""
+    a recurrent decoder with attention over the past; smoothing: exponential smoothing, and dilated layers of encoder.cell
+    with residual connections, whatever encoder.residual says, on what it leaves."""
     history: Steps | None = None
-    """Steps that the network reads; empty: up to 14 seasons, by the length of the series."""
+    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps), 2 horizons at least where the
+    series are long enough."""
     segment: Steps | None = None
-    """Steps in a segment; empty: a season, 1 for direct and attention."""
+    """Steps in a segment; empty: the longest whole part of a season within the horizon and 60 steps; without a season the
+    square root of the horizon; 1 for all networks but segment."""
     log: bool = False
     """Model logarithms, for series whose swings grow with their level; all values must be above 0."""
     scaling: Literal["window", "series"] = "window"

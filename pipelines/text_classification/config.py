@@ -150,7 +150,7 @@ class DecisionConfig(Stanza):
     cutoff: float | Literal["auto"] | None = None
     """Besides the best label, give every label that is at least this probable; auto: what gives the best micro F1."""
     margin: float | None = Field(None, ge=0, lt=1)
-    """Besides the best label, give every label less than this behind it."""
+    """Besides the best label, give every label at most this behind it."""
     none_of_the_above: NoneConfig | None = None
     """When to give no label; empty: never (with many labels: when none passes its threshold)."""
 

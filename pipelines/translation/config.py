@@ -125,7 +125,7 @@ class DecoderConfig(Stanza):
 
 
 class VectorsConfig(Stanza):
-    """Pre-trained word vectors to start from, for kind: words."""
+    """Pre-trained word vectors to start from, for kind: words and dotted."""
 
     source: str | None = None
     """Vectors file or gensim-data name for the source side; empty: random."""

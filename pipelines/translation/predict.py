@@ -321,7 +321,7 @@ def _kernels(decoder: Runtime) -> tuple[search.OutputLayer | None, search.Decode
     names = ("output_kernel", "output_bias")
     if not {"hidden", *names} <= decoder.outputs.keys() or not prediction.load()[0]:
         return None, None
-    cell = next((cell for cell in prediction.CELLS if f"{cell}_gates" in decoder.outputs), "")
+    cell = next((cell for cell in prediction.KINDS if f"{cell}_gates" in decoder.outputs), "")
     needed = ("words", f"{cell}_gates", "gates_bias", "combine_kernel", "combine_bias")
     asked = [name for name in ("query_kernel", "query_bias", "energy") if name in decoder.outputs]
     try:

@@ -26,7 +26,7 @@ from toolkit.data.pairs import Grouped
 from toolkit.data.vectors import build_matrix, load_vectors, scaled
 from toolkit.errors import ConfigError, SeqloomError
 from toolkit.evaluation.sql import Database
-from toolkit.layers.recurrent import CELLS
+from toolkit.kernels.prediction import KINDS
 from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
@@ -159,7 +159,7 @@ def parts(config: Config, network: models.Translator) -> Parts | None:
 
     None where kernels do everything: there is no loop for XLA to compile.
     """
-    fused = config.encoder.cell in CELLS and config.training.mixed_precision == "none" and kernels.load()[0]
+    fused = config.encoder.cell in KINDS and config.training.mixed_precision == "none" and kernels.load()[0]
     if not fused:
         return whole(network)
     if not network.decoder.loops:

@@ -14,7 +14,6 @@ import numpy as np
 from keras import ops
 
 from examples import (
-    CELLS,
     make_decoder,
     make_encoder,
     make_transformer,
@@ -22,6 +21,7 @@ from examples import (
     tiny_network,
     tiny_task,
 )
+from toolkit.cells import CELLS
 from toolkit.layers import (
     AttentionDecoder,
     BahdanauAttention,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, closeness, make_decoder, randomize, sequences
+from examples import closeness, make_decoder, randomize, sequences
 from toolkit import export
+from toolkit.cells import CELLS
 from toolkit.runtime import Runtime
 
 FEATURES, WIDTH, UNITS = 4, 3, 3

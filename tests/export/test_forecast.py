@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, closeness, make_encoder, randomize, sequences
+from examples import closeness, make_encoder, randomize, sequences
 from toolkit import export
+from toolkit.cells import CELLS
 from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead
 from toolkit.runtime import Runtime
 

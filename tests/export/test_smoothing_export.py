@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, closeness, randomize
+from examples import closeness, randomize
 from toolkit import export
+from toolkit.cells import CELLS
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing
 from toolkit.runtime import Runtime
 
@@ -63,7 +64,7 @@ def test_dilated_recurrence_equals_the_layer_with_fused_cells(cell, normalizatio
     graph.name(export.dilated_encoder(graph, layer, graph.add("Transpose", "inputs", perm=[1, 0, 2])), "state")
     model = graph.model({"inputs": ["batch", "time", FEATURES]}, {"state": ["batch", 5]}, floats=("inputs",))
     operators = [node.op_type for node in model.graph.node]
-    assert operators.count({"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[cell]) == 3
+    assert operators.count(CELLS[cell].operator) == 3
     assert not {"Loop", "Scan", "If"} & set(operators)
     runtime, random = Runtime(model.SerializeToString()), np.random.default_rng(0)
     for time in (1, 6, 11):

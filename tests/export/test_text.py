@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from examples import CELLS, closeness, make_encoder, make_transformer, randomize
+from examples import closeness, make_encoder, make_transformer, randomize
 from toolkit import export
+from toolkit.cells import CELLS
 from toolkit.layers import SegmentedEncoder, SequencePooling, SubwordEmbedding, WordEmbedding
 from toolkit.layers.pooling import POOLINGS
 from toolkit.runtime import Runtime
 
 ROWS, FEATURES, SIZE, PER_WORD = 12, 5, 8, 3
-OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+OPERATORS = {cell.operator for cell in CELLS.values()}
 SHALLOW = [dict(layers=1, residual=False, normalization=normalization) for normalization in ("none", "layer")]
 DEEP = [
     dict(layers=3, residual=residual, normalization=normalization)
@@ -103,8 +104,8 @@ def test_the_graph_equals_the_network_and_holds_fused_cells_without_loops(cell, 
     lengths = np.random.default_rng(1).integers(1, 17, 4)
     model = _assert_graph_equals_network(network, _texts([*lengths, 1, 16], 16))
     operators = {node.op_type for node in model.graph.node}
-    assert OPERATORS[cell] in operators
-    assert not operators & {"Loop", "Scan", "If", *OPERATORS.values()} - {OPERATORS[cell]}
+    assert CELLS[cell].operator in operators
+    assert not operators & {"Loop", "Scan", "If", *OPERATORS} - {CELLS[cell].operator}
 
 
 @pytest.mark.parametrize("shape", [SHALLOW[0], *DEEP], ids=lambda shape: "-".join(map(str, shape.values())))
@@ -127,7 +128,7 @@ def test_a_transformer_equals_the_network_for_any_lengths_and_holds_no_loops(uni
     model = _assert_graph_equals_network(network, _texts([*lengths, 0, 1, 16], 16), _texts([0, 0], SIZE))
     operators = {node.op_type for node in model.graph.node}
     assert {"Softmax", "LayerNormalization"} <= operators
-    assert not operators & {"Loop", "Scan", "If", *OPERATORS.values()}
+    assert not operators & {"Loop", "Scan", "If", *OPERATORS}
 
 
 @pytest.mark.parametrize("kind", POOLINGS)

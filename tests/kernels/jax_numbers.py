@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from examples import CELLS, randomize, sequences
+from examples import randomize, sequences
 from toolkit.kernels import jax_recurrence
-from toolkit.layers.recurrent import CELLS as LAYERS
-from toolkit.layers.recurrent import recur
+from toolkit.kernels.prediction import KINDS
+from toolkit.layers.recurrent import LAYERS, recur
 
 SHAPES = {  # by direction units, features and lengths: odd ones, more rows than go together
     False: (5, 3, [3, 0, 6, 1, 6, 2, 5]),
@@ -71,7 +71,7 @@ def refusal(lengths):
 
 def main(path):
     numbers = {"refused": [refusal([1, 4]), refusal([1, -1])]}
-    for case in product(CELLS, SHAPES):
+    for case in product(KINDS, SHAPES):
         for kind, arrays in zip(("kernel", "keras"), both(*case), strict=True):
             numbers |= {f"{case}/{kind}/{i}": array for i, array in enumerate(arrays)}
     for shape in EMPTY:

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from instructions import arrays_with, lower
 
-from examples import CELLS, make_decoder, randomize, sequences
+from examples import make_decoder, randomize, sequences
 from toolkit import kernels
+from toolkit.kernels.prediction import KINDS
 from toolkit.layers import decoder as module
 
 operations, why = kernels.load()
@@ -64,7 +65,7 @@ def _assert_equal(found, expected):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}x{len(shape[2])}")
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("weights_count", [True, False], ids=["weights", "outputs"])
 def test_outputs_and_all_gradients_equal_the_loop_in_double_precision(
     cell, attention, shape, weights_count, monkeypatch
@@ -84,7 +85,7 @@ def _in_its_loop(decoder):
     return decoder
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_what_is_fed_is_dropped_as_in_the_loop(cell):
     settings, case = dict(cell=cell, attention="general", dropout=0.5), _case(6, 4, 5, [3, 0, 2])
     found = _results(_decoder(6, 4, **settings), case, training=True)
@@ -151,7 +152,7 @@ def test_no_rows_or_no_steps_give_none(rows, target):
 
 def many_rows():
     """Outputs and gradients of all cells over more rows than go together."""
-    for cell, attention in zip(CELLS, ATTENTIONS, strict=True):
+    for cell, attention in zip(KINDS, ATTENTIONS, strict=True):
         yield from _results(_decoder(37, 37, cell=cell, attention=attention), _case(37, 37, 4, [9, 3, 0, 7, 5] * 40))
 
 

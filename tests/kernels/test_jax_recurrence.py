@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import CELLS
 from toolkit.kernels import libraries
+from toolkit.kernels.prediction import KINDS
 
 if not find_spec("jax"):
     pytest.skip("there is no JAX", allow_module_level=True)
@@ -32,7 +32,7 @@ def numbers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_outputs_and_all_gradients_are_those_of_keras(numbers, cell, reverse):
     names = [name for name in numbers if name.startswith(f"{(cell, reverse)}/keras")]
     assert len(names) >= 6

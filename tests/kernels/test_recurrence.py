@@ -8,15 +8,16 @@ import pytest
 from instructions import arrays_with, lower
 
 import reference
-from examples import CELLS
+from toolkit.cells import CELLS
 from toolkit.kernels import prediction
-from toolkit.kernels.recurrence import GATES, Recurrence
+from toolkit.kernels.prediction import KINDS
+from toolkit.kernels.recurrence import Recurrence
 
 library, used = prediction.load()
 pytestmark = pytest.mark.skipif(library is None, reason=f"there is no kernel: {used}")
 
 # Sums of two bfloat16 are rounded more, which an rnn magnifies.
-CLOSE = {"rnn": 1e-4, "lstm": 5e-5, "gru": 5e-5} if used == "amx" else dict.fromkeys(CELLS, 1e-5)
+CLOSE = {"rnn": 1e-4, "lstm": 5e-5, "gru": 5e-5} if used == "amx" else dict.fromkeys(KINDS, 1e-5)
 
 SHAPES = [  # units, features and lengths: odd ones, whole vectors and panels, one row, more rows than go together
     (1, 3, [4]),
@@ -28,7 +29,7 @@ SHAPES = [  # units, features and lengths: odd ones, whole vectors and panels, o
 
 def _weights(cell, units, features, directions):
     random = np.random.default_rng(units)
-    width, scale = GATES[cell] * units, min(0.4, 2 / units**0.5)
+    width, scale = len(CELLS[cell].blocks) * units, min(0.4, 2 / units**0.5)
     shapes = [(features, width), (units, width), (2, width) if cell == "gru" else (width,)]
     return [[random.normal(0, scale, shape).astype(np.float32) for shape in shapes] for _ in range(directions)]
 
@@ -37,7 +38,7 @@ def _case(cell, units, features, lengths, directions, *, started):
     """A layer's weights, and what it is run with."""
     random = np.random.default_rng(1)
     inputs = random.normal(size=(max(lengths) + 1, len(lengths), features)).astype(np.float32)
-    initial = random.normal(size=(reference.STATES[cell], directions, len(lengths), units)).astype(np.float32)
+    initial = random.normal(size=(CELLS[cell].states, directions, len(lengths), units)).astype(np.float32)
     given = (inputs, np.array(lengths, np.int32), *([initial] if started else []))
     return _weights(cell, units, features, directions), given
 
@@ -47,7 +48,7 @@ def _expected(cell, weights, inputs, lengths, initial=None):
     time, batch, _ = inputs.shape
     units, weights = len(weights[0][1]), [[np.float64(each) for each in direction] for direction in weights]
     outputs = np.zeros((time, len(weights), batch, units))
-    final = np.zeros((reference.STATES[cell], len(weights), batch, units)) if initial is None else np.float64(initial)
+    final = np.zeros((CELLS[cell].states, len(weights), batch, units)) if initial is None else np.float64(initial)
     for direction, row in itertools.product(range(len(weights)), range(batch)):
         states = tuple(final[:, direction, row])
         steps = range(lengths[row])
@@ -59,7 +60,7 @@ def _expected(cell, weights, inputs, lengths, initial=None):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}x{len(shape[2])}")
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("started", [False, True])
 def test_states_equal_the_equations_in_double_precision(cell, shape, directions, started):
@@ -76,7 +77,7 @@ def test_states_equal_the_equations_in_double_precision(cell, shape, directions,
 
 def _many():
     """Of each cell the name, weights, and what the layer is run with: more rows than go together."""
-    return [(cell, *_case(cell, 37, 21, [9, 3, 0, 7, 5] * 40, 2, started=True)) for cell in CELLS]
+    return [(cell, *_case(cell, 37, 21, [9, 3, 0, 7, 5] * 40, 2, started=True)) for cell in KINDS]
 
 
 def many_rows():
@@ -91,7 +92,7 @@ def test_a_lower_instruction_set_gives_what_is_right(name, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_what_stands_in_the_padding_changes_nothing(cell):
     weights, (inputs, lengths) = _case(cell, 9, 3, [3, 0, 6, 1], 2, started=False)
     layer = Recurrence(cell, weights)

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from instructions import arrays_with, lower
 
-import reference
-from examples import CELLS, make_encoder, randomize, sequences, tiny_config, tiny_task
+from examples import make_encoder, randomize, sequences, tiny_config, tiny_task
 from toolkit import kernels
-from toolkit.layers.recurrent import CELLS as LAYERS
-from toolkit.layers.recurrent import recur
+from toolkit.cells import CELLS
+from toolkit.kernels.prediction import KINDS
+from toolkit.layers.recurrent import LAYERS, recur
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
 from toolkit.training.step import whole
@@ -45,7 +45,7 @@ def _layer(cell, units, features=FEATURES):
 def _case(cell, units, lengths, *, started, features=FEATURES):
     inputs, lengths = sequences(lengths, time=max(lengths), features=features)
     random = np.random.default_rng(3)
-    count = reference.STATES[cell] * started
+    count = CELLS[cell].states * started
     initial = [random.normal(size=(len(lengths), units)).astype(np.float32) for _ in range(count)]
     return inputs, lengths, initial
 
@@ -75,7 +75,7 @@ def _by_equations(layer, cell, inputs, lengths, initial, *, reverse):
 
     def run(inputs, lengths, initial):
         batch, time, _ = inputs.shape
-        states = list(initial) or [tf.zeros((batch, layer.units), tf.float64)] * reference.STATES[cell]
+        states = list(initial) or [tf.zeros((batch, layer.units), tf.float64)] * CELLS[cell].states
         outputs = [states[0]] * time
         for t in reversed(range(time)) if reverse else range(time):
             real = (t < lengths)[:, None]
@@ -104,7 +104,7 @@ def _step(cell, weights, x, states):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}x{len(shape[2])}")
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("started", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_outputs_and_all_gradients_equal_the_equations_in_double_precision(cell, shape, reverse, started):
@@ -121,7 +121,7 @@ def test_outputs_and_all_gradients_equal_the_equations_in_double_precision(cell,
 
 def many_rows():
     """Outputs and gradients of all cells over more rows than go together."""
-    for cell, reverse in itertools.product(CELLS, [False, True]):
+    for cell, reverse in itertools.product(KINDS, [False, True]):
         inputs, lengths, initial = _case(cell, 37, [9, 3, 0, 7, 5] * 40, started=reverse, features=70)
         yield from _by_kernel(_layer(cell, 37, 70), inputs, lengths, initial, reverse=reverse)
 
@@ -133,7 +133,7 @@ def test_one_thread_and_a_lower_instruction_set_give_the_same(name, tmp_path):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_what_stands_in_the_padding_changes_nothing_and_gets_no_gradient(cell, reverse):
     layer = _layer(cell, 9)
     inputs, lengths, initial = _case(cell, 9, [3, 0, 6, 1], started=True)
@@ -166,7 +166,7 @@ def test_large_inputs_saturate(value):
     np.testing.assert_allclose(found, keras.layers.LSTM.call(layer, tf.constant(inputs)), atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_a_layer_that_is_called_twice_keeps_both_calls_apart(cell):
     layer = _layer(cell, 7)
     (x, n, _), (y, m, _) = (_case(cell, 7, lengths, started=False) for lengths in ([3, 5], [4, 1, 2]))
@@ -177,6 +177,19 @@ def test_a_layer_that_is_called_twice_keeps_both_calls_apart(cell):
     summed = [a + b for a, b in zip(tape.gradient(first, weights), tape.gradient(second, weights), strict=True)]
     for one, other in zip(tape.gradient(both, weights), summed, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_class_of_its_own_computes_what_it_says():
+    class Rectified(keras.layers.SimpleRNN):
+        def __init__(self, units):
+            super().__init__(units, activation="relu", return_sequences=True)
+
+    layer = Rectified(7)
+    layer.build((None, None, FEATURES))
+    inputs, lengths, _ = _case("rnn", 7, [4, 4], started=False)
+    outputs, final = recur(layer, tf.constant(inputs), tf.constant(lengths))
+    np.testing.assert_array_equal(outputs, layer(inputs))
+    assert np.max(final) > 1
 
 
 @pytest.mark.parametrize("outside", [False, True], ids=["tape_inside", "tape_outside"])
@@ -209,7 +222,7 @@ def test_lengths_that_do_not_fit_are_refused(lengths):
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0)])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_no_rows_or_no_steps_give_none_and_gradients_of_zero(cell, shape):
     layer, weights = _layer(cell, 3), []
     inputs, lengths = tf.zeros((*shape, FEATURES)), tf.zeros(shape[:1], tf.int32)
@@ -233,7 +246,7 @@ def _without_kernel(monkeypatch):
 
 
 @pytest.mark.parametrize("stanza", ENCODERS, ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_an_encoder_gives_the_same_without_the_kernel(cell, stanza, monkeypatch):
     encoder = make_encoder(cell=cell, units=6, **stanza)
     encoder.build((None, None, FEATURES))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 import reference
-from examples import CELLS, make_decoder, randomize, sequences
+from examples import make_decoder, randomize, sequences
+from toolkit.cells import CELLS
 from toolkit.layers import RecurrentDecoder
 
 FEATURES, WIDTH, UNITS = 4, 3, 3
@@ -104,7 +105,7 @@ def test_step_after_step_equals_whole_sequences(cell, feeding, attend_from, atte
     words, final, memory, lengths = map(ops.convert_to_tensor, _inputs())
     outputs, weights = decoder(words, final, memory, lengths)
     states, ones = decoder.initial_states(final), [ops.ones((len(LENGTHS), UNITS))] * 3
-    assert len(states) == 3 * reference.STATES[cell] + feeding
+    assert len(states) == 3 * CELLS[cell].states + feeding
     keys = decoder.attention.keys(memory) if attention != "none" else None
 
     def attend(queries):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 import reference
-from examples import CELLS, randomize
+from examples import randomize
+from toolkit.cells import CELLS
 from toolkit.layers import DilatedEncoder
 
 FEATURES, UNITS = 3, 4
@@ -24,13 +25,12 @@ def make_encoder(**changes):
 
 def dilated(layer, inputs):
     """All steps of all layers, time split into interleaved sequences. Shapes: inputs (time, features) -> (units,)."""
-    cells = {"rnn": reference.rnn, "lstm": reference.lstm, "gru": reference.gru}
     outputs = inputs
     for i, recurrent in enumerate(layer.recurrent_layers):
         weights = tuple(ops.convert_to_numpy(weight) for weight in recurrent.weights)
         states = np.zeros((len(inputs), UNITS))
         for first in range(min(2**i, len(inputs))):
-            states[first :: 2**i] = cells[layer.settings["cell"]](weights, outputs[first :: 2**i])
+            states[first :: 2**i] = reference.run(layer.settings["cell"], weights, outputs[first :: 2**i])
         outputs = states + outputs if i else states
         if layer.norms:
             scale, shift = layer.norms[i].get_weights()

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from keras import ops
 
 import reference
-from examples import CELLS, make_encoder, randomize, sequences
+from examples import make_encoder, randomize, sequences
+from toolkit.cells import CELLS
+from toolkit.layers.recurrent import LAYERS
 
 FEATURES = 4
 MASKED = -9.0
@@ -102,8 +104,7 @@ def test_equals_masked_keras_layers_on_the_same_weights(cell, bidirectional):
 
 
 def _masked(encoder, inputs, *, return_sequences):
-    kind = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[encoder.settings["cell"]]
-    layer = kind(encoder.settings["units"], return_sequences=return_sequences)
+    layer = LAYERS[encoder.settings["cell"]](encoder.settings["units"], return_sequences=return_sequences)
     layer = keras.layers.Bidirectional(layer) if encoder.settings["bidirectional"] else layer
     network = keras.Sequential([keras.layers.Masking(MASKED), layer])
     network.build(inputs.shape)

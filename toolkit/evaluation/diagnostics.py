@@ -67,7 +67,8 @@ def seasonal_strength(values: np.ndarray, season: int) -> float:
 
 
 def trend_strength(values: np.ndarray, season: int = 1) -> float:
-    """Share of the deseasonalised variance that the trend explains, 0 to 1; 0 for less than 12 values.
+    """Share of the deseasonalised variance that the trend explains, 0 to 1; 0 for less than 12 values or three
+    seasons.
 
         strength = max(0, 1 - var(remainder) / var(trend + remainder))
 
@@ -120,7 +121,7 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
 def season_candidates(series: np.ndarray | Sequence[np.ndarray], limit: int = 1000) -> tuple[int, ...]:
     """Season lengths to try where the calendar tells none: peaks of the autocorrelation, at most three, shortest first.
 
-    A lag up to a third of the longest series (and up to `limit`) is a peak when it has the highest autocorrelation
+    A lag below a third of the longest series (and below `limit`) is a peak when it has the highest autocorrelation
     within a quarter of itself, above 0.1, in the mean over all series of at least three such lags, each without its
     straight line. Of peaks nearly as high as each other, the shorter are kept: the multiples of a season are no news.
     """

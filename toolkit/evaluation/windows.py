@@ -94,7 +94,8 @@ def all_origins(lasts: np.ndarray, first: int, most: int) -> tuple[np.ndarray, n
 def hold_out(lengths: np.ndarray, horizon: int, fewest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Windows at the end of each series, to choose by what was fitted before them.
 
-    Of more than 512 series each has its last window held out, of fewer several, spread over their last 20 %.
+    Of more than 512 series each has its last window held out (of the most, some of them), of fewer several, spread over
+    their last 20 %.
 
     Returns: the last origin (rows,) to fit with in each series, and the rows and origins (windows,) that are held out,
         with `fewest` values before them at least.

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 from onnx import TensorProto
 
+from toolkit.cells import CELLS
 from toolkit.export.graph import Graph, array, axes, layer_norm, real_steps, steps
 from toolkit.layers import RecurrentEncoder
 
-OPERATORS = {keras.layers.LSTMCell: "LSTM", keras.layers.GRUCell: "GRU", keras.layers.SimpleRNNCell: "RNN"}
+KINDS = {keras.layers.SimpleRNNCell: "rnn", keras.layers.GRUCell: "gru", keras.layers.LSTMCell: "lstm"}
 
 
 def recurrent_encoder(graph: Graph, layer: RecurrentEncoder, inputs: str, lengths: str) -> tuple[str, str]:
@@ -39,10 +40,11 @@ def recurrence(
     packed = [_weights(cell) for cell in cells]
     kernel, recurrent, bias = (graph.constant(np.stack(arrays)) for arrays in zip(*packed, strict=True))
     units = cells[0].units
-    attributes = {**_attributes(cells[0]), "direction": "bidirectional" if len(cells) == 2 else "forward"}
+    kind = CELLS[KINDS[type(cells[0])]]
+    attributes = {**kind.attributes, "direction": "bidirectional" if len(cells) == 2 else "forward"}
     optional = [lengths, initial] if initial else [lengths] if lengths else []
     states, final = graph.add(
-        OPERATORS[type(cells[0])],
+        kind.operator,
         inputs,
         kernel,
         recurrent,
@@ -63,16 +65,12 @@ def cell_step(graph: Graph, cell: Any, inputs: str, states: Sequence[str]) -> li
     """One step of a cell from its states, h or h and c. Shapes: inputs (batch, features); (batch, units) each."""
     kernel, recurrent, bias = (graph.constant(weights[None]) for weights in _weights(cell))
     one_step = graph.add("Unsqueeze", inputs, axes(graph, 0))
-    before = [graph.add("Unsqueeze", state, axes(graph, 0)) for state in states]
+    kind, before = CELLS[KINDS[type(cell)]], [graph.add("Unsqueeze", state, axes(graph, 0)) for state in states]
     outputs = graph.add(
-        OPERATORS[type(cell)], one_step, kernel, recurrent, bias, "", *before, outputs=1 + len(states),
-        hidden_size=cell.units, **_attributes(cell),
+        kind.operator, one_step, kernel, recurrent, bias, "", *before, outputs=1 + len(states),
+        hidden_size=cell.units, **kind.attributes,
     )  # fmt: skip
     return [graph.add("Squeeze", each, axes(graph, 0)) for each in outputs[1:]]
-
-
-def _attributes(cell: Any) -> dict[str, Any]:
-    return {"linear_before_reset": 1} if isinstance(cell, keras.layers.GRUCell) else {}
 
 
 def _weights(cell: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,12 +79,11 @@ def _weights(cell: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Keras has (features, gates * units) with gates i, f, c, o (LSTM) or z, r, h (GRU); ONNX has (gates * units,
     features) with gates i, o, f, c or z, r, h, and the biases of input and recurrence one after the other.
     """
-    orders = {keras.layers.LSTMCell: [0, 3, 1, 2], keras.layers.GRUCell: [0, 1, 2], keras.layers.SimpleRNNCell: [0]}
-    gates = orders[type(cell)]
+    order = CELLS[KINDS[type(cell)]].order
 
     def arrange(weights: np.ndarray) -> np.ndarray:
-        blocks = np.split(weights, len(gates), axis=-1)
-        return np.concatenate([blocks[gate] for gate in gates], axis=-1).T
+        blocks = np.split(weights, len(order), axis=-1)
+        return np.concatenate([blocks[block] for block in order], axis=-1).T
 
     bias = array(cell.bias)
     biases = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])

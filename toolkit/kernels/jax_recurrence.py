@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from toolkit.cells import CELLS
 from toolkit.kernels import libraries
-from toolkit.kernels.prediction import CELLS, LARGEST
+from toolkit.kernels.prediction import KINDS, LARGEST
 
 FUNCTIONS = FORWARD, BACKWARD = "seqloom_recurrence", "seqloom_recurrence_grad"
 
@@ -66,7 +67,7 @@ def recurrence(
     """
     if max(*inputs.shape, kernel.size + recurrent.size) >= LARGEST:
         raise ValueError(f"inputs {inputs.shape} or kernels {kernel.shape}, {recurrent.shape} are too large")
-    return _recurrence(CELLS.index(cell), reverse, inputs, lengths, kernel, recurrent, bias, initial)
+    return _recurrence(KINDS.index(cell), reverse, inputs, lengths, kernel, recurrent, bias, initial)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -78,14 +79,13 @@ def _recurrence(cell: int, reverse: bool, *arrays: jax.Array) -> tuple[jax.Array
 def _forward(cell: int, reverse: bool, saved: int, arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
     """Outputs, final and `saved` numbers a step of each row for the gradients."""
     (batch, time, _), units = arrays[0].shape, len(arrays[3])
-    states = 2 if CELLS[cell] == "lstm" else 1
-    shapes = [(batch, time, units), (states, batch, units), (time, batch, saved)]
+    shapes = [(batch, time, units), (CELLS[KINDS[cell]].states, batch, units), (time, batch, saved)]
     return _call(FORWARD, shapes, arrays, cell, reverse)
 
 
 def _with_saved(cell: int, reverse: bool, *arrays: jax.Array) -> tuple[Any, Any]:
     units = len(arrays[3])
-    saved = {"rnn": 0, "lstm": 5, "gru": 4}[CELLS[cell]] * (-(-units // 16) * 16)  # `saved_size` of recurrent.h
+    saved = {"rnn": 0, "lstm": 5, "gru": 4}[KINDS[cell]] * (-(-units // 16) * 16)  # `saved_size` of recurrent.h
     outputs, final, kept = _forward(cell, reverse, saved, arrays)
     return (outputs, final), (arrays, outputs, kept)
 

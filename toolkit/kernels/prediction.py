@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.kernels import libraries
 
-CELLS = ("rnn", "lstm", "gru")  # `Cell` of recurrent.h
+KINDS = ("rnn", "lstm", "gru")  # of cells that the kernels know: `Cell` of recurrent.h
 LARGEST = 1 << 30  # numbers in a matrix
 ALIGNMENT = 64  # bytes, those of a vector
 FUNCTIONS: dict[str, tuple[Any, ...]] = {  # what each returns and is given; structures by their address

@@ -5,9 +5,9 @@ from ctypes import Structure, byref, c_bool, c_int, c_void_p
 
 import numpy as np
 
-from toolkit.kernels.prediction import CELLS, LARGEST, aligned, loaded
+from toolkit.cells import CELLS
+from toolkit.kernels.prediction import KINDS, LARGEST, aligned, loaded
 
-GATES, STATES = {"rnn": 1, "lstm": 4, "gru": 3}, {"rnn": 1, "lstm": 2, "gru": 1}
 Weights = tuple[np.ndarray, np.ndarray, np.ndarray]  # kernel, recurrent kernel, bias
 ARRAYS = ("lengths", "inputs", "kernel", "recurrent", "bias", "initial", "outputs", "final", "saved")
 
@@ -47,7 +47,7 @@ class Recurrence:
     def __init__(self, cell: str, directions: Sequence[Weights]):
         self._library = loaded()
         self.cell, (self.features, self.units) = cell, (len(each) for each in directions[0][:2])
-        width = GATES[cell] * self.units
+        width = len(CELLS[cell].blocks) * self.units
         shapes = [(self.features, width), (self.units, width), (2, width) if cell == "gru" else (width,)]
         self._packed = []
         for reverse, weights in enumerate(directions):
@@ -70,7 +70,7 @@ class Recurrence:
             directions, batch, units) -> (time, directions, batch, units); final like initial, which is h, c of an lstm
         """
         (time, batch), directions = inputs.shape[:2], len(self._packed)
-        states = (STATES[self.cell], directions, batch, self.units)
+        states = (CELLS[self.cell].states, directions, batch, self.units)
         given = [inputs, lengths, *([] if initial is None else [initial])]
         found, shapes = [each.shape for each in given], [(time, batch, self.features), (batch,), states]
         if found != shapes[: len(given)]:
@@ -101,4 +101,4 @@ class Recurrence:
 
     def _layer(self, reverse: bool, **fields: object) -> _Layer:
         sizes = {"features": self.features, "units": self.units}
-        return _Layer(cell=CELLS.index(self.cell), reverse=reverse, **sizes, **fields)
+        return _Layer(cell=KINDS.index(self.cell), reverse=reverse, **sizes, **fields)

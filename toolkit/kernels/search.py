@@ -7,7 +7,8 @@ from ctypes import Structure, byref, c_bool, c_int, c_void_p
 
 import numpy as np
 
-from toolkit.kernels.prediction import CELLS, LARGEST, aligned, loaded
+from toolkit.cells import CELLS
+from toolkit.kernels.prediction import KINDS, LARGEST, aligned, loaded
 
 MOST = 512  # of the best that `best` finds at once: a longer list takes more time than all else
 SIZES = ("features", "batch", "time", "source", "units", "width")
@@ -121,7 +122,7 @@ class DecoderStep:
         if len(words) * columns >= LARGEST:
             raise ValueError(f"what {len(words):,} words give {columns:,} sums is too large")
         self.vocab, self.units, self.width = len(words), units, len(combine) - units
-        self.states = 1 + (2 if cell == "lstm" else 1)  # of units numbers each, with what is fed back
+        self.states = 1 + CELLS[cell].states  # of units numbers each, with what is fed back
         names = ("words", "gates", "bias", "combine", "combine_bias", "query", "query_bias", "energy")
         self._arrays = {name: np.ascontiguousarray(each, np.float32) for name, each in zip(names, arrays, strict=False)}
         places = {name: each.ctypes.data for name, each in self._arrays.items()}
@@ -130,7 +131,7 @@ class DecoderStep:
         self._known = np.zeros(self.vocab, bool)
         self._tables = places.pop("words"), places.pop("bias"), self._given.ctypes.data
         sizes = {"features": features, "units": units, "width": self.width}
-        self._fixed = {"cell": CELLS.index(cell), "additive": bool(asks), **sizes, **places}
+        self._fixed = {"cell": KINDS.index(cell), "additive": bool(asks), **sizes, **places}
         decoder = _Decoder(**self._fixed)
         self._packed = aligned(self._library.seqloom_decoder_packed_size(byref(decoder)))
         self._library.seqloom_decoder_pack(byref(decoder), self._packed.ctypes.data)

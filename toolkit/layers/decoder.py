@@ -6,13 +6,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from toolkit.cells import CELLS
+from toolkit.kernels.prediction import KINDS
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
 from toolkit.layers.fused_decoder import decode
 from toolkit.layers.loop import loop
-from toolkit.layers.recurrent import CELLS, kernel_for, recur
+from toolkit.layers.recurrent import LAYERS, kernel_for, recur
 from toolkit.layers.sequence import Tensor
 
-STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # arrays that a cell carries from step to step
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]  # queries to context and weights
 ATTENTIONS = ("none", "bahdanau", "dot", "general")
 
@@ -56,7 +57,7 @@ class RecurrentDecoder(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         for name, value, known in (
-            ("cell", cell, tuple(CELLS)),
+            ("cell", cell, tuple(LAYERS)),
             ("attention", attention, ATTENTIONS),
             ("attend_from", attend_from, ("top", "bottom")),
             ("normalization", normalization, ("none", "layer")),
@@ -74,15 +75,15 @@ class RecurrentDecoder(keras.layers.Layer):
             "normalization": normalization,
             "dropout": dropout,
         }
-        self.units, self.residual, self.states_per_layer = units, residual, STATES[cell]
+        self.units, self.residual, self.states_per_layer = units, residual, CELLS[cell].states
         self.attention_kind = attention
         self.input_feeding = input_feeding
-        simple = layers == 1 and attention != "none" and normalization == "none"
+        simple = layers == 1 and attention != "none" and normalization == "none" and cell in KINDS
         self.loops = input_feeding and not simple  # even where there is a kernel
         self.query_layer = 0 if attend_from == "bottom" else layers - 1
         policy = {"dtype": self.dtype_policy}
         names = [f"layer{i}" for i in range(layers)]
-        self.layers = [CELLS[cell](units, return_sequences=True, name=name, **policy) for name in names]
+        self.layers = [LAYERS[cell](units, return_sequences=True, name=name, **policy) for name in names]
         self.norms = [
             keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_norm", **policy)
             for name in names

@@ -5,7 +5,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from toolkit.layers.recurrent import CELLS, recur
+from toolkit.layers.recurrent import LAYERS, recur
 from toolkit.layers.sequence import Tensor
 
 
@@ -29,8 +29,8 @@ class DilatedEncoder(keras.layers.Layer):
         self, *, cell: str, units: int, layers: int, normalization: str, dropout: float, variational: bool, **kwargs
     ):
         super().__init__(**kwargs)
-        if cell not in CELLS:
-            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}.")
+        if cell not in LAYERS:
+            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(LAYERS)}.")
         if normalization not in ("none", "layer"):
             raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
         self.settings = {
@@ -44,7 +44,7 @@ class DilatedEncoder(keras.layers.Layer):
         self.units = units
         names = [f"layer{i}" for i in range(layers)]
         policy = {"dtype": self.dtype_policy}
-        recurrent = partial(CELLS[cell], units, return_sequences=True, **policy)
+        recurrent = partial(LAYERS[cell], units, return_sequences=True, **policy)
         norm = partial(keras.layers.LayerNormalization, epsilon=1e-5, **policy)
         drop = partial(keras.layers.Dropout, dropout, noise_shape=(None, 1, None) if variational else None, **policy)
         self.recurrent_layers = [recurrent(name=name) for name in names]

@@ -6,7 +6,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from toolkit.layers.recurrent import CELLS, recur
+from toolkit.layers.recurrent import LAYERS, recur
 from toolkit.layers.sequence import Tensor, last_step, zero_padding
 
 
@@ -45,8 +45,8 @@ class RecurrentEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if cell not in CELLS:
-            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}.")
+        if cell not in LAYERS:
+            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(LAYERS)}.")
         if normalization not in ("none", "layer"):
             raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
         if bidirectional not in (True, False, "first"):
@@ -67,7 +67,7 @@ class RecurrentEncoder(keras.layers.Layer):
         self.residuals = [residual and i > 0 and width == self.widths[i - 1] for i, width in enumerate(self.widths)]
         names = [f"layer{i}" for i in range(layers)]
         policy = {"dtype": self.dtype_policy}
-        recurrent = partial(CELLS[cell], units, return_sequences=True, **policy)
+        recurrent = partial(LAYERS[cell], units, return_sequences=True, **policy)
         norm = partial(keras.layers.LayerNormalization, epsilon=1e-5, **policy)
         drop = partial(keras.layers.Dropout, dropout, noise_shape=(None, 1, None) if variational else None, **policy)
         # Not `forward`, which PyTorch calls.

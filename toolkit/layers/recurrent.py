@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from toolkit import kernels
+from toolkit.kernels.prediction import KINDS
 from toolkit.layers.loop import read_once
 from toolkit.layers.sequence import Tensor, last_step, reverse_sequences, zero_padding
 
-CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+LAYERS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}  # see toolkit/cells.py
 
 
 def recur(
@@ -22,9 +23,11 @@ def recur(
     reverse: bool = False,
     initial_state: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Run a built Keras layer, one of `CELLS` with its defaults, over each row inside its own length.
+    """Run a built Keras layer, one of `LAYERS`, over each row inside its own length.
 
         h[t] = cell(x[t], h[t-1]), or with `reverse`, from each row's end, cell(x[t], h[t+1])
+
+    The layer returns sequences, and is as Keras makes it otherwise.
 
     On a CPU the fused kernel does it where there is one (see `toolkit.kernels`): a step's products for all gates stay
     in registers up to the activations, and padding costs nothing. Anywhere else the layer runs over the padding too,
@@ -58,7 +61,7 @@ def _in_kernel(run, layer, inputs, lengths, reverse: bool, initial_state) -> tup
         ops.full((batch,), time, "int32") if lengths is None else ops.cast(lengths, "int32"),
         *map(ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)),
         ops.stack(initial_state) if initial_state else ops.zeros((0, 0, 0), "float32"),
-        cell=next(name for name, kind in CELLS.items() if isinstance(layer, kind)),
+        cell=_kind(layer),
         reverse=reverse,
     )
     return outputs, final[0]
@@ -74,12 +77,19 @@ def kernel_for(layer: keras.layers.Layer, inputs: Tensor) -> Any:
 
 def _recurrence_for(layer: keras.layers.RNN, inputs: Tensor) -> Any:
     """What runs a layer in the kernel, if anything does."""
+    if _kind(layer) not in KINDS:
+        return None
     if keras.backend.backend() == "jax" and _fits(layer, inputs):
         from toolkit.kernels import jax_recurrence
 
         return jax_recurrence.load()[0]
     operations = kernel_for(layer, inputs)
     return operations and operations.seqloom_recurrence
+
+
+def _kind(layer: keras.layers.RNN) -> str:
+    """Which of `LAYERS` it is; a class of its own, which may compute something else, is none."""
+    return next((kind for kind, made in LAYERS.items() if type(layer) is made), "")
 
 
 def _fits(layer: keras.layers.Layer, inputs: Tensor) -> bool:

@@ -83,7 +83,8 @@ def fit(
         watch: is told the progress and the step after each step, and with step 0 after each epoch.
 
     Raises:
-        SeqloomError: the loss is not finite, or, as StoppedError, Ctrl-C came before the first epoch was over.
+        SeqloomError: the loss or a validation score is not finite; or a checkpoint is not this training's; or, as
+            StoppedError, Ctrl-C came before the first epoch was over.
 
     Returns: the progress; it is `finished` unless Ctrl-C ended it.
     """
