@@ -427,7 +427,7 @@ def _tell(error: BaseException) -> int:
         case OSError(strerror=str(reason)):
             message = f"{error.filename or 'system'}: {reason}."
         case MemoryError():
-            message = "there is not enough memory. Lower encoder.units, or what a batch holds (training.batch_size, batch_tokens)."
+            message = "there is not enough memory. Lower encoder.units, training.batch_size or training.batch_tokens."
         case _:
             message += "\nThis should not happen. `seqloom --debug ...` shows where."
     if message:  # of a bare `seqloom`, which has printed its help, there is none

@@ -92,14 +92,14 @@ class ModelConfig(Stanza):
     """auto: the network and its companions, weighed on validation windows; network, or a companion: that alone."""
     network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
     """segment: segments of a season and a parallel decoder; direct: one output layer for the whole horizon; attention:
-    a recurrent decoder with attention over the past; smoothing: exponential smoothing, and dilated layers of encoder.cell
-    with residual connections, whatever encoder.residual says, on what it leaves."""
+    a recurrent decoder with attention over the past; smoothing: exponential smoothing, and on what it leaves dilated
+    layers of encoder.cell with residual connections, whatever encoder.residual says."""
     history: Steps | None = None
     """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps), 2 horizons at least where the
     series are long enough."""
     segment: Steps | None = None
-    """Steps in a segment; empty: the longest whole part of a season within the horizon and 60 steps; without a season the
-    square root of the horizon; 1 for all networks but segment."""
+    """Steps in a segment; empty: the longest whole part of a season within the horizon and 60 steps; without a season
+    the square root of the horizon; 1 for all networks but segment."""
     log: bool = False
     """Model logarithms, for series whose swings grow with their level; all values must be above 0."""
     scaling: Literal["window", "series"] = "window"
