@@ -40,8 +40,8 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, but for its
-    capitals where `lowercase` says so.
+    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, but for
+    its capitals where `lowercase` says so.
 
     - bpe, unigram: parts of words, written as bytes; nothing is unknown.
     - words: words, and single signs, which say with ￭ where they touch a neighbour: `f(x)` is f, ￭(￭, x, ￭). A word is
