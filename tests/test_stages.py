@@ -8,9 +8,9 @@ import pytest
 
 from examples import closeness, make_encoder, make_transformer, randomize, sequences
 from toolkit import export, graph_tables, runtime
-from toolkit.cells import CELLS
 from toolkit.errors import ArtifactError
 from toolkit.kernels import prediction
+from toolkit.kernels.prediction import KINDS
 from toolkit.runtime import MANY, Runtime
 
 FEATURES = 4
@@ -61,7 +61,7 @@ def _assert_same(one, other, inputs):
         np.testing.assert_allclose(array, expected[name], atol=closeness(one, 1e-6), err_msg=name)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_stacked_layers_give_the_same_in_the_kernel(cell, bidirectional):
     settings = {"layers": 3, "residual": True, "normalization": "layer"}

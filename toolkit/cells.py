@@ -1,7 +1,7 @@
 """What is known of each recurrent cell without its layer, which is in `toolkit.layers.recurrent`. Imports nothing."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Cell(NamedTuple):
@@ -12,7 +12,8 @@ class Cell(NamedTuple):
         blocks: what the columns of its weights are for, `units` of them each, in Keras' order; all but a candidate are
             gates.
         states: arrays that it carries from step to step, (units,) each.
-        operator, order, attributes: of ONNX' operator, where those blocks stand in its order, and what it is told.
+        operator, order, attributes: of ONNX' operator, where those blocks stand in its order, and what it is told; a
+            list, such as of activations, for each direction.
     """
 
     title: str
@@ -20,7 +21,7 @@ class Cell(NamedTuple):
     states: int
     operator: str
     order: tuple[int, ...]
-    attributes: Mapping[str, int] = {}
+    attributes: Mapping[str, Any] = {}
 
     @property
     def gates(self) -> tuple[str, ...]:
