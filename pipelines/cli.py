@@ -29,7 +29,11 @@ Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run folde
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
 Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or a time such as 3d.")]
+Time = Annotated[
+    str | None, typer.Option(help="Without --model: about how long to train, such as 5m; by default 120s.")
+]
 
+TIME = "120s"
 STOPPED = 130  # exit code after Ctrl-C
 MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
 LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
@@ -195,29 +199,32 @@ def forecast(
         Literal["error", "last", "mean", "sum"] | None,
         typer.Option(help="With --model: for values at one time."),
     ] = None,
-    time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
+    time: Time = None,
     save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,
 ) -> None:
     """Forecast series: at once with a trained run, or from nothing but the data."""
     from pipelines.forecasting import forecast as command
 
+    if model:
+        _refuse({"--time": time, "--save": save}, "these are to train a run, and --model is one.")
     if model and skeleton:
+        _refuse({"--future": future, "--out": out, "--page": page, "--level": level}, "--skeleton forecasts nothing.")
         command.skeleton(str(data), model, horizon, skeleton)
         return
     if model:
         options = {"duplicates": duplicates} if duplicates else {}
         command.forecast_with(str(data), model, horizon, future=future, out=out, page=page, intervals=level, **options)
         return
-    if future or skeleton:
-        raise ConfigError("what is known ahead needs a run that was trained on it.", where="--future, --skeleton")
-    if page or duplicates:
-        mend = "Without one, pictures are in the run folder, and of several values at one time the last counts."
-        raise ConfigError("these are for a trained run (--model).", where="--page, --duplicates", mend=mend)
+    _refuse({"--future": future, "--skeleton": skeleton}, "what is known ahead needs a run that was trained on it.")
+    mend = "Without one, pictures are in the run folder, and of several values at one time the last counts."
+    _refuse({"--page": page, "--duplicates": duplicates}, "these are for a trained run (--model).", mend)
     folder = save or _default_folder(data.stem, resume=False)
     _use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
 
-    report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
+    report = forecast_anew(
+        str(data), horizon, seconds=seconds_of(TIME if time is None else time), folder=folder, out=out, intervals=level
+    )
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -233,7 +240,7 @@ def backtest(
     refit: Annotated[bool, typer.Option("--refit", help="Train anew for every cutoff.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and truth here.")] = None,
     level: Annotated[list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near.")] = None,
-    time: Annotated[str, typer.Option(help="Without --model: about how long to train, such as 120s or 5m.")] = "120s",
+    time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast from past cutoffs and compare with what came, beside everything simple."""
@@ -244,10 +251,13 @@ def backtest(
     format_of(out)
     keep_inputs([str(data)], out)
     if model:
+        _refuse({"--time": time, "--refit": refit}, "these are to train runs, and --model is one.")
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
     else:
         _use_keras()
-        board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
+        board = command.backtest_anew(
+            str(data), horizon, TIME if time is None else time, count=windows, step=step, refit=refit, intervals=level
+        )
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else _leaderboard(scores))
     if out:
@@ -320,17 +330,23 @@ def forgetting(
         list[Path], typer.Option("--model", metavar="DIR", help="A translation run; several are compared.")
     ] = [],  # noqa: B006
     data: Annotated[Path | None, typer.Option(help="With --model: pairs to measure on.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Without --model: training steps of a probe.")] = 2000,
-    seeds: Annotated[int, typer.Option(min=1, help="Without --model: networks of each cell.")] = 3,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Without --model: training steps of a probe; by default 2,000.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Without --model: networks of each cell; by default 3.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is forgotten: by each cell in two probes, or by translation runs as sources grow longer."""
     from pipelines.forgetting import command
 
-    if not models:
+    if models:
+        _refuse({"--steps": steps, "--seeds": seeds}, "these are to train probes, and runs are trained.")
+    else:
         _use_keras()
-    command(models, data, steps=steps, seeds=seeds, out=out, as_json=as_json)
+    command(models, data, steps=steps or 2000, seeds=seeds or 3, out=out, as_json=as_json)
 
 
 @app.command()
@@ -455,6 +471,16 @@ def _config_class(pipeline: object, where: str) -> Any:
         found = f"pipeline is {pipeline!r}" if pipeline else "pipeline is missing"
         raise ConfigError(f"{found}, expected {' or '.join(PIPELINES)}.", where=where)
     return stage(pipeline, "config").Config
+
+
+def _refuse(options: dict[str, object], why: str, mend: str = "Leave them out.") -> None:
+    """Refuse those of these options that were given.
+
+    Raises: ConfigError.
+    """
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(why, where=", ".join(given), mend=mend)
 
 
 def _default_folder(name: str, resume: bool) -> Path:

@@ -427,3 +427,17 @@ def test_a_time_to_train_in_that_is_none_is_refused(time: str) -> None:
     result = seqloom("forecast", table, f"--time={time}")
     assert result.code == 2 and "is no time, such as 120s or 5m" in result.err
     assert sorted(path.name for path in Path().iterdir()) == ["sales.csv"]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "where"),
+    [
+        ("forecast", ["--time", "5s", "--save", "kept"], "--time, --save"),
+        ("forecast", ["--skeleton", "next.csv", "--level", "80", "--out", "out.csv"], "--out, --level"),
+        ("backtest", ["--refit"], "--refit"),
+    ],
+)
+def test_what_a_trained_run_cannot_heed_is_refused(trained: Any, command: str, options: list[str], where: str) -> None:
+    result = seqloom(command, trained.table, "--model", trained.folder, *options)
+    assert result.code == 2 and where in result.err and "Leave them out." in result.err
+    assert not any(Path().iterdir())
