@@ -252,7 +252,7 @@ def backtest(
     keep_inputs([str(data)], out)
     if model:
         _refuse({"--time": time, "--refit": refit}, "these are to train runs, and --model is one.")
-        board = command.backtest_with(str(data), model, horizon, count=windows, step=step)
+        board = command.backtest_with(str(data), model, horizon, count=windows, step=step, intervals=level)
     else:
         _use_keras()
         board = command.backtest_anew(

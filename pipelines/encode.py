@@ -32,10 +32,7 @@ def command(
     """Encode and write; neighbours go to standard output, a line of JSON a row."""
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"its name should end in {' or '.join(FORMATS)}, which choose the format.", where=str(out))
-    for written in (out, map_page):
-        keep_inputs([path], written)
-    if map_page and map_page.resolve() == out.resolve():
-        raise ConfigError("this is --out too.", where="--map", mend="Name another file for the map.")
+    keep_inputs([path], out, map_page)
     found = encode(model, path, column)
     write_bytes(out, _npy(found) if out.suffix.lower() == ".npy" else _parquet(found))
     if map_page:

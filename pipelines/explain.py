@@ -52,9 +52,9 @@ def command(
     model: Path, text: str, *, series: str | None, out: Path | None, pictures: Path | None, as_json: bool
 ) -> None:
     """Explain, print a few lines, and write what was asked for."""
-    if pipeline_of(model) == "forecasting":
-        keep_inputs([text], out)
-    elif text == "-":
+    series_given = pipeline_of(model) == "forecasting"
+    keep_inputs([text] if series_given else [], out)
+    if text == "-" and not series_given:
         text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
     explanation = explain(model, text, series)
     if out or pictures:

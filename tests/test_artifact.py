@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from toolkit import artifact
 from toolkit.artifact import (
+    MANIFEST,
     Artifact,
+    keep_inputs,
     locked,
     opened,
     read_weights,
@@ -22,7 +25,7 @@ from toolkit.artifact import (
     write_text,
     write_weights,
 )
-from toolkit.errors import ArtifactError, SeqloomError
+from toolkit.errors import ArtifactError, ConfigError, SeqloomError
 
 NAME = "text_classification"
 
@@ -65,8 +68,8 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
     monkeypatch.setattr(os, call, _full_disk)
     with pytest.raises(SeqloomError) as caught:
         write_bytes(path, b"new")
-    expected = f"{path}: cannot be written: No space left on device. Free some space and run again with --resume."
-    assert str(caught.value) == expected
+    mend = "Free some space and run again; what trains goes on with --resume."
+    assert str(caught.value) == f"{path}: cannot be written: No space left on device. {mend}"
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
 
 
@@ -103,6 +106,43 @@ def test_a_file_is_no_more_public_than_the_old_one_or_than_the_umask_says(tmp_pa
         assert path.stat().st_mode & 0o777 == 0o600
     finally:
         os.umask(umask)
+
+
+@pytest.mark.parametrize("write", [write_text, _output])
+def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(tmp_path, write):
+    target, link, pipe = tmp_path / "target.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    write(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write(pipe, "read by another")
+        assert os.read(reader, 99) == b"read by another" and pipe.is_fifo()
+    finally:
+        os.close(reader)
+
+
+def test_what_would_cost_a_file_or_cannot_be_written_is_refused_before_the_work(tmp_path):
+    run, data, page = tmp_path / "run", tmp_path / "data.csv", tmp_path / "page.html"
+    run.mkdir()
+    (run / "model.onnx").write_bytes(b"graph")
+    seal(run, "any", {})
+    data.write_text("x")
+    (run / "forecast.csv").write_text("written later, which may be written again")
+    keep_inputs([data], page, run / "forecast.csv", tmp_path / "new/folder/page.html", Path(os.devnull), None)
+    for out, message in {
+        data: "an input too",
+        run: "this is a folder",
+        run / "model.onnx": "a part of a finished run",
+        run / MANIFEST: "a part of a finished run",
+        data / "page.html": "nothing can be written in",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            keep_inputs([data], out)
+    with pytest.raises(ConfigError, match="written twice"):
+        keep_inputs([data], page, tmp_path / "run" / ".." / "page.html")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="Stanza")
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+OTHER_NAME = "Choose another name."
 
 
 def _mode(path: Path) -> int:
@@ -33,23 +34,40 @@ def _mode(path: Path) -> int:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, flush it to the disk, and rename it: the old file or the new one.
+    """Write a whole file, or nothing.
 
     Raises:
         SeqloomError: the disk is full or the folder cannot be written; what stood at `path` is still there.
     """
+    with _replaced(path, "wb") as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def _replaced(path: Path, mode: str, **options: Any) -> Iterator[Any]:
+    """A new file beside `path`, or beside what a link leads to, that takes its name once it is whole and on the disk.
+
+    What is no file, such as /dev/null, is written to as it stands, and a folder is refused.
+    """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+        if path.exists() and not path.is_file():
+            with path.open(mode, **options) as stream:
+                yield stream
+            return
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, mode, **options) as stream:
+            yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+            os.fsync(handle)
+        os.chmod(temporary, _mode(target))
+        os.replace(temporary, target)
     except OSError as error:
-        mend = "Free some space and run again with --resume." if error.errno == errno.ENOSPC else None
+        mend = (
+            "Free some space and run again; what trains goes on with --resume." if error.errno == errno.ENOSPC else None
+        )
         raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(path), mend=mend) from error
     finally:
         if temporary:
@@ -71,13 +89,38 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
 
 
-def keep_inputs(paths: Iterable[str | Path], out: Path | None) -> None:
-    """Raise a ConfigError when writing `out` would write over a file that is read, or over one of a folder that is."""
-    if out is None or not out.exists():
-        return
-    for path in (split_part(str(path))[0] for path in paths):
-        if path.exists() and (out.samefile(path) or path.resolve() in out.resolve().parents):
-            raise ConfigError("this is an input too, and would be lost.", where=str(out), mend="Choose another --out.")
+def keep_inputs(paths: Iterable[str | Path], *outs: Path | None) -> None:
+    """Refuse to write what cannot be written, or what would cost a file: before the work, not after it.
+
+    Raises:
+        ConfigError: one of `outs` is read too, or stands in a folder that is, belongs to a finished run, is another of
+            them, or is in no folder that can be written.
+    """
+    given = [out for out in outs if out is not None]
+    read = [path for path in (split_part(str(path))[0] for path in paths) if path.exists()]
+    for place, out in enumerate(given):
+        if out.resolve() in [other.resolve() for other in given[:place]]:
+            raise ConfigError("this is to be written twice.", where=str(out), mend="Give each a name of its own.")
+        if out.is_dir():
+            raise ConfigError("this is a folder, expected a file.", where=str(out), mend=OTHER_NAME)
+        if out.exists() and not out.is_file():  # such as /dev/null
+            continue
+        above = next(folder for folder in out.resolve().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise ConfigError(f"nothing can be written in {above}.", where=str(out), mend=OTHER_NAME)
+        if not out.exists():
+            continue
+        if any(out.samefile(path) or path.resolve() in out.resolve().parents for path in read):
+            raise ConfigError("this is an input too, and would be lost.", where=str(out), mend=OTHER_NAME)
+        if out.resolve().name in _parts(out.resolve().parent):
+            raise ConfigError("this is a part of a finished run, and would be lost.", where=str(out), mend=OTHER_NAME)
+
+
+def _parts(folder: Path) -> set[str]:
+    """The files of a finished run; none of another folder."""
+    with contextlib.suppress(SeqloomError):
+        return {MANIFEST, *read_manifest(folder)["files"]}
+    return {MANIFEST} & {path.name for path in folder.iterdir()}
 
 
 @contextlib.contextmanager
@@ -86,24 +129,8 @@ def opened(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    temporary = None
-    try:
-        if out.exists() and not out.is_file():  # such as /dev/null, or a folder, which is refused here
-            with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-                yield stream
-            return
-        target = out.resolve()
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            yield stream
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
-    except OSError as error:
-        raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(out)) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+    with _replaced(out, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        yield stream
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -11,13 +11,16 @@ from pipelines.forecasting.predict import Forecaster
 from toolkit.errors import ConfigError
 
 
-def backtest_with(path: str, model: Path, horizon: str | None, *, count: int, step: int | None) -> Leaderboard:
+def backtest_with(
+    path: str, model: Path, horizon: str | None, *, count: int, step: int | None, intervals: list[int] | None = None
+) -> Leaderboard:
     """A trained run at the last cutoffs of each series.
 
     Raises:
-        SeqloomError: the run or the file cannot be used, or no series is long enough.
+        SeqloomError: the run or the file cannot be used, no series is long enough, or there is no such interval.
     """
     forecaster = Forecaster.load(model)
+    columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     own = forecaster.plan.horizon
     if horizon is not None and forecaster.plan.frequency.steps(horizon) != own:
         raise ConfigError(f"{horizon}, but this run forecasts {own:,} steps.", where="--horizon", mend="Leave it out.")

@@ -10,7 +10,7 @@ from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import keep_inputs, opened, write_text
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
-from toolkit.errors import DataError, SeqloomError
+from toolkit.errors import ConfigError, DataError, SeqloomError
 
 _NOTHING_KNOWN = "this run needs nothing that is known ahead."
 
@@ -36,9 +36,7 @@ def forecast_with(
         SeqloomError: the run or the file cannot be used, or what is known ahead does not reach far enough.
     """
     format_of(out)
-    for read in filter(None, (path, future)):
-        keep_inputs([read], out)
-        keep_inputs([read], page)
+    keep_inputs(filter(None, (path, future)), out, page)
     forecaster = Forecaster.load(model)
     columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     if future and not forecaster.plan.known:
@@ -61,6 +59,9 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     import csv
 
     keep_inputs([path], out)
+    if out and out.is_file() and out.stat().st_size:
+        mend = "Choose another name, or delete it."
+        raise ConfigError("this is there already, and may have been filled in.", where=str(out), mend=mend)
     forecaster = Forecaster.load(model)
     names = list(dict.fromkeys(name.partition("=")[0] for name in forecaster.plan.known))
     if not names:

@@ -230,7 +230,9 @@ def test_what_cannot_be_encoded_is_told_before_anything_is_written(trained: Any)
     for arguments in (("empty.txt", "-o", "w.npy"), ("nothing.txt", "-o", "w.npy"), ("v.npy", "-o", "v.npy")):
         refused(seqloom("encode", *arguments, "--model", trained.folder), arguments[0])
     refused(seqloom("encode", "empty.txt", "--model", trained.folder, "-o", "w.txt"), ".parquet")
-    refused(seqloom("encode", "empty.txt", "--model", trained.folder, "-o", "w.npy", "--map", "w.npy"), "--map")
+    refused(
+        seqloom("encode", "empty.txt", "--model", trained.folder, "-o", "w.npy", "--map", "w.npy"), "w.npy", "twice"
+    )
     assert not Path("w.npy").exists() and Path("v.npy").read_text() == "precious"
 
 

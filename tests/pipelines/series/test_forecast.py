@@ -435,9 +435,21 @@ def test_a_time_to_train_in_that_is_none_is_refused(time: str) -> None:
         ("forecast", ["--time", "5s", "--save", "kept"], "--time, --save"),
         ("forecast", ["--skeleton", "next.csv", "--level", "80", "--out", "out.csv"], "--out, --level"),
         ("backtest", ["--refit"], "--refit"),
+        ("backtest", ["--level", "77"], "--level"),
+        ("forecast", ["--out", "f.csv", "--page", "f.csv"], "f.csv"),
     ],
 )
 def test_what_a_trained_run_cannot_heed_is_refused(trained: Any, command: str, options: list[str], where: str) -> None:
     result = seqloom(command, trained.table, "--model", trained.folder, *options)
-    assert result.code == 2 and where in result.err and "Leave them out." in result.err
+    assert result.code == 2 and where in result.err and not result.out
     assert not any(Path().iterdir())
+
+
+def test_a_file_that_was_filled_in_is_not_written_anew(trained: Any) -> None:
+    ask = ("forecast", trained.table, "--model", trained.folder, "--skeleton", "next.csv")
+    assert seqloom(*ask).code == 0
+    filled = Path("next.csv").read_text().replace(",\n", ",1\n")
+    Path("next.csv").write_text(filled)
+    result = seqloom(*ask)
+    assert result.code == 2 and "may have been filled in" in result.err
+    assert Path("next.csv").read_text() == filled
