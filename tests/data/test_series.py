@@ -417,6 +417,23 @@ def test_rows_with_covariates_behind_the_last_value_are_the_future(read):
     assert "up to 2 steps" in message(findings, "future")
 
 
+def test_rows_at_the_end_without_a_value_are_told(read):
+    panel, findings = read(table(*daily("", 1, 2, "", 3, "", "")))
+    assert panel.ends.tolist() == [4] and len(panel.values) == 4
+    told = [each.message for each in findings if each.kind == "missing"]
+    assert any("at the end: 2, in 1 of 1 series, first 2024-01-06" in each for each in told), told
+    assert not read(table(*daily("", 1, 2, 3)))[1]
+
+
+def test_dates_on_other_days_of_their_months_are_told(read):
+    panel, findings = read(table("2024-01-31,1", "2024-02-29,2", "2024-03-29,3", "2024-04-30,4", "2024-05-31,5"))
+    assert panel.frequency.alias == "ME"
+    assert (
+        "month end: 1; each counts" in message(findings, "dates") and "2024-03-29 as 2024-03-31" in findings[0].message
+    )
+    assert not read(table("2024-01-31,1", "2024-02-29,2", "2024-03-31,3", "2024-04-30,4", "2024-05-31,5"))[1]
+
+
 # Trained models
 
 

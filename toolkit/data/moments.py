@@ -71,6 +71,9 @@ def read_moments(
                     f"times that do not exist in {zone}: {gone.sum()}, first {_shown(parsed.values[np.argmax(gone)])}"
                 )
                 findings.append(Finding("dst", f"{found}; they were moved an hour on."))
+                moments = replace(
+                    moments, advice=f" Among them are {found}: leave timezone out, or name the right one."
+                )
             return moments, findings
     local = parsed.values
     if parsed.offsets is not None and source.timezone and timed:
@@ -162,10 +165,25 @@ def _placed(
         refuse(row, found, "Set the frequency to have times moved back to its steps, such as frequency: h.")
     if trained:
         _refuse_coarser(frequency, points[codes], offsets, refuse)
+    if (off := _on_other_days(frequency, points)).any():
+        first = points[np.argmax(off)]
+        meant = frequency.text(frequency.floor(np.array([first])))[0]
+        told = f"dates on other days than those of the {frequency.title}: {off[codes].sum()}"
+        findings.append(
+            Finding("dates", f"{told}; each counts as that of its month, first {_shown(first)} as {meant}.")
+        )
     if late:
         told = f"rows behind a later one of their series: {late}; rows were sorted by time."
         findings.append(Finding("disorder", told))
     return Moments(frequency, order, frequency.floor(points)[codes], _advice(frequency, series, points, codes))
+
+
+def _on_other_days(frequency: Frequency, points: np.ndarray) -> np.ndarray:
+    """(points,) whether a month's date is not on the day that the frequency has."""
+    if frequency.unit != "month":
+        return np.zeros(len(points), bool)
+    days = points.astype("datetime64[D]")
+    return days != frequency.times(frequency.floor(points)).astype("datetime64[D]")
 
 
 def _moved(

@@ -105,14 +105,14 @@ def _pooled(column: np.ndarray, begins: np.ndarray, rule: str) -> np.ndarray:
     return np.where(counts > 0, totals / (np.maximum(counts, 1) if rule == "mean" else 1), np.nan)
 
 
-def trimmed(rows: Observations) -> tuple[Observations, np.ndarray]:
+def trimmed(rows: Observations) -> tuple[Observations, np.ndarray, list[Finding]]:
     """The rows between the first known value and the last known value or covariate of every series, and where it ends.
 
     A series begins at its first value; rows behind its last one are the future, as far as they hold covariates. A
     series without any value keeps all of its rows.
 
     Returns:
-        rows, and (series,) the ordinal after the last value.
+        rows; (series,) the ordinal after the last value; and what was left out behind it.
     """
     bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
     known = ~np.isnan(rows.values)
@@ -126,7 +126,13 @@ def trimmed(rows: Observations) -> tuple[Observations, np.ndarray]:
     end = rows.ordinals[np.where(empty, bounds[1:] - 1, last)] + 1
     at = np.arange(len(known))
     keep = (at >= begin[rows.series]) & (at <= keep_last[rows.series])
-    return (rows if keep.all() else rows.take(keep)), end
+    behind = np.flatnonzero(at > keep_last[rows.series])
+    findings = []
+    if len(behind):
+        many, where = len(np.unique(rows.series[behind])), rows.named(int(behind[0]))
+        told = f"rows without a value at the end: {len(behind)}, in {many} of {len(rows.ids)} series"
+        findings.append(Finding("missing", f"{told}, first {where}; they were left out."))
+    return (rows if keep.all() else rows.take(keep)), end, findings
 
 
 def extremes(mask: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -64,9 +64,9 @@ def read_panel(
         named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
         advice += f" If {named} names the series, set data.id to it in a config."
     rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
-    rows, ends = trimmed(rows)
+    rows, ends, told_behind = trimmed(rows)
     starts, offsets, positions = spread(rows, cells.place)
-    findings += [*told, *told_words, *told_statics, *told_infinite, *told_twice, *gap_findings(rows)]
+    findings += [*told, *told_words, *told_statics, *told_infinite, *told_twice, *told_behind, *gap_findings(rows)]
     panel = Panel(
         ids=tuple(cells.ids),
         frequency=rows.frequency,

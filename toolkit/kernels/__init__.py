@@ -1,5 +1,5 @@
 """Kernels for a CPU, compiled by `build.py`: a library for training, for the TensorFlow that is there, which is loaded
-here, and one for what predicts, which needs no TensorFlow: see `prediction.py`.
+here; one for JAX (`jax_recurrence.py`); and one for what predicts, which needs neither (`prediction.py`).
 
 They are an option: without them layers run as Keras runs them, and predictions as ONNX Runtime, and give the same
 numbers.
@@ -43,11 +43,16 @@ def _load() -> tuple[Any, str]:
         return None, f"{SWITCH} is off"
     if keras.backend.backend() != "tensorflow":
         return None, "it is for the TensorFlow backend"
+    from importlib.metadata import PackageNotFoundError
+
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         return None, "there is a GPU"
-    path = library()
+    try:
+        path = library()
+    except PackageNotFoundError as error:
+        return None, str(error)
     if not path.exists():
         return None, libraries.missing("recurrent", "another TensorFlow or other sources")
     try:

@@ -29,7 +29,6 @@ struct AdamStep {
 
 // The same functions, compiled for one instruction set each, for the sums, rows or gradients from `first` on.
 struct AdamKernel {
-  const char* name;
   void (*sum)(const RowSums&, size_t first, size_t end);
   void (*update)(const AdamStep&, size_t first, size_t end);
 };

@@ -44,6 +44,6 @@ void update(const AdamStep& a, size_t first, size_t end) {
 
 }  // namespace
 
-SEQLOOM_TABLE(AdamKernel, kAdam) = {SEQLOOM_LABEL, sum, update};
+SEQLOOM_TABLE(AdamKernel, kAdam) = {sum, update};
 
 }  // namespace seqloom

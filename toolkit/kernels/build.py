@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def main() -> None:
                 continue
             try:
                 print(build(name, shlex.split(os.environ.get("CXX") or "g++"), Path(folder)))
-            except OSError as error:
+            except (OSError, PackageNotFoundError) as error:
                 print(f"{_not_built(name)}: {error}")
 
 

@@ -29,10 +29,10 @@ struct Decoder {
   // What the gradients need, all null where nobody asks: what R multiplies, what C multiplies, gates as they come from
   // the activations, then c of an lstm, and q. (batch, time, 2 units), (.., units + width), (.., kept), (.., units)
   float *before, *after, *gates, *queries;
-
-  int columns() const { return (cell == Cell::kRnn ? 1 : 4) * units; }
-  int kept() const { return columns() + (cell == Cell::kLstm ? units : 0); }
 };
+
+static inline int columns_of(const Decoder& d) { return (d.cell == Cell::kRnn ? 1 : 4) * d.units; }
+static inline int kept_of(const Decoder& d) { return columns_of(d) + (d.cell == Cell::kLstm ? d.units : 0); }
 
 // The caller adds up the gradients of what all steps share: of R, before' inputs; of Q, h' queries; of C, after'
 // combined; of the memory, w' contexts.
@@ -60,7 +60,6 @@ struct SearchStep {
 
 // The same functions, compiled for one instruction set each.
 struct DecoderKernel {
-  const char* name;
   // Floats of memory that the caller lends: weights as each pass reads them, and what a thread works in.
   size_t (*packed_size)(const Decoder&);
   size_t (*scratch_size)(const Decoder&);

@@ -192,8 +192,8 @@ INLINE void add_rows(const float* factors, const float* rows, int count, int siz
   }
 }
 
-INLINE void copy(float* to, const float* from, int size) { std::memcpy(to, from, sizeof(float) * size); }
-INLINE void clear(float* to, int size) { std::memset(to, 0, sizeof(float) * size); }
+INLINE void copy(float* to, const float* from, size_t size) { std::memcpy(to, from, sizeof(float) * size); }
+INLINE void clear(float* to, size_t size) { std::memset(to, 0, sizeof(float) * size); }
 
 // Where a row of a (batch, time, size) array is, or null.
 INLINE float* at(float* array, size_t place, int size) { return array ? array + place * size : nullptr; }
@@ -206,13 +206,13 @@ struct Weights {
   // Each as it is, or transposed, in the memory that `pack_forward` or `pack_backward` filled.
   Weights(const Decoder& d, const float* packed, bool transposed) {
     const int n = d.units;
-    recurrent = transposed ? Matrix{d.columns(), 2 * n, packed} : Matrix{2 * n, d.columns(), packed};
+    recurrent = transposed ? Matrix{columns_of(d), 2 * n, packed} : Matrix{2 * n, columns_of(d), packed};
     packed += matrix_size(recurrent.rows, recurrent.columns);
     combine = transposed ? Matrix{n, n + d.width, packed} : Matrix{n + d.width, n, packed};
     packed += matrix_size(combine.rows, combine.columns);
     query = {n, n, packed};
     packed += matrix_size(n, n);
-    words = {d.features, d.columns(), packed};
+    words = {d.features, columns_of(d), packed};
   }
 
   size_t size() const { return words.packed - recurrent.packed + matrix_size(words.rows, words.columns); }
@@ -220,11 +220,11 @@ struct Weights {
 
 void pack_all(const Decoder& d, bool transposed, float* packed) {
   const Weights weights(d, packed, transposed);
-  const float* recurrent = d.recurrent + static_cast<size_t>(d.features) * d.columns();
+  const float* recurrent = d.recurrent + static_cast<size_t>(d.features) * columns_of(d);
   packed = pack(recurrent, weights.recurrent.rows, weights.recurrent.columns, transposed, packed);
   packed = pack(d.combine, weights.combine.rows, weights.combine.columns, transposed, packed);
   if (d.additive) pack(d.query, d.units, d.units, transposed, packed);
-  if (d.features) pack(d.recurrent, d.features, d.columns(), false, packed + matrix_size(d.units, d.units));
+  if (d.features) pack(d.recurrent, d.features, columns_of(d), false, packed + matrix_size(d.units, d.units));
 }
 
 void pack_forward(const Decoder& d, float* packed) { pack_all(d, false, packed); }
@@ -296,18 +296,18 @@ struct Scratch {
 };
 
 size_t scratch_size(const Decoder& d) {
-  const int most = stride_of(2 * d.units + d.width) + stride_of(d.columns()) + stride_of(2 * d.units) +
+  const int most = stride_of(2 * d.units + d.width) + stride_of(columns_of(d)) + stride_of(2 * d.units) +
                    3 * stride_of(d.units) + stride_of(d.source) + stride_of(d.features);
-  const int sizes[] = {d.features, 2 * d.units, d.units + d.width, d.columns()};  // of the rows that products read
+  const int sizes[] = {d.features, 2 * d.units, d.units + d.width, columns_of(d)};  // of the rows that products read
   int read = 0;
   for (const int size : sizes) read = size > read ? size : read;
-  return static_cast<size_t>(kGroup) * most + stride_of(d.columns()) + work_size(read);
+  return static_cast<size_t>(kGroup) * most + stride_of(columns_of(d)) + work_size(read);
 }
 
 template <Cell kCell>
 void forward_rows(const Decoder& d, const float* packed, int first, int count, float* memory) {
   const Weights weights(d, packed, false);
-  const int units = d.units, wide = units + d.width, columns = d.columns(), kept = d.kept();
+  const int units = d.units, wide = units + d.width, columns = columns_of(d), kept = kept_of(d);
   Scratch scratch{memory};
   const Rows state = scratch.rows(count, units + wide), z = scratch.rows(count, columns);  // state: [a; h; context]
   const Rows c = scratch.rows(count, units), q = scratch.rows(count, units), out = scratch.rows(count, units);
@@ -368,7 +368,7 @@ template <Cell kCell>
 void step_rows(const SearchStep& s, const float* packed, int first, int count, float* memory) {
   const Decoder& d = s.decoder;
   const Weights weights(d, packed, false);
-  const int units = d.units, columns = d.columns(), n = states(kCell), size = (n + 1) * units;
+  const int units = d.units, columns = columns_of(d), n = states(kCell), size = (n + 1) * units;
   Scratch scratch{memory};
   const Rows before = scratch.rows(count, 2 * units), sums = scratch.rows(count, columns);  // of different states
   const Rows h = scratch.rows(count, units + d.width), c = scratch.rows(count, units);  // h: [h; context]
@@ -424,7 +424,7 @@ void search_step(const SearchStep& s, const float* packed, int first, int count,
 
 void give(const SearchStep& s, const float* packed, const int* tokens, int count, float* memory) {
   const Decoder& d = s.decoder;
-  const int columns = d.columns();
+  const int columns = columns_of(d);
   Scratch scratch{memory};
   const Rows words = scratch.rows(count, d.features), z = scratch.rows(count, columns);
   for (int r = 0; r < count; ++r) {
@@ -507,7 +507,7 @@ template <Cell kCell>
 void backward_rows(const Decoder& d, const DecoderGradients& g, const float* packed, int first, int count,
                    float* memory) {
   const Weights weights(d, packed, true);
-  const int units = d.units, wide = units + d.width, columns = d.columns(), kept = d.kept();
+  const int units = d.units, wide = units + d.width, columns = columns_of(d), kept = kept_of(d);
   Scratch scratch{memory};
   // Gradients: of [h; context], of z, of [a; h] before, of what C gives, of the query, of c, of the scores.
   const Rows dy = scratch.rows(count, wide), dz = scratch.rows(count, columns), dx = scratch.rows(count, 2 * units);
@@ -516,7 +516,7 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
   for (int r = 0; r < count; ++r) {
     clear(dx[r], 2 * units);
     clear(dc[r], units);
-    clear(g.keys + static_cast<size_t>(first + r) * d.source * units, d.source * units);
+    clear(g.keys + static_cast<size_t>(first + r) * d.source * units, static_cast<size_t>(d.source) * units);
     if (d.additive) clear(g.energy + static_cast<size_t>(first + r) * units, units);
   }
   for (int t = d.time - 1; t >= 0; --t) {
@@ -553,7 +553,8 @@ void backward_rows(const Decoder& d, const DecoderGradients& g, const float* pac
     if (d.additive) add_product(dq, weights.query, count, dy, scratch.next);
     for (int r = 0; r < count; ++r) {
       const float* before = d.before + place(r) * 2 * units;
-      const float* c = t ? d.gates + (place(r) - 1) * kept + columns : d.initial + (d.batch + first + r) * units;
+      const float* c = t ? d.gates + (place(r) - 1) * kept + columns
+                         : d.initial + (static_cast<size_t>(d.batch) + first + r) * units;
       step_back<kCell>(units, d.gates + place(r) * kept, before + units, c, dy[r], dc[r], dz[r]);
       copy(at(g.inputs, place(r), columns), dz[r], columns);
       clear(dx[r], units);
@@ -577,7 +578,7 @@ void backward(const Decoder& d, const DecoderGradients& g, const float* packed, 
 
 }  // namespace
 
-SEQLOOM_TABLE(DecoderKernel, kDecoder) = {SEQLOOM_LABEL, packed_size, scratch_size, pack_forward, pack_backward,
-                                          forward,       backward,    search_step,  give};
+SEQLOOM_TABLE(DecoderKernel, kDecoder) = {packed_size, scratch_size, pack_forward, pack_backward,
+                                          forward,     backward,     search_step,  give};
 
 }  // namespace seqloom

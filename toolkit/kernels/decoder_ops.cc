@@ -139,7 +139,7 @@ class DecoderOperation : public tf::OpKernel {
   std::vector<TensorShape> Saved(const Decoder& d) const {
     return {{d.batch, d.time, 2 * d.units},
             {d.batch, d.time, d.units + d.width},
-            {d.batch, d.time, d.kept()},
+            {d.batch, d.time, kept_of(d)},
             {d.batch, d.time, additive_ ? d.units : 0}};
   }
 

@@ -102,4 +102,4 @@ _recurrence.defvjp(_with_saved, _gradients)
 
 def _call(name: str, shapes: Sequence[tuple[int, ...]], arrays: tuple[jax.Array, ...], cell: int, reverse: bool) -> Any:
     results = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
-    return jax.ffi.ffi_call(name, results)(*arrays, cell=np.int64(cell), reverse=reverse)
+    return jax.ffi.ffi_call(name, results, vmap_method="sequential")(*arrays, cell=np.int64(cell), reverse=reverse)

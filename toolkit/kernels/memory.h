@@ -12,7 +12,7 @@ struct Free {
 
 using Floats = std::unique_ptr<float[], Free>;
 
-// So many floats by 64 bytes; null where there is no memory.
+// So many floats, aligned to 64 bytes; null where there is no memory.
 inline Floats Scratch(size_t size) {
   return Floats(static_cast<float*>(std::aligned_alloc(64, (size + 15) / 16 * 64)));
 }

@@ -88,7 +88,9 @@ ffi::Error Forward(ffi::ThreadPool pool, Array inputs, Integers lengths, Array k
   layer.outputs = outputs->typed_data();
   layer.final = final->typed_data();
   layer.saved = saved->element_count() ? saved->typed_data() : nullptr;
-  if (reinterpret_cast<uintptr_t>(layer.saved) % 64) return ffi::Error::Internal("XLA's memory is not by 64 bytes");
+  if (reinterpret_cast<uintptr_t>(layer.saved) % 64) {
+    return ffi::Error::Internal("XLA's memory is not aligned to 64 bytes");
+  }
   const Kernel& chosen = Chosen();
   const int threads = threads_for(layer.batch, pool.num_threads());
   const size_t size = chosen.scratch_size(layer);

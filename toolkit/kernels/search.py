@@ -66,7 +66,8 @@ class OutputLayer:
     def best(self, states: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best log-probabilities and their tokens, best first, of equal ones the lower token first.
 
-        A row with a logit that is no number, or infinite, has no probabilities: its scores are no numbers either.
+        A row with a logit that is no number, or beyond all numbers, has no probabilities: its scores are no numbers
+        either. A logit of minus infinity has probability 0.
 
         Shapes: states (rows, features) -> scores, tokens (rows, k), k from 1 to MOST, and to the vocabulary
         """

@@ -18,7 +18,6 @@ struct Softmax {
 
 // The same functions, compiled for one instruction set each, for the rows from `first` on.
 struct SoftmaxKernel {
-  const char* name;
   void (*forward)(const Softmax&, size_t first, size_t end);
   void (*backward)(const Softmax&, size_t first, size_t end);
 };

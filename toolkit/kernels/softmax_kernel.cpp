@@ -46,6 +46,6 @@ void backward(const Softmax& s, size_t first, size_t end) {
 
 }  // namespace
 
-SEQLOOM_TABLE(SoftmaxKernel, kSoftmax) = {SEQLOOM_LABEL, forward, backward};
+SEQLOOM_TABLE(SoftmaxKernel, kSoftmax) = {forward, backward};
 
 }  // namespace seqloom
