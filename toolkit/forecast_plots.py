@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from toolkit.data.text import one_line
 from toolkit.report import BASELINE, FAINT, INK, MODEL, OTHER, canvas, styled
-from toolkit.series_plots import MOST_POINTS, draw_line, one_line, time_axis, titles
+from toolkit.series_plots import MOST_POINTS, draw_line, time_axis, titles
 
 MOST_PANELS = 12
 # More colours of Okabe & Ito, a purple and their yellow darkened, for all methods; dashes tell them apart in print.

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from toolkit.data.text import one_line
 from toolkit.forecast_plots import COLOURS, DASHES
 from toolkit.gates import Direction
 from toolkit.report import BASELINE, FAINT, INK, MODEL, canvas, styled
-from toolkit.series_plots import one_line
 from toolkit.translation_plots import SHADES
 
 MOST_LABELS = 50  # steps that are named across the page; of more, every second, third, ... is

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from toolkit.data.text import one_line
 from toolkit.evaluation.classification import LabelScores, Reliability, confused_pairs
 
 Cell = str | int | float | None
@@ -267,7 +268,7 @@ def _confusion_figure(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
         colour = "white" if share[true, given] > 0.65 else INK
         text = f"{100 * share[true, given]:.0f}"
         axes.text(given, true, text, ha="center", va="center", color=colour, fontsize=size)
-    names = [_cut(label, 24) for label in labels]
+    names = [one_line(label, 24) for label in labels]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set(xlabel="given label", ylabel="true label")
@@ -298,7 +299,7 @@ def risk_coverage_plot(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> F
     for (name, (coverage, risk)), (colour, dashes) in zip(curves.items(), LINES, strict=False):
         # From 2 % on: before, one row more or less makes the curve jump.
         points = np.unique(np.linspace(0.02 * len(risk), len(risk) - 1, 200).astype(int))
-        axes.plot(100 * coverage[points], 100 * risk[points], dashes, color=colour, label=_cut(name, 40))
+        axes.plot(100 * coverage[points], 100 * risk[points], dashes, color=colour, label=one_line(name, 40))
     axes.set(xlabel="rows answered, surest first (%)", ylabel="mistakes among them (%)", xlim=(0, 100))
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper left")
@@ -313,8 +314,8 @@ def f1_bars(labels: Sequence[str], f1: np.ndarray, rival: np.ndarray, rival_name
     figure, axes = canvas(9.4, 1.0 + 0.22 * len(shown))
     places = np.arange(len(shown)) + (np.arange(len(shown)) >= most // 3) * (len(order) > most)
     axes.barh(places, f1[shown], 0.7, color=MODEL, alpha=0.8, label="this model")
-    axes.plot(rival[shown], places, "D", color=BASELINE, markersize=5, label=_cut(rival_name, 40))
-    axes.set_yticks(places, [_cut(labels[label], 32) for label in shown])
+    axes.plot(rival[shown], places, "D", color=BASELINE, markersize=5, label=one_line(rival_name, 40))
+    axes.set_yticks(places, [one_line(labels[label], 32) for label in shown])
     axes.grid(visible=False, axis="y")
     axes.invert_yaxis()
     axes.set(xlabel="F1", xlim=(0, 1.01))
@@ -330,13 +331,7 @@ def _show(cell: Cell) -> str:
             return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:,.1f}"
         case int():
             return f"{cell:,}"
-    return _cut(cell, 200)
-
-
-def _cut(text: str, length: int) -> str:
-    """One line of at most this many characters, without control characters and halves of surrogate pairs."""
-    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text[: 4 * length]).strip()
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return one_line(cell, 200)
 
 
 def _curve_title(column: str) -> str:

@@ -1,7 +1,6 @@
 """Pictures of series: their history, their season, their autocorrelation."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from matplotlib.dates import HOURLY, MINUTELY, MONTHLY, SECONDLY, AutoDateLocato
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from toolkit.data.text import one_line
 from toolkit.report import BASELINE, FAINT, INK, MODEL, canvas, styled
 
 MOST_POINTS = 600  # of a line across the page; more are hardly told apart, and make the page large
@@ -126,12 +126,6 @@ def titles(figure: Figure, panels: np.ndarray, used: int, time: str, value: str)
         return
     figure.supxlabel(time, fontsize=9)
     figure.supylabel(value, fontsize=9)
-
-
-def one_line(text: str, length: int) -> str:
-    """One line of at most this many characters, without control characters and halves of surrogate pairs."""
-    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text[: 4 * length]).strip()
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _thinned(times: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
+from toolkit.data.text import one_line
 from toolkit.evaluation.translation import LengthBin
 from toolkit.forecast_plots import COLOURS, DASHES
 from toolkit.report import METRICS, MODEL, canvas, styled
-from toolkit.series_plots import one_line
 
 MOST_DRAWN = 50  # pieces of a side; more would not be readable across a page
 LONGEST_PIECE = 14

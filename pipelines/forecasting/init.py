@@ -71,6 +71,8 @@ def _asked(look: Look) -> list[str]:
 def _hints(look: Look) -> list[str]:
     """Comments about what could be said besides."""
     lines = []
+    if any(finding.kind == "duplicates" for finding in look.findings) and not look.source.id:
+        lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
     if len(look.panel) > 1 and set(look.panel.ids) <= _columns(look):
         first, *others = look.panel.ids
         lines.append(_line(f"# value: {_value(first)}", "to forecast this column alone"))

@@ -10,7 +10,7 @@ from pipelines.text_classification.config import Config, Paths
 from pipelines.text_classification.data import Examples, read_examples, shared_texts
 from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
-from toolkit.data.text import TextEncoder
+from toolkit.data.text import TextEncoder, one_line
 from toolkit.errors import SeqloomError
 from toolkit.training.members import steps_told
 
@@ -36,7 +36,7 @@ def check(config: Config) -> dict[str, str]:
         "rows": "  ".join(f"{name} {len(examples):,}" for name, examples in vars(prepared.splits).items()),
         "labels": _label_counts(train, prepared.labels),
         "shared texts": _shared(prepared.splits.train, prepared.splits.validation, prepared.splits.test),
-        "words a text": f"median {int(np.median(lengths))}, longest {lengths.max()}",
+        "words read": f"median {int(np.median(lengths))}, longest {lengths.max()}",
         "truncated": f"{_truncated(train, encoder):.1%} of the training texts are longer than tokens.max_tokens",
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
         "vectors": _coverage(prepared.coverage),
@@ -66,7 +66,7 @@ def _check_files(config: Config) -> None:
 
 def _label_counts(examples: Examples, labels: tuple[str, ...]) -> str:
     counts = Counter(label for row in examples.labels for label in row)
-    shown = ", ".join(f"{label} {count:,}" for label, count in counts.most_common(12))
+    shown = ", ".join(f"{one_line(label, 40)} {count:,}" for label, count in counts.most_common(12))
     none = sum(not row for row in examples.labels)
     more = f", and {len(labels) - 12} more" if len(labels) > 12 else ""
     return f"{len(labels)}: {shown}{more}" + (f"; none of them {none:,}" if none else "")

@@ -94,7 +94,10 @@ class Inputs:
                     raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
                 text = row.values[self.column]
                 if isinstance(text, dict | list):  # which training refuses too
-                    raise DataError(f"found {str(text)[:60]!r}, expected a text or a number.", where=row.where)
+                    mend = "Name a column of texts with --column."
+                    raise DataError(
+                        f"found {str(text)[:60]!r}, expected a text or a number.", where=row.where, mend=mend
+                    )
                 yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
         else:
             yield Item(path, read_document(path, self.encoding))

@@ -167,7 +167,8 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
 
 def _text(value: object, row: Row) -> str:
     if isinstance(value, dict | list):
-        raise DataError(f"found {str(value)[:60]!r}, expected a text or a number.", where=row.where)
+        mend = "Name a column of texts."
+        raise DataError(f"found {str(value)[:60]!r}, expected a text or a number.", where=row.where, mend=mend)
     text = "" if value is None else str(value)
     return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
 

@@ -136,7 +136,7 @@ def test_check_tells_what_a_run_would_do(here: Path) -> None:
     assert "1 of test stand in train too" in facts["shared texts"]
     assert "1 of 2 test texts stand in the training rows too" in result.err
     assert facts["truncated"].startswith("1.0% ")
-    assert facts["words a text"] == "median 7, longest 10"
+    assert facts["words read"] == "median 7, longest 10"
     assert facts["steps an epoch"] == "6 of 16 rows, 30 in all at most"
     assert re.match(r"\d+\.\d+% of the computed steps", facts["padding"])
     assert re.match(r"1 x [\d,]+, of which [\d,]+ train", facts["parameters"])

@@ -180,3 +180,9 @@ class TextEncoder:
             rows_of_ngrams = max(multiple, 1 << (len(ngrams) - 1).bit_length())
             ngrams = np.pad(ngrams, ((0, rows_of_ngrams - len(ngrams)), (0, 0)))
         return {"tokens": tokens, "lengths": lengths, "unknown_ngrams": ngrams}
+
+
+def one_line(text: str, length: int) -> str:
+    """One line of at most this many characters, without control characters and halves of surrogate pairs."""
+    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text[: 4 * length]).strip()
+    return line if len(line) <= length else line[: length - 1] + "…"
