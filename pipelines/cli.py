@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pipelines.catalogue import PIPELINES, stage
+from pipelines.catalogue import PIPELINES, pipeline_of, stage
 from toolkit.errors import ConfigError, SeqloomError
 from toolkit.memory import keep_memory
 from toolkit.threads import set_threads
@@ -282,12 +282,7 @@ def update(
 @app.command()
 def evaluate(model: Model, data: Annotated[Path, typer.Option(help="Labelled data.")], as_json: AsJson = False) -> None:
     """Score a trained run on labelled data."""
-    from toolkit.artifact import read_manifest
-
-    pipeline = read_manifest(model)["pipeline"]
-    if pipeline not in PIPELINES:
-        raise ConfigError(f"a run of {pipeline!r}, expected {' or '.join(PIPELINES)}.", where=str(model))
-    scores = stage(pipeline, "evaluate").evaluate(model, data)
+    scores = stage(pipeline_of(model), "evaluate").evaluate(model, data)
     print(json.dumps(scores) if as_json else "\n".join(f"{name:<20}{value:.4f}" for name, value in scores.items()))
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.catalogue import stage
-from pipelines.explain import pipeline_of
+from pipelines.catalogue import pipeline_of, stage
 from toolkit.artifact import keep_inputs, write_bytes, write_text
 from toolkit.errors import ConfigError
 from toolkit.gates import Vectors

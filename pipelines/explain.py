@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.catalogue import PIPELINES, stage
-from toolkit.artifact import keep_inputs, read_manifest, write_bytes, write_text
+from pipelines.catalogue import pipeline_of, stage
+from toolkit.artifact import keep_inputs, write_bytes, write_text
 from toolkit.data.files import read_text_lines
 from toolkit.errors import ConfigError
 from toolkit.gates import Explanation
@@ -65,18 +65,6 @@ def command(
             save(found, pictures)
     facts = summary(explanation)
     print(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(_lines(facts)))
-
-
-def pipeline_of(model: Path) -> str:
-    """The pipeline of a run folder.
-
-    Raises:
-        SeqloomError: it is no run, or of a pipeline that there is not.
-    """
-    pipeline = read_manifest(model)["pipeline"]
-    if pipeline not in PIPELINES:
-        raise ConfigError(f"a run of {pipeline!r}, expected {' or '.join(PIPELINES)}.", where=str(model))
-    return pipeline
 
 
 def summary(explanation: Explanation) -> dict[str, Any]:

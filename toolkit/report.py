@@ -158,7 +158,7 @@ def verdict(metric: str, score: float, baselines: Mapping[str, float]) -> str:
     )
 
 
-def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], caption: str = "") -> Table:
+def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> Table:
     """Every metric of the model beside the baselines, the best of each row in bold unless all are equal."""
     rows, best = [], set()
     for line, name in enumerate(test):
@@ -168,13 +168,13 @@ def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str
         leading = {(line, column) for column, score in enumerate(scores, start=1) if _show(score) == leader}
         best |= leading if len(leading) < len(scores) else set()
         rows.append((shown.title, *scores, shown.meaning))
-    return Table(("", "this model", *baselines, ""), rows, caption, frozenset(best))
+    return Table(("", "this model", *baselines, ""), rows, best=frozenset(best))
 
 
-def label_table(labels: Sequence[str], scores: LabelScores, caption: str = "") -> Table:
+def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
     """Precision, recall, F1 and rows of every label."""
     columns = scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist(), scores.support.tolist()
-    return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, strict=True)), caption)
+    return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, strict=True)))
 
 
 @styled

@@ -1,6 +1,6 @@
 """Config stanzas that mean the same in all three pipelines. A field's description is its documentation."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,14 @@ from toolkit.config import Stanza
 
 FLOATS_PER_UNIT = 24  # kept for the backward pass, for each unit and step of a layer (measured, LSTM)
 FLOATS_PER_PAIR = 4  # the same, for each head and pair of steps of self-attention
+T = TypeVar("T")
+
+
+def is_a_share(value: T) -> T:
+    """Validates what may be files, steps or a share."""
+    if isinstance(value, float) and not 0 < value < 1:
+        raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
+    return value
 
 
 class EncoderConfig(Stanza):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, RowTraining
+from toolkit.stanzas import EncoderConfig, RowTraining, is_a_share
 
 Columns = list[Annotated[str, Field(min_length=1)]]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -71,12 +71,7 @@ class SplitConfig(Stanza):
     mase_season: Steps | None = None
     """Season of the scale in MASE, where it is another one than the season."""
 
-    @field_validator("validation", "test")
-    @classmethod
-    def _is_a_share(cls, value: object) -> object:
-        if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
-        return value
+    _are_shares = field_validator("validation", "test")(is_a_share)
 
     @model_validator(mode="after")
     def _parts_follow_one_another(self) -> "SplitConfig":

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, RowTraining
+from toolkit.stanzas import EncoderConfig, RowTraining, is_a_share
 
 Paths = str | Annotated[list[str], Field(min_length=1)]
 
@@ -36,12 +36,7 @@ class DataConfig(Stanza):
     out_of_scope: str | None = None
     """The label that means none of the others."""
 
-    @field_validator("validation", "test")
-    @classmethod
-    def _is_a_share(cls, value: Paths | float) -> Paths | float:
-        if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
-        return value
+    _are_shares = field_validator("validation", "test")(is_a_share)
 
     @model_validator(mode="after")
     def _shares_leave_rows(self) -> "DataConfig":

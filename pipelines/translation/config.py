@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, TrainingConfig
+from toolkit.stanzas import EncoderConfig, TrainingConfig, is_a_share
 
 Paths = str | Annotated[list[str], Field(min_length=1)]
 
@@ -45,12 +45,7 @@ class DataConfig(Stanza):
     database: str | None = None
     """SQLite file that the targets, queries, are executed on to score them; opened to read only."""
 
-    @field_validator("validation", "test")
-    @classmethod
-    def _is_a_share(cls, value: Paths | float) -> Paths | float:
-        if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError(f"{value:g} is not a share between 0 and 1, such as 0.1.")
-        return value
+    _are_shares = field_validator("validation", "test")(is_a_share)
 
     @model_validator(mode="after")
     def _has_pairs(self) -> "DataConfig":

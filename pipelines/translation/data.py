@@ -1,7 +1,6 @@
 """Text pairs: read or written, checked and split."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipelines.translation.config import DataConfig, Paths
@@ -23,7 +22,7 @@ class Splits:
         return replace(self, train=rows)
 
 
-def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = warnings.warn) -> Splits:
+def read_splits(config: DataConfig, seed: int) -> Splits:
     """Training, validation and test pairs, read or set aside as the config says; sources that are alike stay together.
 
     Raises:
@@ -31,7 +30,7 @@ def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = war
     """
     train = _training_pairs(config, seed)
     for problem in suspicious(train) if config.train else ():
-        warn(problem)
+        warnings.warn(problem, stacklevel=2)
     parts: dict[str, Pairs] = {}
     for name, source in (("test", config.test), ("validation", config.validation)):
         if isinstance(source, float):
@@ -41,7 +40,9 @@ def read_splits(config: DataConfig, seed: int, warn: Callable[[str], None] = war
         else:
             parts[name] = read_files(config, source)
             if shared := shared_sources(train, parts[name]):
-                warn(f"{shared} of {len(parts[name])} {name} sources stand in the training pairs too.")
+                warnings.warn(
+                    f"{shared} of {len(parts[name])} {name} sources stand in the training pairs too.", stacklevel=2
+                )
     return Splits(train, parts["validation"].references(), parts["test"].references())
 
 

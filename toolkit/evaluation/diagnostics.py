@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SEASONS = 3  # whole seasons that a series must have before a season is believed, as in the M4 competition
+LONGEST_SEASON = 1000  # steps, where the calendar tells none
 NOISE = 1.645  # 90 % of noise has an autocorrelation within this many standard errors of 0
 SURE = 1.2  # over the root of the number of seasons: one random walk in a hundred has a larger autocorrelation
 FAINT = 0.1  # a smaller autocorrelation is of no use to a forecast, however sure it is
@@ -118,16 +119,16 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
     return best
 
 
-def season_candidates(series: np.ndarray | Sequence[np.ndarray], limit: int = 1000) -> tuple[int, ...]:
+def season_candidates(series: np.ndarray | Sequence[np.ndarray]) -> tuple[int, ...]:
     """Season lengths to try where the calendar tells none: peaks of the autocorrelation, at most three, shortest first.
 
-    A lag below a third of the longest series (and below `limit`) is a peak when it has the highest autocorrelation
+    A lag below a third of the longest series (and below 1,000) is a peak when it has the highest autocorrelation
     within a quarter of itself, above 0.1, in the mean over all series of at least three such lags, each without its
     straight line. Of peaks nearly as high as each other, the shorter are kept: the multiples of a season are no news.
     """
     several = _several(series)
     longest = max((len(each) for each in several), default=0)
-    lags = min(longest // SEASONS, limit)
+    lags = min(longest // SEASONS, LONGEST_SEASON)
     if lags < 2:
         return ()
     total, rows = np.zeros(lags + 1), np.zeros(lags + 1)
