@@ -36,7 +36,8 @@ def _start(backend, folder):
     command = [sys.executable, HERE / "backend_numbers.py", folder / "given.npz", folder / f"{backend}.npz"]
     # Without optimizations XLA compiles sooner, and computes numbers anew that it then rounds otherwise.
     jax = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = {**os.environ, **jax, "KERAS_BACKEND": backend, "PYTHONPATH": str(HERE.parent)}
+    places = os.pathsep.join(map(str, HERE.parents[:2]))
+    environment = {**os.environ, **jax, "KERAS_BACKEND": backend, "PYTHONPATH": places}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

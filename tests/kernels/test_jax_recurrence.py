@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 def numbers(tmp_path_factory):
     """What `jax_numbers` computes."""
     path = tmp_path_factory.mktemp("jax") / "numbers.npz"
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
+    places = os.pathsep.join(map(str, HERE.parents[:2]))
+    environment = {**os.environ, "PYTHONPATH": places, "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, HERE / "jax_numbers.py", path], env=environment, check=True)
     return dict(np.load(path))
 
