@@ -77,6 +77,9 @@ def main(path):
     for shape in EMPTY:
         arrays = results(make_layer("lstm", 3, 2), False, jnp.zeros((*shape, 2)), jnp.zeros(shape[0], jnp.int32), [])
         numbers |= {f"{shape}/{i}": array for i, array in enumerate(arrays)}
+    layer, groups = make_layer("gru", 3, 2), jnp.array(np.random.default_rng(1).normal(size=(2, 4, 5, 2)), jnp.float32)
+    numbers["mapped"] = jax.vmap(lambda rows: recur(layer, rows)[0])(groups)
+    numbers["at once"] = jnp.reshape(recur(layer, jnp.reshape(groups, (8, 5, 2)))[0], (2, 4, 5, 3))
     np.savez(path, **numbers)
 
 

@@ -51,6 +51,10 @@ def test_no_rows_or_no_steps_give_none_and_gradients_of_zero(numbers, shape):
     assert not any(array.any() for array in (final, *gradients))
 
 
+def test_groups_of_rows_may_be_mapped_over(numbers):
+    np.testing.assert_array_equal(numbers["mapped"], numbers["at once"])
+
+
 def test_lengths_that_do_not_fit_are_refused(numbers):
     for said, length in zip(numbers["refused"], (4, -1), strict=True):
         assert f"the length of row 1 is {length}, expected from 0 to 3" in said

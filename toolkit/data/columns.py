@@ -221,12 +221,15 @@ class _Search:
         if not numbers and self._source.covariates:
             return ()
         if not numbers:
-            mend = "Set value to the name of the column to forecast."
-            found = f"no column of numbers is left among {_listed(self._names)}"
-            raise DataError(f"{found}, so there is nothing to forecast.", where=self._source.path, mend=mend)
+            mend = "Set value in a config to the name of the column to forecast."
+            found = f"no column of numbers is left among {_listed(self._names)}, so there is nothing to forecast"
+            words = ((name, cell) for name in self._free() for cell in self._cells(name) if not is_number(cell))
+            if (first := next(words, None)) is not None:
+                found += f": in column {first[0]!r} stands {str(first[1])[:60]!r}"
+            raise DataError(f"{found}.", where=self._source.path, mend=mend)
         if len(numbers) > 1 and (id is not None or self._source.layout == "long"):
             found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."
-            mend = f"Set value, such as value: {numbers[0]}."
+            mend = f"Set value in a config, such as value: {numbers[0]}."
             raise DataError(found, where=self._source.path, mend=mend)
         return numbers
 

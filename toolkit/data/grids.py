@@ -33,7 +33,7 @@ def infer_frequency(times: np.ndarray, offsets: np.ndarray, points: np.ndarray |
     gaps = _gaps(times, offsets).astype(np.int64)
     sizes, counts = np.unique(gaps[gaps > 0], return_counts=True)
     if not len(sizes):
-        mend = "Set the frequency, such as h, D, W-SUN or MS."
+        mend = "Set the frequency in a config, such as h, D, W-SUN or MS."
         raise DataError("no series has two different times, so nothing tells the frequency.", mend=mend)
     common = sizes[np.argsort(-counts, kind="stable")][:_CANDIDATES].tolist()
     if times.dtype.kind != "M":

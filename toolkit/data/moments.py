@@ -162,7 +162,7 @@ def _placed(
     elif not (on := frequency.on_grid(points)).all():
         row = int(np.argmin(on[codes]))
         found = f"{_shown(points[codes[row]])} is between the steps that most times lie on ({frequency.title})."
-        refuse(row, found, "Set the frequency to have times moved back to its steps, such as frequency: h.")
+        refuse(row, found, "Set the frequency in a config to have times moved back to its steps, such as frequency: h.")
     if trained:
         _refuse_coarser(frequency, points[codes], offsets, refuse)
     if (off := _on_other_days(frequency, points)).any():

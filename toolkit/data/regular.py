@@ -194,7 +194,7 @@ def gap_findings(rows: Observations) -> list[Finding]:
         if changes.any():
             when = frequency.text(skipped[changes][:1])[0]
             told = f"gaps of an hour that look like clocks put forward: {changes.sum()}, first {when}, a Sunday."
-            findings.append(Finding("dst", f"{told} Set timezone to the name of the place to close them."))
+            findings.append(Finding("dst", f"{told} Set timezone in a config to the name of the place to close them."))
     return findings
 
 

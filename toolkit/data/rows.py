@@ -94,8 +94,8 @@ def _format(source: Source, path: Path, part: str) -> str:
         folder = path.is_dir() or name.endswith(_ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(bare.suffix, "")
         if not kind:
-            known = "csv, tsv, jsonl, json, parquet, lines or folder"
-            raise ConfigError("the name does not tell the format.", where=str(path), mend=f"Set the format: {known}.")
+            mend = "Set the format in a config: csv, tsv, jsonl, json, parquet, lines or folder."
+            raise ConfigError("the name does not tell the format.", where=str(path), mend=mend)
     if kind == "folder" and not (path.is_dir() or tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
         raise DataError("found neither a folder nor a readable .tar or .zip archive.", where=str(path))
     if part and kind not in ("json", "folder"):
