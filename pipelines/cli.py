@@ -33,7 +33,6 @@ Time = Annotated[
     str | None, typer.Option(help="Without --model: about how long to train, such as 5m; by default 120s.")
 ]
 
-TIME = "120s"
 STOPPED = 130  # exit code after Ctrl-C
 MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
 LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
@@ -222,9 +221,7 @@ def forecast(
     _use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
 
-    report = forecast_anew(
-        str(data), horizon, seconds=seconds_of(TIME if time is None else time), folder=folder, out=out, intervals=level
-    )
+    report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
     print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -246,18 +243,16 @@ def backtest(
     """Forecast from past cutoffs and compare with what came, beside everything simple."""
     from pipelines.forecasting import backtest as command
     from pipelines.forecasting.output import format_of, write
-    from toolkit.artifact import keep_inputs
+    from toolkit.artifact import check_outputs
 
     format_of(out)
-    keep_inputs([str(data)], out)
+    check_outputs([str(data)], out)
     if model:
         _refuse({"--time": time, "--refit": refit}, "these are to train runs, and --model is one.")
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step, intervals=level)
     else:
         _use_keras()
-        board = command.backtest_anew(
-            str(data), horizon, TIME if time is None else time, count=windows, step=step, refit=refit, intervals=level
-        )
+        board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else _leaderboard(scores))
     if out:
@@ -313,9 +308,9 @@ def gradients(
     _, settings = _load(config, overrides)
     _use_keras()
     from pipelines.gradients import command
-    from toolkit.artifact import keep_inputs
+    from toolkit.artifact import check_outputs
 
-    keep_inputs([str(config)], out)
+    check_outputs([str(config)], out)
     command(settings, steps=steps, out=out, as_json=as_json)
 
 

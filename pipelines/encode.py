@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.catalogue import pipeline_of, stage
-from toolkit.artifact import keep_inputs, write_bytes, write_text
+from toolkit.artifact import check_outputs, write_bytes, write_text
 from toolkit.errors import ConfigError
 from toolkit.gates import Vectors
 
@@ -31,7 +31,7 @@ def command(
     """Encode and write; neighbours go to standard output, a line of JSON a row."""
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"its name should end in {' or '.join(FORMATS)}, which choose the format.", where=str(out))
-    keep_inputs([path], out, map_page)
+    check_outputs([path], out, map_page)
     found = encode(model, path, column)
     write_bytes(out, _npy(found) if out.suffix.lower() == ".npy" else _parquet(found))
     if map_page:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.catalogue import pipeline_of, stage
-from toolkit.artifact import keep_inputs, write_bytes, write_text
+from toolkit.artifact import check_outputs, write_bytes, write_text
 from toolkit.data.files import read_text_lines
 from toolkit.errors import ConfigError
 from toolkit.gates import Explanation
@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Explain, print a few lines, and write what was asked for."""
     series_given = pipeline_of(model) == "forecasting"
-    keep_inputs([text] if series_given else [], out)
+    check_outputs([text] if series_given else [], out)
     if text == "-" and not series_given:
         text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
     explanation = explain(model, text, series)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.catalogue import stage
-from toolkit.artifact import Artifact, keep_inputs, write_text
+from toolkit.artifact import Artifact, check_outputs, write_text
 from toolkit.cells import CELLS
 from toolkit.errors import ConfigError
 from toolkit.memory_plots import memory_figure
@@ -118,7 +118,7 @@ def command(
     """Measure, print a line a curve, and write a page if asked for."""
     if bool(models) != bool(data):
         raise ConfigError("runs are measured on a file of pairs: give both or neither.", where="--model, --data")
-    keep_inputs([str(data)] if data else [], out)
+    check_outputs([str(data)] if data else [], out)
     found = []
     for probe in [probe_runs(models, data)] if data else probe_cells(steps=steps, seeds=seeds):
         found.append(probe)

@@ -15,7 +15,7 @@ from toolkit import artifact
 from toolkit.artifact import (
     MANIFEST,
     Artifact,
-    keep_inputs,
+    check_outputs,
     locked,
     opened,
     read_weights,
@@ -131,7 +131,7 @@ def test_what_would_cost_a_file_or_cannot_be_written_is_refused_before_the_work(
     seal(run, "any", {})
     data.write_text("x")
     (run / "forecast.csv").write_text("written later, which may be written again")
-    keep_inputs([data], page, run / "forecast.csv", tmp_path / "new/folder/page.html", Path(os.devnull), None)
+    check_outputs([data], page, run / "forecast.csv", tmp_path / "new/folder/page.html", Path(os.devnull), None)
     for out, message in {
         data: "an input too",
         run: "this is a folder",
@@ -140,9 +140,9 @@ def test_what_would_cost_a_file_or_cannot_be_written_is_refused_before_the_work(
         data / "page.html": "nothing can be written in",
     }.items():
         with pytest.raises(ConfigError, match=message):
-            keep_inputs([data], out)
+            check_outputs([data], out)
     with pytest.raises(ConfigError, match="written twice"):
-        keep_inputs([data], page, tmp_path / "run" / ".." / "page.html")
+        check_outputs([data], page, tmp_path / "run" / ".." / "page.html")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

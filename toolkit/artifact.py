@@ -23,6 +23,7 @@ Config = TypeVar("Config", bound="Stanza")
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 OTHER_NAME = "Choose another name."
+FREE_SPACE = "Free some space and run again; what trains goes on with --resume."
 
 
 def _mode(path: Path) -> int:
@@ -65,9 +66,7 @@ def _replaced(path: Path, mode: str, **options: Any) -> Iterator[Any]:
         os.chmod(temporary, _mode(target))
         os.replace(temporary, target)
     except OSError as error:
-        mend = (
-            "Free some space and run again; what trains goes on with --resume." if error.errno == errno.ENOSPC else None
-        )
+        mend = FREE_SPACE if error.errno == errno.ENOSPC else None
         raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(path), mend=mend) from error
     finally:
         if temporary:
@@ -89,7 +88,7 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
 
 
-def keep_inputs(paths: Iterable[str | Path], *outs: Path | None) -> None:
+def check_outputs(paths: Iterable[str | Path], *outs: Path | None) -> None:
     """Refuse to write what cannot be written, or what would cost a file: before the work, not after it.
 
     Raises:

@@ -13,7 +13,7 @@ from pipelines.forecasting.output import columns_of, format_of, write
 from pipelines.forecasting.page import render
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
-from toolkit.artifact import keep_inputs, write_text
+from toolkit.artifact import check_outputs, write_text
 from toolkit.config import apply_override, parse, validate
 from toolkit.errors import ConfigError, DataError
 
@@ -34,7 +34,7 @@ def forecast_anew(
     Everything stays in the run folder: config, model, report and the forecasts themselves.
     """
     format_of(out)
-    keep_inputs([path], out)
+    check_outputs([path], out)
     look = inspect(Path(path))
     for name, fact in look.facts.items():
         print(f"{name:<18}{fact}", file=sys.stderr)
@@ -73,8 +73,10 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
     return validate(document, Config)
 
 
-def seconds_of(text: str) -> float:
-    """Seconds from `120s`, `5m`, `1h` or a bare number."""
+def seconds_of(text: str | None) -> float:
+    """Seconds from `120s`, `5m`, `1h` or a bare number; two minutes where nobody says."""
+    if text is None:
+        return 120
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if not found or not float(found[1]):
         raise ConfigError(f"{text!r} is no time, such as 120s or 5m.", where="--time")

@@ -32,7 +32,7 @@ def backtest_with(
 def backtest_anew(
     path: str,
     horizon: str | None,
-    time: str,
+    time: str | None,
     *,
     count: int,
     step: int | None,

@@ -57,8 +57,8 @@ class SplitConfig(Stanza):
     """Steps at the start of each series to train on; validation and test steps follow, and what comes after them is not
     used. Empty: all that the other two leave."""
     validation: Steps | float | None = None
-    """Steps before the test part, or a share of those; empty: a fifth, but one horizon at
-    least and 3 to 20 horizons or two seasons at most."""
+    """Steps before the test part, or a share of those; empty: a fifth, but one horizon at least
+    and 3 to 20 horizons or two seasons at most."""
     test: Steps | float | str | None = None
     """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: as for
     validation."""

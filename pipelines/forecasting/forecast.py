@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
-from toolkit.artifact import keep_inputs, opened, write_text
+from toolkit.artifact import check_outputs, opened, write_text
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -36,7 +36,7 @@ def forecast_with(
         SeqloomError: the run or the file cannot be used, or what is known ahead does not reach far enough.
     """
     format_of(out)
-    keep_inputs(filter(None, (path, future)), out, page)
+    check_outputs(filter(None, (path, future)), out, page)
     forecaster = Forecaster.load(model)
     columns_of(forecaster.plan.levels, intervals)  # before the work, not after it
     if future and not forecaster.plan.known:
@@ -58,7 +58,7 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     """Write the future rows of each series, with empty columns for what must be known ahead, to be filled in."""
     import csv
 
-    keep_inputs([path], out)
+    check_outputs([path], out)
     if out and out.is_file() and out.stat().st_size:
         mend = "Choose another name, or delete it."
         raise ConfigError("this is there already, and may have been filled in.", where=str(out), mend=mend)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting import facts
-from toolkit.artifact import keep_inputs, write_text
+from toolkit.artifact import check_outputs, write_text
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.evaluation.diagnostics import choose_season, season_candidates
@@ -48,7 +48,7 @@ def inspect(path: Path, *, out: Path | None = None, **options: Any) -> Look:
     Raises:
         DataError: the file cannot be read as series.
     """
-    keep_inputs([path], out)
+    check_outputs([path], out)
     source = SeriesSource(**{"path": str(path), "duplicates": "last", **options})
     panel, findings = read_panel(source)
     sizes = facts.measure(panel)

@@ -13,7 +13,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from pipelines.text_classification.predict import Classifier, Prediction
-from toolkit.artifact import keep_inputs, opened
+from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import explained, open_binary, read_document, read_text_lines, split_part
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -128,7 +128,7 @@ def classify(
     """
     classifier = Classifier(model)
     inputs = Inputs(paths, lines=lines, column=column or classifier.text_column, encoding=encoding)
-    keep_inputs(paths, out)
+    check_outputs(paths, out)
     output = output or _format_for(out)
     with opened(out) as stream:
         write = _writer(output, stream, classifier.policy.labels, top)

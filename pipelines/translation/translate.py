@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from pipelines.translation.predict import Translation, Translator
-from toolkit.artifact import keep_inputs, opened
+from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import OPENERS, explained, open_text, read_text_lines, split_part
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -125,7 +125,7 @@ def translate(
         raise ConfigError(
             f"only jsonl holds {best} translations of a text.", where="--best", mend="Add --format jsonl."
         )
-    keep_inputs(paths, out)
+    check_outputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
     inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
