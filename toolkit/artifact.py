@@ -119,7 +119,7 @@ def _parts(folder: Path) -> set[str]:
     """The files of a finished run; none of another folder."""
     with contextlib.suppress(SeqloomError):
         return {MANIFEST, *read_manifest(folder)["files"]}
-    return {MANIFEST} & {path.name for path in folder.iterdir()}
+    return set()
 
 
 @contextlib.contextmanager

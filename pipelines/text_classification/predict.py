@@ -20,6 +20,7 @@ from toolkit.runtime import Runtime
 
 NAME = "text_classification"
 LINEAR, LINEAR_ARRAYS, CENTROIDS = "linear.json", "linear.safetensors", "centroids.npy"
+DECISION = "decision.json"
 WINDOW = 4096  # texts read ahead and sorted by length, so that batches hold little padding
 BATCH_WORDS = 16_384  # of one call at most, which bounds the memory
 CACHED_WORDS = 2880  # of one call, so that its states stay in a core's cache, unless it has too few rows
@@ -104,7 +105,9 @@ class Classifier:
             vocabulary = artifact.read_json("vocabulary.json")
             _check_vocabulary(vocabulary, str(artifact.folder / "vocabulary.json"))
         self.scorer = Scorer(graph.result(), vocabulary)
-        self.policy = Policy.from_json(artifact.read_json("decision.json"), _read_centroids(artifact))
+        self.policy = Policy.from_json(
+            artifact.read_json(DECISION), _read_centroids(artifact), str(artifact.folder / DECISION)
+        )
         self._check_graph(str(artifact.folder))
         self.scorer.linear = _read_linear(artifact, len(self.policy.labels))
 

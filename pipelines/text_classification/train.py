@@ -22,7 +22,7 @@ from pipelines.text_classification.evaluate import (
     fit_policy,
     refit_linear,
 )
-from pipelines.text_classification.predict import CENTROIDS, LINEAR, LINEAR_ARRAYS, NAME, Scorer
+from pipelines.text_classification.predict import CENTROIDS, DECISION, LINEAR, LINEAR_ARRAYS, NAME, Scorer
 from pipelines.text_classification.prepare import Prepared, learn, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -193,7 +193,7 @@ def _write(
     artifact.write_bytes(folder / "model.onnx", graph)
     artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
-    artifact.write_json(folder / "decision.json", policy.to_json())
+    artifact.write_json(folder / DECISION, policy.to_json())
     artifact.write_text(folder / "history.csv", history_csv(history))
     for name in (CENTROIDS, LINEAR, LINEAR_ARRAYS):  # of a run that was killed while it wrote its report
         (folder / name).unlink(missing_ok=True)

@@ -81,8 +81,8 @@ class Policy:
         return {name: value for name, value in values.items() if name != "centroids"}
 
     @classmethod
-    def from_json(cls, data: Any, centroids: np.ndarray | None = None) -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written."""
+    def from_json(cls, data: Any, centroids: np.ndarray | None = None, where: str = "") -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
         try:
             names = {each.name for each in fields(cls)} - {"centroids"}
             _require(isinstance(data, dict) and data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
@@ -93,7 +93,7 @@ class Policy:
             return cls(**{**data, **tuples, "none": none}, centroids=centroids)
         except (TypeError, ValueError) as error:
             mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"The decision policy is damaged: {error}.", mend=mend) from error
+            raise ArtifactError(f"the decision policy is damaged: {error}.", where=where, mend=mend) from error
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities from logits, both (rows, labels)."""
