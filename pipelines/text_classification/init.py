@@ -70,7 +70,7 @@ def init(data: Path) -> str:
         raise DataError(f"no row has anything in the column {label!r}, expected labels.", where=str(data))
     none = next((name for name in counts if name.lower() in OUT_OF_SCOPE_NAMES), None)
     many = separator is not None or any(isinstance(value, list) for value in values)
-    lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10_000)) for row in rows]
+    lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10**6)) for row in rows]
     skewed = counts.most_common()[-1][1] * 5 < counts.most_common()[0][1]
     few = len(rows) < FEW
     return TEMPLATE.format(
