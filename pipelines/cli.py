@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -207,7 +207,8 @@ def forecast(
     if model:
         _refuse({"--time": time, "--save": save}, "these are to train a run, and --model is one.")
     if model and skeleton:
-        _refuse({"--future": future, "--out": out, "--page": page, "--level": level}, "--skeleton forecasts nothing.")
+        others = {"--future": future, "--out": out, "--page": page, "--level": level, "--duplicates": duplicates}
+        _refuse(others, "--skeleton forecasts nothing.")
         command.skeleton(str(data), model, horizon, skeleton)
         return
     if model:
@@ -463,7 +464,7 @@ def _config_class(pipeline: object, where: str) -> Any:
     return stage(pipeline, "config").Config
 
 
-def _refuse(options: dict[str, object], why: str, mend: str = "Leave them out.") -> None:
+def _refuse(options: Mapping[str, object], why: str, mend: str = "Leave them out.") -> None:
     """Refuse those of these options that were given.
 
     Raises: ConfigError.

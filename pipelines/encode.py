@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.catalogue import pipeline_of, stage
-from toolkit.artifact import check_outputs, write_bytes, write_text
+from toolkit.artifact import check_outputs, write_output
 from toolkit.errors import ConfigError
 from toolkit.gates import Vectors
 
@@ -33,9 +33,9 @@ def command(
         raise ConfigError(f"its name should end in {' or '.join(FORMATS)}, which choose the format.", where=str(out))
     check_outputs([path], out, map_page)
     found = encode(model, path, column)
-    write_bytes(out, _npy(found) if out.suffix.lower() == ".npy" else _parquet(found))
+    write_output(out, _npy(found) if out.suffix.lower() == ".npy" else _parquet(found))
     if map_page:
-        write_text(map_page, map_of(found))
+        write_output(map_page, map_of(found))
     if neighbours:
         for source, near in zip(found.sources, nearest(found.vectors, neighbours), strict=True):
             shown = [{"source": found.sources[i], "text": found.texts[i], "cosine": round(c, 4)} for i, c in near]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.catalogue import pipeline_of, stage
-from toolkit.artifact import check_outputs, write_bytes, write_text
+from toolkit.artifact import check_outputs, write_output
 from toolkit.data.files import read_text_lines
 from toolkit.errors import ConfigError
 from toolkit.gates import Explanation
@@ -60,7 +60,7 @@ def command(
     if out or pictures:
         found = list(drawings(explanation))
         if out:
-            write_text(out, page(explanation, text, found))
+            write_output(out, page(explanation, text, found))
         if pictures:
             save(found, pictures)
     facts = summary(explanation)
@@ -144,4 +144,4 @@ def save(found: list[Drawing], folder: Path) -> None:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Glyph")  # a letter that the font lacks, such as an emoji
                 styled(each.figure.savefig)(buffer, format=kind, dpi=200, facecolor="white")
-            write_bytes(folder / f"{each.name}.{kind}", buffer.getvalue())
+            write_output(folder / f"{each.name}.{kind}", buffer.getvalue())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.catalogue import stage
-from toolkit.artifact import Artifact, check_outputs, write_text
+from toolkit.artifact import Artifact, check_outputs, write_output
 from toolkit.cells import CELLS
 from toolkit.errors import ConfigError
 from toolkit.memory_plots import memory_figure
@@ -128,7 +128,7 @@ def command(
     if as_json:
         print(json.dumps([_facts(probe) for probe in found]))
     if out:
-        write_text(out, page(found))
+        write_output(out, page(found))
 
 
 def page(probes: Sequence[Probe]) -> str:

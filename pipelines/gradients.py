@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipelines.catalogue import stage
 from toolkit import config as configs
-from toolkit.artifact import write_text
+from toolkit.artifact import write_output
 from toolkit.cells import CELLS
 from toolkit.memory_plots import gradients_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
@@ -72,7 +72,7 @@ def command(config: Any, *, steps: int, out: Path | None, as_json: bool) -> None
     else:
         print(verdict(curves))
     if out:
-        write_text(out, page(curves, config.pipeline))
+        write_output(out, page(curves, config.pipeline))
 
 
 def verdict(curves: Sequence[Curve]) -> str:

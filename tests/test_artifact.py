@@ -22,6 +22,7 @@ from toolkit.artifact import (
     seal,
     write_bytes,
     write_json,
+    write_output,
     write_text,
     write_weights,
 )
@@ -95,7 +96,7 @@ def test_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
     assert path.read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("write", [write_text, _output])
+@pytest.mark.parametrize("write", [write_text, write_output, _output])
 def test_a_file_is_no_more_public_than_the_old_one_or_than_the_umask_says(tmp_path, write):
     path, umask = tmp_path / "o.csv", os.umask(0o027)
     try:
@@ -108,7 +109,16 @@ def test_a_file_is_no_more_public_than_the_old_one_or_than_the_umask_says(tmp_pa
         os.umask(umask)
 
 
-@pytest.mark.parametrize("write", [write_text, _output])
+def test_a_link_in_a_run_folder_leads_nowhere(tmp_path):
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "run" / "report.html"
+    elsewhere.write_text("a user's own")
+    link.parent.mkdir()
+    link.symlink_to(elsewhere)
+    write_text(link, "new")
+    assert elsewhere.read_text() == "a user's own" and link.read_text() == "new" and not link.is_symlink()
+
+
+@pytest.mark.parametrize("write", [write_output, _output])
 def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(tmp_path, write):
     target, link, pipe = tmp_path / "target.csv", tmp_path / "link.csv", tmp_path / "pipe"
     target.write_text("old")

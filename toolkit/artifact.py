@@ -35,7 +35,7 @@ def _mode(path: Path) -> int:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file, or nothing.
+    """Write a whole file of a run, or nothing. A link in a run folder is replaced: it may be a stranger's.
 
     Raises:
         SeqloomError: the disk is full or the folder cannot be written; what stood at `path` is still there.
@@ -44,19 +44,30 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-@contextlib.contextmanager
-def _replaced(path: Path, mode: str, **options: Any) -> Iterator[Any]:
-    """A new file beside `path`, or beside what a link leads to, that takes its name once it is whole and on the disk.
+def write_output(out: Path, data: bytes | str) -> None:
+    """Write a whole file that a user names, or nothing; see `opened`.
 
-    What is no file, such as /dev/null, is written to as it stands, and a folder is refused.
+    Raises:
+        SeqloomError: as for `write_bytes`.
+    """
+    with _replaced(out, "wb", follow=True) as stream:
+        stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def _replaced(path: Path, mode: str, *, follow: bool = False, **options: Any) -> Iterator[Any]:
+    """A new file beside `path` that takes its name once it is whole and on the disk.
+
+    Args:
+        follow: replace what a link leads to, and write to what is no file, such as /dev/null, as it stands.
     """
     temporary = None
     try:
-        if path.exists() and not path.is_file():
+        if follow and path.exists() and not path.is_file():
             with path.open(mode, **options) as stream:
                 yield stream
             return
-        target = path.resolve()
+        target = path.resolve() if follow else path
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, mode, **options) as stream:
@@ -124,11 +135,14 @@ def _parts(folder: Path) -> set[str]:
 
 @contextlib.contextmanager
 def opened(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name once it is whole."""
+    """Standard output, or a file that a user names, which appears once it is whole.
+
+    A link stays one, and so does what is no file, such as /dev/null.
+    """
     if out is None:
         yield sys.stdout
         return
-    with _replaced(out, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+    with _replaced(out, "w", follow=True, encoding="utf-8", errors="backslashreplace", newline="") as stream:
         yield stream
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
-from toolkit.artifact import check_outputs, opened, write_text
+from toolkit.artifact import check_outputs, opened, write_output
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ahead
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -51,7 +51,7 @@ def forecast_with(
     if page:
         from pipelines.forecasting.page import render
 
-        write_text(page, render(forecasts, forecaster.plan.season))
+        write_output(page, render(forecasts, forecaster.plan.season))
 
 
 def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> None:

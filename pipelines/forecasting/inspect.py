@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting import facts
-from toolkit.artifact import check_outputs, write_text
+from toolkit.artifact import check_outputs, write_output
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.evaluation.diagnostics import choose_season, season_candidates
@@ -67,7 +67,7 @@ def inspect(path: Path, *, out: Path | None = None, **options: Any) -> Look:
     if out is not None:
         from pipelines.forecasting.inspect_page import render
 
-        write_text(out, render(look))
+        write_output(out, render(look))
     return look
 
 

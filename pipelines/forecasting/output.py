@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.artifact import opened, write_bytes
+from toolkit.artifact import opened, write_output
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError
@@ -145,4 +145,4 @@ def _write_parquet(forecasts: Forecasts, out: Path, names: list[str], columns: d
     rows = list(zip(*_rows(forecasts, columns), strict=True)) or [()] * len(names)
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(dict(zip(names, map(list, rows), strict=True))), buffer)
-    write_bytes(out, buffer.getvalue())
+    write_output(out, buffer.getvalue())

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from examples import randomize, sequences
+from toolkit.cells import CELLS
 from toolkit.kernels import jax_recurrence
 from toolkit.kernels.prediction import KINDS
 from toolkit.layers.recurrent import LAYERS, recur
@@ -51,7 +52,7 @@ def both(cell, reverse):
     """In the kernel, and as Keras runs the layer; backward rows begin with a state of their own."""
     units, features, lengths = SHAPES[reverse]
     inputs, lengths = sequences(lengths, time=max(lengths), features=features)
-    states = np.random.default_rng(1).normal(size=(2 if cell == "lstm" else 1, len(lengths), units))
+    states = np.random.default_rng(1).normal(size=(CELLS[cell].states, len(lengths), units))
     arrays = jnp.array(inputs), lengths, list(jnp.float32(states)) if reverse else []
     layer, load = make_layer(cell, units, features), jax_recurrence.load
     in_kernel = results(layer, reverse, *arrays)
