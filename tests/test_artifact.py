@@ -118,6 +118,15 @@ def test_a_link_in_a_run_folder_leads_nowhere(tmp_path):
     assert elsewhere.read_text() == "a user's own" and link.read_text() == "new" and not link.is_symlink()
 
 
+def test_a_lock_that_is_a_link_is_refused_and_leads_nowhere(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "elsewhere").write_text("a user's own")
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SeqloomError, match="cannot be written"), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "elsewhere").read_text() == "a user's own"
+
+
 @pytest.mark.parametrize("write", [write_output, _output])
 def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(tmp_path, write):
     target, link, pipe = tmp_path / "target.csv", tmp_path / "link.csv", tmp_path / "pipe"

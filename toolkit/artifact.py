@@ -280,7 +280,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / ".lock").open("w")
+        flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW  # a link may be a stranger's
+        stream = os.fdopen(os.open(folder / ".lock", flags, 0o666), "w")
     except OSError as error:
         raise SeqloomError(f"cannot be written: {error.strerror}.", where=str(folder)) from error
     with stream:

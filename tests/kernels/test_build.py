@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -114,6 +114,21 @@ def test_several_may_build_at_the_same_time(name, folder, tmp_path_factory):
         said = list(pool.map(lambda objects: build.build(name, [sys.executable, str(script)], objects), others))
     assert all(_library(name).name in each for each in said)
     assert _library(name).read_text() == "built" and not list(folder.glob("*.tmp"))
+
+
+def test_an_environment_without_a_package_of_that_name_is_one_sentence_a_kernel(folder, capsys, monkeypatch):
+    def version(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(build, "version", version)
+    build.main()
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("The training kernel is not built") and "tensorflow" in said[0]
+    assert (
+        said[1] == "The prediction kernel is not built, what it would compute ONNX Runtime computes: there is no"
+        " no-such-compiler."
+    )
 
 
 def test_libraries_share_what_is_compiled_for_several(folder, tmp_path_factory):
