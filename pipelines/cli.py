@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -476,21 +477,12 @@ def _refuse(options: Mapping[str, object], why: str, mend: str = "Leave them out
 
 def _default_folder(name: str, resume: bool) -> Path:
     """runs/NAME, or the first of runs/NAME-2, ... that is not there yet; to resume, the last that is."""
-    candidates = _numbered(Path("runs") / name)
-    last = None
-    for folder in candidates:
-        if not folder.exists():
-            return last if resume and last else folder
-        last = folder
-    raise AssertionError("unreachable")
 
+    def folder(number: int) -> Path:
+        return Path("runs", name if number == 1 else f"{name}-{number}")
 
-def _numbered(folder: Path) -> Iterator[Path]:
-    yield folder
-    number = 2
-    while True:
-        yield folder.with_name(f"{folder.name}-{number}")
-        number += 1
+    free = next(number for number in itertools.count(1) if not folder(number).exists())
+    return folder(max(free - resume, 1))
 
 
 @contextlib.contextmanager

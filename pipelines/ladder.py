@@ -13,8 +13,8 @@ from safetensors import safe_open
 from pipelines.catalogue import stage
 from toolkit import artifact
 from toolkit import config as configs
+from toolkit.artifact import WEIGHTS
 from toolkit.errors import ConfigError
-from toolkit.gates import WEIGHTS
 from toolkit.memory_plots import ladder_figure
 from toolkit.report import METRICS, Paragraph, Section, Table, picture, render_report
 from toolkit.training.fit import whole_trainings

@@ -10,7 +10,7 @@ from toolkit.data.batches import epoch_order
 from toolkit.kernels import prediction
 from toolkit.layers import RecurrentDecoder, RecurrentEncoder, TransformerEncoder
 from toolkit.runtime import Runtime
-from toolkit.stanzas import RowTraining
+from toolkit.stanzas import TrainingConfig
 from toolkit.training.fit import Task
 
 
@@ -110,9 +110,9 @@ def frozen_then_tuned(network: keras.Model) -> Task:
     return tiny_task(network, tuned_later=network.get_layer("hidden"), frozen_epochs=2)
 
 
-def tiny_config(**changes: Any) -> RowTraining:
-    settings = dict(epochs=5, batch_size=BATCH, learning_rate=0.05, schedule="cosine", warmup=0.2, patience=50)
-    return RowTraining(**{**settings, **changes})
+def tiny_config(**changes: Any) -> TrainingConfig:
+    settings = dict(epochs=5, learning_rate=0.05, schedule="cosine", warmup=0.2, patience=50)
+    return TrainingConfig(**{**settings, **changes})
 
 
 def closeness(runtime: Runtime, usual: float = 1e-5) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import numpy as np
 
 from toolkit.data.files import split_part
-from toolkit.errors import ArtifactError, ConfigError, SeqloomError
+from toolkit.errors import COPY_AGAIN, ArtifactError, ConfigError, SeqloomError
 
 if TYPE_CHECKING:
     from toolkit.config import Stanza
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="Stanza")
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"  # to fine-tune and to look into
 OTHER_NAME = "Choose another name."
 FREE_SPACE = "Free some space and run again; what trains goes on with --resume."
 
@@ -152,12 +153,20 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ArtifactError: the file is missing, cut short or not safetensors.
     """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"these weights cannot be read: {error}.", where=str(path)) from error
+    return _weights_of(data, path)
+
+
+def _weights_of(data: bytes, path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
+        return load(data)
+    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise ArtifactError(f"these weights cannot be read: {error}.", where=str(path)) from error
 
 
@@ -205,9 +214,12 @@ class Artifact:
             raise ArtifactError(
                 f"damaged: {len(data):,} bytes that do not match the manifest ({entry['bytes']:,} bytes).",
                 where=str(path),
-                mend="Copy the run folder again, or train again.",
+                mend=COPY_AGAIN,
             )
         return data
+
+    def read_weights(self, name: str = WEIGHTS) -> dict[str, np.ndarray]:
+        return _weights_of(self.read_bytes(name), self.folder / name)
 
     def read_config(self, model: type[Config]) -> Config:
         """The config that the run was made with."""
@@ -261,16 +273,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def refuse_foreign(folder: Path, resume: bool) -> None:
     """Raise unless the folder is new, empty, or that of a run to go on with."""
     if folder.exists() and not folder.is_dir():
-        raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another --out.")
+        raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another folder.")
     if not folder.exists() or (resume and (folder / "checkpoints").is_dir()):
         return
     names = {path.name for path in folder.iterdir()} - {".lock"}
     if MANIFEST in names:
-        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another --out.")
+        raise SeqloomError("this folder holds a finished run.", where=str(folder), mend="Choose another folder.")
     if names and resume:
-        raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another --out.")
+        raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another folder.")
     if names:
-        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another --out, or --resume.")
+        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another folder, or --resume.")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ from toolkit.errors import ConfigError
 LARGEST_FILE = 256 * 1024  # bytes; a config is a page or two
 DEEPEST_NESTING = 16
 
-_NOT_PLAIN = ("null", "true", "false", "nan", "inf")  # which some readers of YAML take for something else than text
+# What some readers of YAML take for something else than text.
+_NOT_PLAIN = ("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf")
 
 Location = tuple[str | int, ...]
 

@@ -1,5 +1,10 @@
 """Errors that users see as one sentence instead of a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+COPY_AGAIN = "Copy the whole run folder again, or train again."
+
 
 class SeqloomError(Exception):
     """Something that the user can mend: where it is, what was found, what was expected and what to do.
@@ -29,3 +34,18 @@ class DataError(SeqloomError):
 
 class ArtifactError(SeqloomError):
     """A run folder that is damaged, foreign or of another version."""
+
+
+@contextmanager
+def intact(damage: str, where: str = "") -> Iterator[None]:
+    """Tell what goes wrong with the content of a run's file as an ArtifactError, after the sentence `damage`."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise ArtifactError(f"{damage}: {error}.", where=where, mend=COPY_AGAIN) from error
+
+
+def expect(condition: bool, expectation: str) -> None:
+    """Raises ValueError unless the condition holds; see `intact`."""
+    if not condition:
+        raise ValueError(expectation)

@@ -2,20 +2,19 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from toolkit.artifact import Artifact
+from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.cells import CELLS
 from toolkit.config import Stanza
-from toolkit.errors import ArtifactError
+from toolkit.errors import intact
 from toolkit.self_attention import transform
 
-WEIGHTS = "weights.safetensors"
 S = TypeVar("S", bound=Stanza)
 CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
 NO_GATES = "This encoder is a Transformer, which has no gates."
@@ -168,30 +167,15 @@ def read_network(artifact: Artifact, model: type[S]) -> tuple[S, dict[str, np.nd
     Raises:
         SeqloomError: a file is missing, damaged or foreign.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    config = artifact.read_config(model)
-    try:
-        arrays = load(artifact.read_bytes(WEIGHTS))
-    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
-        where = str(artifact.folder / WEIGHTS)
-        raise ArtifactError(f"these weights cannot be read: {error}.", where=where) from error
+    config, arrays = artifact.read_config(model), artifact.read_weights()
     # A segmented encoder stands before its encoder's name, with a number that Keras gave it.
     first = re.compile(r"member0/(segmented_encoder\w*/)?")
     return config, {first.sub("", name, count=1): array for name, array in arrays.items() if first.match(name)}
 
 
-@contextlib.contextmanager
-def fitting(folder: str | Path) -> Iterator[None]:
+def fitting(folder: str | Path) -> contextlib.AbstractContextManager[None]:
     """Tell what goes wrong with weights of another shape or name as an ArtifactError."""
-    try:
-        yield
-    except (KeyError, ValueError, IndexError) as error:
-        mend = "Copy the whole run folder again, or train again."
-        raise ArtifactError(
-            f"these weights are not those of the run's config: {error}.", where=str(Path(folder) / WEIGHTS), mend=mend
-        ) from error
+    return intact("these weights are not those of the run's config", str(Path(folder) / WEIGHTS))
 
 
 def _direction(weights: Mapping[str, np.ndarray], cell: str, name: str, inputs: np.ndarray) -> Trace:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import graph_tables
-from toolkit.errors import ArtifactError
+from toolkit.errors import COPY_AGAIN, ArtifactError
 from toolkit.threads import Pool
 
 MANY = 60_000_000_000  # multiplications from which on it pays to prepare the kernel, which takes a tenth of a second
@@ -67,7 +67,7 @@ class Runtime:
             raise
         except Exception as error:  # ONNX too raises several unrelated classes
             told = f"this graph cannot be cut at its recurrent layers: {_first_line(error)}"
-            raise ArtifactError(told, where=self.name, mend="Copy the run folder again, or train again.") from error
+            raise ArtifactError(told, where=self.name, mend=COPY_AGAIN) from error
         if stages.layers:
             self._execute, self.fused = stages.run, True
 

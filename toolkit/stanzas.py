@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from toolkit.config import Stanza
 
+STATES_PER_WEIGHT = 5  # the weight, its gradient, two moments of Adam and the best so far
 FLOATS_PER_UNIT = 24  # kept for the backward pass, for each unit and step of a layer (measured, LSTM)
 FLOATS_PER_PAIR = 4  # the same, for each head and pair of steps of self-attention
 T = TypeVar("T")
@@ -89,12 +90,3 @@ class TrainingConfig(Stanza):
     lazy_embeddings: bool = False
     """Update only those rows of an embedding that occur in a batch (TensorFlow only). Faster where the vocabulary is
     large, but not the same as Adam: other rows keep their value and their moments."""
-
-
-class RowTraining(TrainingConfig):
-    """How weights are fitted, from batches of so many rows."""
-
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Rows in a training batch."""
-    bucketing: bool = True
-    """Put rows of like length into a batch, so that little padding is computed."""

@@ -7,9 +7,8 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.facts import span_of
 from pipelines.forecasting.fitting import training_cutoffs
 from pipelines.forecasting.prepare import Prepared, prepare
+from toolkit.stanzas import STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
-
-STATES_PER_WEIGHT = 4  # the weight, its gradient and two Adam moments
 
 
 def check(config: Config) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, RowTraining, is_a_share
+from toolkit.stanzas import EncoderConfig, TrainingConfig, is_a_share
 
 Columns = list[Annotated[str, Field(min_length=1)]]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -150,13 +150,15 @@ class ForecastEncoder(EncoderConfig):
     """Read each sequence from both ends and concatenate the states."""
 
 
-class ForecastTraining(RowTraining):
+class ForecastTraining(TrainingConfig):
     """How weights are fitted."""
 
-    epochs: int = Field(20, ge=1, le=10_000)
-    """The most passes over the training windows."""
     batch_size: int = Field(64, ge=1, le=65_536)
     """Windows in a training batch."""
+    bucketing: Literal[True] = True
+    """Windows are of one length, so there is nothing to choose."""
+    epochs: int = Field(20, ge=1, le=10_000)
+    """The most passes over the training windows."""
     patience: int = Field(5, ge=1)
     """Stop after this many epochs without a better validation score."""
     windows: int = Field(20_000, ge=1, le=100_000_000)

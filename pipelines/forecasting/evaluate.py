@@ -16,13 +16,13 @@ from pipelines.forecasting.facts import printable
 from pipelines.forecasting.inputs import MOST_ORDINAL
 from pipelines.forecasting.predict import LONGEST, NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before
-from pipelines.forecasting.stored import from_json
+from pipelines.forecasting.stored import read_stored
 from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import ArtifactError, DataError
+from toolkit.errors import DataError, expect, intact
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2
 from toolkit.evaluation.forecasting import Truth
@@ -119,13 +119,9 @@ def tell_seen(folder: Path, splits: Splits) -> None:
     run, panel = Artifact(folder, NAME), splits.panel
     if LEARNED not in run.manifest["files"]:
         return  # a run of before this was written down
-    try:
-        until = from_json(dict[str, int], run.read_json(LEARNED))
-        if max(map(abs, until.values()), default=0) > MOST_ORDINAL:
-            raise ValueError("a time is beyond reason")
-    except ValueError as error:
-        mend = "Copy the run folder again, or train again."
-        raise ArtifactError(f"{LEARNED} is not what was stored: {error}.", where=str(folder), mend=mend) from error
+    until = read_stored(run, LEARNED, dict[str, int])
+    with intact("this is not what was stored", str(folder / LEARNED)):
+        expect(max(map(abs, until.values()), default=0) <= MOST_ORDINAL, "a time is beyond reason")
     firsts = windows.ordinals(panel, splits.test, 0, 1)[:, 0].tolist()
     ids = [panel.ids[series] for series in splits.test.series.tolist()]
     if early := [name for name, first in zip(ids, firsts, strict=True) if first < until.get(name, first)]:

@@ -8,11 +8,11 @@ import numpy as np
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
-from toolkit.artifact import Artifact
+from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.data.series import Panel
 from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError, DataError
-from toolkit.gates import NO_GATES, WEIGHTS, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
 
 MOST_PARTS = 26  # stretches of the past that are hidden, one after the other
 HIDING = (

@@ -23,7 +23,7 @@ from toolkit.errors import DataError, SeqloomError
 from toolkit.training.checkpoints import Arrays, Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Trained, fit_members, refit_members
-from toolkit.training.runs import set_seed
+from toolkit.training.runs import in_precision, set_seed
 from toolkit.training.watch import Watch
 
 LEAST_WINDOWS = 64  # for a network that is one of several forecasters; with fewer it is not tried
@@ -109,7 +109,8 @@ def begin_network(config: Config, prepared: Prepared, cutoffs: Cutoffs, member: 
             mend="Give more history, or lower horizon or model.segment.",
         )
     set_seed(config.seed + member)
-    network = models.build(config, prepared.plan)
+    with in_precision(config.training):
+        network = models.build(config, prepared.plan)
     return network, _task(config, prepared, network, cutoffs, config.seed + member)
 
 

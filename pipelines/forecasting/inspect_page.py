@@ -9,7 +9,6 @@ from pipelines.forecasting.facts import count, span_of
 from pipelines.forecasting.inspect import Look
 from toolkit.data.frequency import DAY, HOUR, MINUTE, WEEK, Frequency
 from toolkit.data.series import Panel
-from toolkit.data.zones import to_local
 from toolkit.evaluation.diagnostics import autocorrelation, decompose, phase_means
 from toolkit.report import Picture, Section, Table, picture, render_report
 from toolkit.series_plots import History, autocorrelation_figure, history_figure, season_figure
@@ -38,9 +37,7 @@ def render(look: Look) -> str:
 
 def times_of(panel: Panel, k: int) -> np.ndarray:
     """Times (time,) of the history of a series, in its time zone where it has one."""
-    frequency = panel.frequency
-    times = frequency.times(panel.starts[k] + np.arange(panel.ends[k] - panel.offsets[k]))
-    return to_local(times, frequency.timezone) if frequency.timezone else times
+    return panel.frequency.clock_times(panel.starts[k] + np.arange(panel.ends[k] - panel.offsets[k]))
 
 
 def _histories(look: Look) -> Picture:

@@ -27,7 +27,7 @@ def render(forecasts: Forecasts, season: int) -> str:
         outlooks.append(
             Outlook(
                 name=panel.ids[int(one.series[0])],
-                times=panel.frequency.times(ordinals(panel, one, -len(history), horizon)[0]),
+                times=panel.frequency.clock_times(ordinals(panel, one, -len(history), horizon)[0]),
                 history=history,
                 forecast=quantiles[:, median],
                 lower=quantiles[:, low],

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.forecasting.inputs import Plan, make_inputs
-from pipelines.forecasting.stored import from_json
+from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.series import Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import ArtifactError, DataError
+from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, intact
 from toolkit.evaluation import intervals
 from toolkit.evaluation.combination import Combination
 from toolkit.evaluation.companions import COMPANIONS
@@ -70,16 +70,12 @@ class Forecaster:
         """
         artifact = Artifact(folder, NAME)
         files, where = artifact.manifest["files"], str(artifact.folder)
-        try:
-            plan = Plan.from_json(artifact.read_json("plan.json"))
-            source = from_json(SeriesSource, artifact.read_json("source.json"))
-            sizes = from_json(dict[str, float], artifact.read_json("sizes.json"))
-        except ValueError as error:
-            raise ArtifactError(
-                f"this is not a plan: {error}.", where=where, mend="Copy the run folder again, or train again."
-            ) from error
-        combination = Combination.from_json(artifact.read_json("combination.json"))
-        conformal = Conformal.from_json(artifact.read_json("intervals.json"))
+        plan = read_plan(artifact)
+        source = read_stored(artifact, "source.json", SeriesSource)
+        sizes = read_stored(artifact, "sizes.json", dict[str, float])
+        weights, calibration = (artifact.folder / name for name in ("combination.json", "intervals.json"))
+        combination = Combination.from_json(artifact.read_json(weights.name), str(weights))
+        conformal = Conformal.from_json(artifact.read_json(calibration.name), str(calibration))
         runtime = ridge = None
         if "model.onnx" in files:
             runtime = Runtime(artifact.read_bytes("model.onnx"))
@@ -101,7 +97,7 @@ class Forecaster:
     def read_future(self, path: str) -> Panel:
         """What is known ahead, of a file that need hold nothing else: see `Panel.with_future`."""
         known = tuple(dict.fromkeys(name.partition("=")[0] for name in self.plan.known))
-        return self.read(path, value=None, statics=(), covariates=known)
+        return self.read(path, layout="auto", value=None, statics=(), covariates=known)
 
     def forecast(self, panel: Panel, cutoffs: Cutoffs | None = None, horizon: int | None = None) -> np.ndarray:
         """Calibrated quantiles from each cutoff on; by default from the end of each series.
@@ -256,9 +252,13 @@ class Forecaster:
             )
         )
         if not fits:
-            raise ArtifactError(
-                "its files do not fit together.", where=where, mend="Copy the whole run folder again, or train again."
-            )
+            raise ArtifactError("its files do not fit together.", where=where, mend=COPY_AGAIN)
+
+
+def read_plan(artifact: Artifact) -> Plan:
+    """Raises ArtifactError where the run has none that can be."""
+    with intact("this is not a plan", str(artifact.folder / "plan.json")):
+        return Plan.from_json(artifact.read_json("plan.json"))
 
 
 def _read_ridge(data: bytes, where: str) -> Ridge:
@@ -273,8 +273,7 @@ def _read_ridge(data: bytes, where: str) -> Ridge:
         if ridge.weights.ndim != 2 or not np.isfinite(ridge.weights).all() or ridge.season < 1:
             raise ValueError("its weights are no matrix of numbers")
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        mend = "Copy the run folder again, or train again."
-        raise ArtifactError(f"ridge.npz is not what was stored: {error}.", where=where, mend=mend) from error
+        raise ArtifactError(f"ridge.npz is not what was stored: {error}.", where=where, mend=COPY_AGAIN) from error
     return ridge
 
 

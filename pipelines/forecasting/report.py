@@ -124,7 +124,7 @@ def _outlook(board: Leaderboard, forecaster: Forecaster, series: int, note: str)
     low, high = board.interval
     return Outlook(
         name=board.panel.ids[series],
-        times=forecaster.plan.frequency.times(ordinals),
+        times=forecaster.plan.frequency.clock_times(ordinals),
         history=history,
         forecast=own.forecasts[row],
         lower=own.quantiles[row, :, low],

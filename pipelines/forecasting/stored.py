@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal
 
+from toolkit.artifact import Artifact
+from toolkit.errors import intact
+
 
 def from_json(kind: Any, value: Any) -> Any:
     """A value of the type `kind` from what `json.load` gives.
@@ -38,6 +41,16 @@ def from_json(kind: Any, value: Any) -> Any:
         number = float(value) if type(value) in (int, float) else _refuse(value, "a number")
         return number if math.isfinite(number) else _refuse(value, "a finite number")
     return value if type(value) is kind else _refuse(value, f"a value of type {kind.__name__}")
+
+
+def read_stored(artifact: Artifact, name: str, kind: Any) -> Any:
+    """A value of the type `kind` from a JSON file of a run.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or holds something else.
+    """
+    with intact("this is not what was stored", str(artifact.folder / name)):
+        return from_json(kind, artifact.read_json(name))
 
 
 def _dataclass_from(kind: Any, value: Any) -> Any:

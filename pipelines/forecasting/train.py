@@ -57,13 +57,13 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         prepared = prepare(config, start.plan if start else None)
         checkpoints = folder / "checkpoints"
         fitted = fit_all(config, prepared, checkpoints, start)
-        forecaster = choose(config, prepared, fitted)
+        graph = _exported(config, prepared, fitted)
+        forecaster = choose(config, prepared, graph)
         if config.training.refit:
             fitted = refit_all(config, prepared, checkpoints, fitted, start)
-        if fitted.again:
-            forecaster = replace(forecaster, runtime=_exported(prepared, fitted))
+            graph = _exported(config, prepared, fitted)
         (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, prepared.splits, forecaster, fitted, folder)
+        _write(config, prepared.splits, forecaster, fitted, graph, folder)
         facts = _facts(prepared)
         artifact.seal(folder, NAME, facts)
         report = evaluate_run(folder, config, prepared, fitted.history, fitted.seconds)
@@ -77,12 +77,12 @@ def begin(config: Config, prepared: Prepared) -> tuple[models.Network, Task]:
     return begin_network(config, prepared, training_cutoffs(prepared, prepared.splits.training_ends), member=0)
 
 
-def choose(config: Config, prepared: Prepared, fitted: Fitted) -> Forecaster:
+def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaster:
     """Weigh the forecasters on validation windows, and calibrate the intervals of what is served."""
     splits, plan, kind = prepared.splits, prepared.plan, config.model.kind
-    names = [NETWORK] * bool(fitted.networks) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
+    names = [NETWORK] * bool(graph) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
     ridge = fit_ridge_before(prepared.panel, splits.training_ends, plan) if "ridge" in names else None
-    runtime = _exported(prepared, fitted) if fitted.networks else None
+    runtime = Runtime(graph) if graph else None
     forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
     cutoffs = _in_time(prepared, sample(splits.validation, CHOSEN_ON))
     truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, plan.horizon)
@@ -109,19 +109,26 @@ def _sizes(prepared: Prepared) -> dict[str, float]:
     return dict(zip(prepared.panel.ids, prepared.sizes.tolist(), strict=True))
 
 
-def _exported(prepared: Prepared, fitted: Fitted) -> Runtime:
-    """The networks as a graph that is known to compute what they do."""
-    runtime = Runtime(models.to_onnx(fitted.networks).SerializeToString())
+def _exported(config: Config, prepared: Prepared, fitted: Fitted) -> bytes | None:
+    """The networks, if any, as a graph that is known to compute what they do."""
+    if not fitted.networks:
+        return None
+    graph = models.to_onnx(fitted.networks).SerializeToString()
+    if config.training.mixed_precision != "none":
+        return graph
     cutoffs = sample(prepared.splits.validation, 64)
     arrays = make_inputs(prepared.plan, prepared.panel, cutoffs, prepared.sizes[cutoffs.series]).arrays
     expected = np.mean([network.predict_on_batch(arrays) for network in fitted.networks], axis=0)
-    difference = float(np.abs(runtime.run(arrays)["quantiles"] - expected).max() / max(1.0, np.abs(expected).max()))
+    found = Runtime(graph).run(arrays)["quantiles"]
+    difference = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
     if not difference <= TOLERANCE:
         raise SeqloomError(f"the exported graph differs from the network by {difference:.1e}, so it was not kept.")
-    return runtime
+    return graph
 
 
-def _write(config: Config, splits: Splits, forecaster: Forecaster, fitted: Fitted, folder: Path) -> None:
+def _write(
+    config: Config, splits: Splits, forecaster: Forecaster, fitted: Fitted, graph: bytes | None, folder: Path
+) -> None:
     """The files that predict."""
     assert forecaster.combination is not None and forecaster.conformal is not None
     artifact.write_text(folder / "config.yaml", configs.dump(config))
@@ -131,9 +138,9 @@ def _write(config: Config, splits: Splits, forecaster: Forecaster, fitted: Fitte
     artifact.write_json(folder / LEARNED, learned_until(splits))
     artifact.write_json(folder / "combination.json", forecaster.combination.to_json())
     artifact.write_json(folder / "intervals.json", forecaster.conformal.to_json())
-    if fitted.networks:
-        artifact.write_bytes(folder / "model.onnx", models.to_onnx(fitted.networks).SerializeToString())
-        artifact.write_weights(folder / "weights.safetensors", named_weights(fitted.networks))
+    if graph:
+        artifact.write_bytes(folder / "model.onnx", graph)
+        artifact.write_weights(folder / artifact.WEIGHTS, named_weights(fitted.networks))
         artifact.write_text(folder / "history.csv", history_csv(fitted.history))
     if forecaster.ridge is not None:
         buffer = io.BytesIO()

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.predict import NAME
-from toolkit.artifact import Artifact, read_weights
+from pipelines.forecasting.predict import NAME, read_plan
+from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.errors import ArtifactError
 
 COOLER = 0.3  # times the learning rate that the run began with
@@ -20,19 +20,21 @@ def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, An
         SeqloomError: the run has no network, the file cannot be used, or the new folder is not empty.
     """
     from pipelines.forecasting.fitting import Start
-    from pipelines.forecasting.inputs import Plan
     from pipelines.forecasting.train import train
 
     artifact = Artifact(model, NAME)
-    if "weights.safetensors" not in artifact.manifest["files"]:
+    if WEIGHTS not in artifact.manifest["files"]:
         raise ArtifactError(
             "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
         )
-    artifact.read_bytes("weights.safetensors")  # checks that it is whole
+    start = Start(read_plan(artifact), artifact.read_weights())
     old: Config = artifact.read_config(Config)
     training = old.training.model_copy(
         update={"epochs": epochs, "learning_rate": COOLER * old.training.learning_rate, "warmup": 0.0}
     )
-    config = old.model_copy(update={"data": old.data.model_copy(update={"path": data}), "training": training})
-    plan = Plan.from_json(artifact.read_json("plan.json"))
-    return train(config, folder, resume=False, start=Start(plan, read_weights(model / "weights.safetensors")))
+    # What is held back is counted from the new file's end: its rows may hold what a test file held before.
+    test = None if isinstance(old.split.test, str) else old.split.test
+    split = old.split.model_copy(update={"train": None, "test": test})
+    series = old.data.model_copy(update={"path": data})
+    config = old.model_copy(update={"data": series, "split": split, "training": training})
+    return train(config, folder, resume=False, start=start)

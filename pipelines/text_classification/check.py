@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 
@@ -12,9 +13,8 @@ from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, one_line
 from toolkit.errors import SeqloomError
+from toolkit.stanzas import STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
-
-STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
 
 
 def check(config: Config) -> dict[str, str]:
@@ -30,8 +30,10 @@ def check(config: Config) -> dict[str, str]:
     lengths = encoder.encode(train.texts).lengths
     network = networks.build(config, encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels))
     trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
-    batch = config.training.batch_size
-    order = epoch_order(lengths, batch_size=batch, seed=config.seed, epoch=0, bucketing=config.training.bucketing)
+    batch, bucketing = config.training.batch_size, config.training.bucketing
+    order = epoch_order(lengths, batch_size=batch, seed=config.seed, epoch=0, bucketing=bucketing)
+    shortest = 1 if bucketing else int(lengths.max())
+    padding = padding_waste(lengths, order, max(encoder.multiple, LENGTH_STEP), shortest)
     return {
         "rows": "  ".join(f"{name} {len(examples):,}" for name, examples in vars(prepared.splits).items()),
         "labels": _label_counts(train, prepared.labels),
@@ -44,7 +46,7 @@ def check(config: Config) -> dict[str, str]:
         "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
         "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
         "steps an epoch": f"{len(order):,} of {batch} rows, {steps_told(len(order), config.training)}",
-        "padding": f"{padding_waste(lengths, order, max(encoder.multiple, LENGTH_STEP)):.1%} of the computed steps",
+        "padding": f"{padding:.1%} of the computed steps",
     }
 
 
@@ -77,8 +79,9 @@ def _shared(train: Examples, validation: Examples, test: Examples) -> str:
 
 
 def _truncated(examples: Examples, encoder: TextEncoder) -> float:
-    limit = encoder.split.keywords["limit"]
-    return sum(len(encoder.split(text, limit=limit + 1)) > limit for text in examples.texts) / len(examples)
+    return sum(len(encoder.split(text, limit=encoder.limit + 1)) > encoder.limit for text in examples.texts) / len(
+        examples
+    )
 
 
 def _coverage(coverage: dict | None) -> str:
@@ -91,8 +94,8 @@ def _coverage(coverage: dict | None) -> str:
 
 
 def _unknown(examples: Examples, encoder: TextEncoder) -> float:
-    words = [word for text in examples.texts for word in encoder.split(text)]
-    return sum(word not in encoder.ids for word in words) / max(len(words), 1)
+    words = list(chain.from_iterable(encoder.encode(examples.texts).sequences))
+    return encoder.unknown(words) / len(words)
 
 
 def _memory(config: Config, parameters: int, trainable: int, lengths: np.ndarray, batch: int) -> float:

@@ -14,12 +14,11 @@ import numpy as np
 
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import explained, open_binary, read_document, read_text_lines, split_part
-from toolkit.data.rows import Source, read_rows
+from toolkit.data.files import ending, explained, open_binary, read_document, read_text_lines
+from toolkit.data.rows import Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-COMPRESSED = (".gz", ".xz", ".bz2")
 STANDARD_STREAM = "-"
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
 
@@ -87,27 +86,11 @@ class Inputs:
                 stream = sys.stdin.buffer if stdin else stack.enter_context(open_binary(Path(path)))
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)
-        elif is_table(path):
+        elif ending(path) in TABLES:
             for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
-                if self.column not in row.values:
-                    mend = f"Name one of {', '.join(row.values)} with --column."
-                    raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
-                text = row.values[self.column]
-                if isinstance(text, dict | list):  # which training refuses too
-                    mend = "Name a column of texts with --column."
-                    raise DataError(
-                        f"found {str(text)[:60]!r}, expected a text or a number.", where=row.where, mend=mend
-                    )
-                yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
+                yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"))
         else:
             yield Item(path, read_document(path, self.encoding))
-
-
-def is_table(path: str) -> bool:
-    name = split_part(path)[0].name.lower()
-    for ending in COMPRESSED:
-        name = name.removesuffix(ending)
-    return name.endswith(TABLES)
 
 
 def classify(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, RowTraining, is_a_share
+from toolkit.stanzas import EncoderConfig, TrainingConfig, is_a_share
 
 Paths = str | Annotated[list[str], Field(min_length=1)]
 
@@ -109,9 +109,13 @@ class ModelConfig(Stanza):
         return self
 
 
-class ClassificationTraining(RowTraining):
+class ClassificationTraining(TrainingConfig):
     """How weights are fitted."""
 
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Rows in a training batch."""
+    bucketing: bool = True
+    """Put rows of like length into a batch, so that little padding is computed."""
     learning_rate: float = Field(2e-3, gt=0, le=10)
     """The largest step size of Adam."""
     warmup: float = Field(0.1, ge=0, lt=1)
@@ -142,7 +146,7 @@ class NoneConfig(Stanza):
 class DecisionConfig(Stanza):
     """From probabilities to labels. All thresholds are fitted on validation rows."""
 
-    cutoff: float | Literal["auto"] | None = None
+    cutoff: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] | None = None
     """Besides the best label, give every label that is at least this probable; auto: what gives the best micro F1."""
     margin: float | None = Field(None, ge=0, lt=1)
     """Besides the best label, give every label at most this behind it."""
@@ -171,9 +175,3 @@ class Config(Stanza):
     """How weights are fitted."""
     decision: DecisionConfig = DecisionConfig()
     """From probabilities to labels."""
-
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> "Config":
-        if isinstance(self.decision.cutoff, float) and not 0 < self.decision.cutoff <= 1:
-            raise ValueError("decision.cutoff is a probability, above 0 and at most 1, or auto.")
-        return self

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.text_classification.config import DataConfig, Paths
 from toolkit.config import closest
-from toolkit.data.rows import Row, Source, read_rows
+from toolkit.data.rows import Row, Source, as_text, read_cell, read_rows
 from toolkit.errors import DataError
 
 Labels = tuple[str, ...]
@@ -88,8 +88,8 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
     texts, labels, empty, many = [], [], 0, config.label_separator is not None
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
-            text = _text(_cell(row, config.text, "data.text"), row)
-            value = _cell(row, config.label, "data.label")
+            text = as_text(read_cell(row, config.text, "data.text"), row, "data.text")
+            value = read_cell(row, config.label, "data.label")
             many = many or isinstance(value, list)
             if text.strip():
                 texts.append(text)
@@ -139,23 +139,14 @@ def shared_texts(first: Examples, second: Examples) -> int:
     return sum(_key(text) in known for text in second.texts)
 
 
-def _cell(row: Row, column: str, option: str) -> object:
-    if column in row.values:
-        value = row.values[column]
-        return None if value != value else value  # NaN, with which tables say that there is nothing
-    hint = closest(column, list(row.values))
-    mend = f"Did you mean {hint}?" if hint else f"Columns here: {', '.join(row.values)}."
-    raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
-
-
 def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels:
     """The labels of a row, without the one for out of scope."""
     if isinstance(value, list):
-        parts = [_text(part, row) for part in value]
+        parts = [as_text(part, row, "data.label") for part in value]
     elif config.label_separator:
-        parts = _text(value, row).split(config.label_separator)
+        parts = as_text(value, row, "data.label").split(config.label_separator)
     else:
-        parts = [_text(value, row)]
+        parts = [as_text(value, row, "data.label")]
     parts = [part for part in dict.fromkeys(map(str.strip, parts)) if part]
     if not parts and not isinstance(value, list) and not config.label_separator:
         mend = "Give it one, or name the rows that have none with data.out_of_scope."
@@ -165,16 +156,8 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
     return tuple(part for part in parts if part != config.out_of_scope)
 
 
-def _text(value: object, row: Row) -> str:
-    if isinstance(value, dict | list):
-        mend = "Name a column of texts."
-        raise DataError(f"found {str(value)[:60]!r}, expected a text or a number.", where=row.where, mend=mend)
-    text = "" if value is None else str(value)
-    return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
-
-
 def _named(part: str, row: Row, names: list[str]) -> str:
-    if part.isdigit() and int(part) < len(names):
+    if part.isdecimal() and int(part) < len(names):
         return names[int(part)]
     raise DataError(
         f"label {part!r}, expected a number from 0 to {len(names) - 1} (data.label_names).", where=row.where

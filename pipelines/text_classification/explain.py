@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.text_classification.classify import Inputs, is_table
+from pipelines.text_classification.classify import TABLES, Inputs
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
 from toolkit.capitals import capitals_of
+from toolkit.data.files import ending
 from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
 from toolkit.errors import DataError, SeqloomError
 from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder
@@ -61,7 +62,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
         SeqloomError: the run folder cannot be used, or some input could not be read.
     """
     classifier = Classifier(folder)
-    lines = not os.path.isdir(path) and not is_table(path)
+    lines = not os.path.isdir(path) and ending(path) not in TABLES
     inputs = Inputs([path], lines=lines, column=column or classifier.text_column, encoding=None)
     items = list(inputs)
     if inputs.failures:
@@ -75,10 +76,10 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
 
 
 def _notes(encoder: TextEncoder, text: str, ids: list[int]) -> list[str]:
-    notes, limit = [], encoder.split.keywords["limit"]
+    notes, limit = [], encoder.limit
     if len(encoder.split(text, limit=limit + 1)) > limit:
         notes.append(f"The text goes on: the run reads its first {limit:,} words (tokens.max_tokens).")
-    if unknown := sum(number == UNKNOWN or number >= len(encoder.ids) for number in ids):
+    if unknown := encoder.unknown(ids):
         notes.append(f"{unknown:,} of {len(ids):,} words are not in the vocabulary.")
     if len(ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} words were hidden.")
@@ -102,7 +103,7 @@ def _hiding(classifier: Classifier, text: str, encoded: EncodedTexts) -> tuple[n
 def _without_each(encoder: TextEncoder, text: str) -> Iterator[str]:
     """The text without each of its words; for the sign of its capitals, with the word in lower case."""
     words = encoder.split(text, lowercase=False, capitals=False) or [""]
-    signs = capitals_of(words) if encoder.split.keywords["capitals"] else [None] * len(words)
+    signs = capitals_of(words) if encoder.capitals else [None] * len(words)
     for i, sign in enumerate(signs):
         if sign:
             yield " ".join([*words[:i], words[i].lower(), *words[i + 1 :]])

@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.artifact import Artifact
 from toolkit.data.text import RESERVED, EncodedTexts, TextEncoder
-from toolkit.errors import ArtifactError
+from toolkit.errors import COPY_AGAIN, ArtifactError
 from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember
 from toolkit.runtime import Runtime
@@ -139,7 +139,7 @@ class Classifier:
                 f"model.onnx takes {', '.join(runtime.inputs)} and scores {labels} labels, expected"
                 f" {', '.join(sorted(inputs))} and {len(self.policy.labels)} labels.",
                 where=where,
-                mend="Its files are of different runs. Copy the whole run folder again, or train again.",
+                mend=f"Its files are of different runs. {COPY_AGAIN}",
             )
 
     def _begin(self, texts: Iterator[str]) -> tuple[list[str], Callable[[], tuple[np.ndarray, np.ndarray]]]:
@@ -162,16 +162,8 @@ def _read_linear(artifact: Artifact, labels: int) -> LinearMember | None:
     """The linear model of a run that has one."""
     if LINEAR not in artifact.manifest["files"]:
         return None
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(artifact.read_bytes(LINEAR_ARRAYS))
-    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
-        raise ArtifactError(
-            f"these weights cannot be read: {error}.", where=str(artifact.folder / LINEAR_ARRAYS)
-        ) from error
-    return LinearMember.from_json(artifact.read_json(LINEAR), arrays, labels)
+    arrays, where = artifact.read_weights(LINEAR_ARRAYS), str(artifact.folder / LINEAR)
+    return LinearMember.from_json(artifact.read_json(LINEAR), arrays, labels, where)
 
 
 def _check_vocabulary(vocabulary: Any, where: str) -> None:
@@ -193,4 +185,4 @@ def _check_vocabulary(vocabulary: Any, where: str) -> None:
     except (TypeError, KeyError, AttributeError):
         fits = False
     if not fits:
-        raise ArtifactError("this is not a vocabulary.", where=where, mend="Copy the run folder again, or train again.")
+        raise ArtifactError("this is not a vocabulary.", where=where, mend=COPY_AGAIN)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from pipelines.text_classification import model as models
@@ -33,7 +32,7 @@ from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.runs import history_csv, named_weights, set_seed, versions
+from toolkit.training.runs import history_csv, in_precision, named_weights, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
@@ -89,12 +88,10 @@ def _fit(
 def begin(config: Config, prepared: Prepared, member: int = 0) -> tuple[models.TextClassifier, Task]:
     """A network from a seed of its own, and what it is to be fitted to."""
     set_seed(config.seed + member)
-    half = config.training.mixed_precision
-    keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
-    network = models.build(
-        config, prepared.encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels)
-    )
-    keras.config.set_dtype_policy("float32")
+    with in_precision(config.training):
+        network = models.build(
+            config, prepared.encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels)
+        )
     return network, _task(config, prepared, network, config.seed + member)
 
 
@@ -191,7 +188,7 @@ def _write(
         policy = replace(policy, centroids=fit_centroids(config.decision, prepared.splits, prepared.labels, scorer))
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_bytes(folder / "model.onnx", graph)
-    artifact.write_weights(folder / "weights.safetensors", named_weights(networks))
+    artifact.write_weights(folder / artifact.WEIGHTS, named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
     artifact.write_json(folder / DECISION, policy.to_json())
     artifact.write_text(folder / "history.csv", history_csv(history))

@@ -21,10 +21,9 @@ from toolkit.data.pairs import Grouped, Pairs, shared_sources, suspicious
 from toolkit.data.vectors import load_vectors
 from toolkit.errors import SeqloomError
 from toolkit.evaluation.sql import Database
-from toolkit.stanzas import FLOATS_PER_UNIT
+from toolkit.stanzas import FLOATS_PER_UNIT, STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
 
-STATES_PER_WEIGHT = 5  # the weight, its gradient, two Adam moments and the moving average
 FLOATS_PER_SCORE = 4  # kept for the backward pass, for each target piece and piece of the vocabulary
 
 

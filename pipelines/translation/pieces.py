@@ -14,7 +14,7 @@ from toolkit.data.forms import FORMS, form_of
 from toolkit.data.merges import Merges, Words, learn_merges, runs
 from toolkit.data.pair_batches import pad_rows
 from toolkit.data.values import ColumnValues
-from toolkit.errors import DataError
+from toolkit.errors import expect, intact
 
 SLACK = 10  # pieces that any target may have
 MOST = 10_000
@@ -216,18 +216,16 @@ class PairCodec:
         """The reverse of `to_json`.
 
         Raises:
-            DataError: anything that it cannot have given.
+            ArtifactError: anything that it cannot have given.
         """
-        try:
-            limits, growth, copies = tuple(map(int, value["limits"])), float(value["growth"]), bool(value["copies"])
-            if len(limits) != 2 or not all(1 <= limit <= MOST for limit in limits) or not 0 <= growth <= 2 * MOST:
-                raise ValueError("its limits are beyond reason")
+        with intact("these pieces are damaged", where):
+            first, second = map(int, value["limits"])
+            growth, copies = float(value["growth"]), bool(value["copies"])
+            within = all(1 <= limit <= MOST for limit in (first, second)) and 0 <= growth <= 2 * MOST
+            expect(within, "its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
             values = value["values"] and ColumnValues.from_json(value["values"])
             forms = bool(value.get("forms", False))
             merges = Merges.from_json(value.get("merges", []))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
-        return cls(source, target, copies, limits, growth, values, forms, merges)
+            return cls(source, target, copies, (first, second), growth, values, forms, merges)

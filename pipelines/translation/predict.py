@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.translation.pieces import PairCodec, Source
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
-from toolkit.errors import ArtifactError
+from toolkit.errors import COPY_AGAIN, ArtifactError, expect, intact
 from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
 from toolkit.search import Candidates, Hypothesis, SearchSettings, beam_search, greedy
@@ -63,18 +63,15 @@ class Facts(NamedTuple):
         Raises:
             ArtifactError: anything that it cannot have written.
         """
-        try:
+        with intact("these settings are damaged", where):
             search = value["search"]
             numbers = {name: search[name] for name in SETTINGS}
-            if not all(0 <= numbers[name] <= most for name, most in SETTINGS.items()):
-                raise ValueError("its search is beyond reason")
+            within = all(0 <= numbers[name] <= most for name, most in SETTINGS.items())
+            expect(within, "its search is beyond reason")
             whole = {name: int(numbers[name]) for name in ("beam", "block_ngrams")}
             settings = SearchSettings(best=1, **{**numbers, **whole})
             split = {"truncate": False, "split": True}[value["long_sources"]]
             return cls(settings, bool(search["replace_unknown"]), split, str(value["source_column"]))
-        except (TypeError, ValueError, KeyError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"these settings are damaged: {error}.", where=where, mend=mend) from error
 
 
 GREEDY = SearchSettings(beam=1, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
@@ -324,15 +321,12 @@ def _kernels(decoder: Runtime) -> tuple[search.OutputLayer | None, search.Decode
     cell = next((cell for cell in prediction.KINDS if f"{cell}_gates" in decoder.outputs), "")
     needed = ("words", f"{cell}_gates", "gates_bias", "combine_kernel", "combine_bias")
     asked = [name for name in ("query_kernel", "query_bias", "energy") if name in decoder.outputs]
-    try:
+    with intact("its weights do not fit one another", decoder.name):
         output = search.OutputLayer(*decoder.constants(*names))
         stepper = search.DecoderStep(cell, *decoder.constants(*needed, *asked)) if cell else None
         read = stepper.units if stepper else output.features
-        if {output.features, decoder.outputs["hidden"][-1]} != {read}:
-            raise ValueError(f"the output layer reads {output.features} numbers")
-    except ValueError as error:
-        mend = "Copy the whole run folder again, or train again."
-        raise ArtifactError(f"its weights do not fit one another: {error}.", where=decoder.name, mend=mend) from error
+        fits = {output.features, decoder.outputs["hidden"][-1]} == {read}
+        expect(fits, f"the output layer reads {output.features} numbers")
     return output, stepper
 
 
@@ -345,7 +339,7 @@ def graph_names(member: int) -> tuple[str, str]:
 def _check_graphs(member: Member, codec: PairCodec, where: str) -> None:
     """Take one step, lest parts of different runs answer nonsense."""
     source, expected = Source([len(codec.source.pieces) - 1], [""], [codec.target_size], [[]]), codec.target_size
-    mend = "Its files are of different runs. Copy the whole run folder again, or train again."
+    mend = f"Its files are of different runs. {COPY_AGAIN}"
     ensemble = Ensemble([member])
     try:
         state = ensemble.start(codec.inputs([source], 1, 1))

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from pipelines.translation import model as models
@@ -31,7 +30,7 @@ from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.runs import history_csv, named_weights, set_seed, versions
+from toolkit.training.runs import history_csv, in_precision, named_weights, set_seed, versions
 from toolkit.training.step import Parts, whole
 from toolkit.training.watch import Watch
 
@@ -100,12 +99,9 @@ def _fit(
 def begin(config: Config, prepared: Prepared) -> tuple[models.Translator, Task]:
     """A network as it starts, and what it is to be fitted to."""
     set_seed(config.seed)
-    half = config.training.mixed_precision
-    keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
-    codec = prepared.codec
-    network = models.build(config, **codec.sizes)
-    keras.config.set_dtype_policy("float32")
-    _set_vectors(config, codec, network)
+    with in_precision(config.training):
+        network = models.build(config, **prepared.codec.sizes)
+    _set_vectors(config, prepared.codec, network)
     return network, _task(config, prepared, network)
 
 
@@ -228,7 +224,7 @@ def _write(config: Config, prepared: Prepared, members: Members, again: Again | 
     for number, each in enumerate(graphs, 1):
         for name, graph in zip(graph_names(number), each, strict=True):
             artifact.write_bytes(folder / name, graph)
-    artifact.write_weights(folder / "weights.safetensors", named_weights([network for network, _ in members]))
+    artifact.write_weights(folder / artifact.WEIGHTS, named_weights([network for network, _ in members]))
     artifact.write_json(folder / PIECES, prepared.codec.to_json())
     artifact.write_json(folder / FACTS, facts)
     artifact.write_text(folder / "history.csv", history_csv(history))

@@ -12,8 +12,8 @@ from typing import NamedTuple, TextIO
 
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import OPENERS, explained, open_text, read_text_lines, split_part
-from toolkit.data.rows import Source, read_rows
+from toolkit.data.files import OPENERS, ending, explained, open_text, read_text_lines
+from toolkit.data.rows import Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
 
@@ -44,7 +44,7 @@ class Inputs:
     def __iter__(self) -> Iterator[Item]:
         for path in self.paths:
             try:
-                yield from self._cells(path) if _ending(path) in TABLES else self._lines(path)
+                yield from self._cells(path) if ending(path) in TABLES else self._lines(path)
             except (DataError, OSError) as error:
                 self.failures += 1
                 print(f"seqloom: {error}", file=sys.stderr)
@@ -66,17 +66,7 @@ class Inputs:
 
     def _cells(self, path: str) -> Iterator[Item]:
         for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
-            if self.column not in row.values:
-                mend = f"Name one of {', '.join(row.values)} with --column."
-                raise DataError(f"there is no column {self.column!r}.", where=row.where, mend=mend)
-            text = row.values[self.column]
-            yield Item(row.where, "" if text is None or text != text else str(text))  # NaN is what is not itself
-
-
-def _ending(path: str) -> str:
-    """Of the name beneath compression."""
-    file = split_part(path)[0]
-    return (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower()
+            yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"))
 
 
 class Truncated:
@@ -172,11 +162,11 @@ def _settings(usual: SearchSettings, beam: int | None, best: int, length_penalty
 
 
 def _format_for(out: Path | None) -> str:
-    ending = out.suffix.lower() if out else ""
-    if ending not in FORMATS and ending in (*TABLES, *OPENERS):
+    suffix = out.suffix.lower() if out else ""
+    if suffix not in FORMATS and suffix in (*TABLES, *OPENERS):
         mend = "Let its name end in .jsonl, .csv or .txt, or give --format."
-        raise ConfigError(f"no {ending} file can be written.", where=str(out), mend=mend)
-    return FORMATS.get(ending, "text")
+        raise ConfigError(f"no {suffix} file can be written.", where=str(out), mend=mend)
+    return FORMATS.get(suffix, "text")
 
 
 def _writer(output: str, stream: TextIO, best: int) -> Callable[[str, Translation], None]:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolkit.data.codec import END, PADDING, RESERVED, START, UNKNOWN, TextCodec, fit_codec, normalize
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ArtifactError, ConfigError, DataError
 
 KINDS = ["bpe", "unigram", "words", "dotted", "characters"]
 TEXTS = [
@@ -239,19 +239,19 @@ def test_a_codec_comes_back_from_json(codecs, kind):
     ],
 )
 def test_damaged_pieces_are_refused(codecs, kind, changes):
-    with pytest.raises(DataError, match=r"target\.json: these pieces are damaged"):
+    with pytest.raises(ArtifactError, match=r"target\.json: these pieces are damaged"):
         TextCodec.from_json({**codecs[kind].to_json(), **changes}, "target.json")
 
 
 @pytest.mark.parametrize("value", [None, [], "words", {}, {"kind": "words"}])
 def test_what_is_no_codec_is_refused(value):
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         TextCodec.from_json(value, "target.json")
 
 
 def test_halves_of_characters_among_the_pieces_are_refused_or_never_written(codecs):
     value = codecs["bpe"].to_json()
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         TextCodec.from_json({**value, "pieces": [*value["pieces"], "\ud800"]}, "target.json")
     codec = TextCodec.from_json({**codecs["words"].to_json(), "pieces": [*RESERVED, "\ud800\n"]}, "target.json")
     assert codec.join(["\ud800\n"]) == "?"

@@ -151,7 +151,7 @@ def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> N
     ],
 )
 def test_hostile_numbers_are_refused(name: str, value: Any, member: LinearMember) -> None:
-    with pytest.raises(ArtifactError, match="The linear model is damaged"):
+    with pytest.raises(ArtifactError, match="the linear model is damaged"):
         LinearMember.from_json({**member.to_json(), name: value}, member.arrays(), labels=2)
 
 
@@ -160,7 +160,7 @@ def test_hostile_numbers_are_refused(name: str, value: Any, member: LinearMember
 )
 def test_hostile_terms_are_refused(change: Any, member: LinearMember) -> None:
     data = member.to_json()
-    with pytest.raises(ArtifactError, match="The linear model is damaged"):
+    with pytest.raises(ArtifactError, match="the linear model is damaged"):
         LinearMember.from_json({**data, "terms": change(data["terms"])}, member.arrays(), labels=2)
 
 
@@ -181,11 +181,11 @@ def test_hostile_terms_are_refused(change: Any, member: LinearMember) -> None:
 )
 def test_hostile_arrays_are_refused(name: str, change: Any, member: LinearMember) -> None:
     arrays = member.arrays()
-    with np.errstate(invalid="ignore"), pytest.raises(ArtifactError, match="The linear model is damaged"):
+    with np.errstate(invalid="ignore"), pytest.raises(ArtifactError, match="the linear model is damaged"):
         LinearMember.from_json(member.to_json(), {**arrays, name: change(arrays.get(name))}, labels=2)
 
 
 @pytest.mark.parametrize("data", [None, [], 3, {}])
 def test_other_json_is_refused(data: Any, member: LinearMember) -> None:
-    with pytest.raises(ArtifactError, match="The linear model is damaged"):
+    with pytest.raises(ArtifactError, match="the linear model is damaged"):
         LinearMember.from_json(data, member.arrays(), labels=2)

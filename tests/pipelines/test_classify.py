@@ -121,7 +121,7 @@ def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(class
     assert labels(classify("t.csv", "--column", "message")) == [["delivery"]]
     result = classify("t.csv")
     assert result.code == 1
-    assert "there is no column 'text'. Name one of message, n with --column." in result.err
+    assert "there is no column 'text' (--column). The columns are message, n;" in result.err
 
 
 def test_what_is_neither_text_nor_number_is_refused(classify: Any) -> None:

@@ -261,7 +261,7 @@ def test_a_folder_with_other_things_is_left_alone(trained: Any) -> None:
     for options in ([], ["--resume"]):
         result = seqloom("run", trained.config, "--out", "mine", *options)
         assert result.code == 1
-        assert "Choose another --out" in result.err
+        assert "Choose another folder" in result.err
     assert {path.name: path.read_text() for path in Path("mine").iterdir()} == {
         "config.yaml": "precious",
         "notes.txt": "precious",

@@ -92,7 +92,7 @@ def test_another_training_s_state_is_refused(checkpoints):
         checkpoints.load("f")
     assert str(caught.value) == (
         f"{checkpoints.folder.parent}: this folder holds a training of another config or other data. "
-        "Resume with the config that it was started with, or choose another --out."
+        "Resume with the config that it was started with, or choose another folder."
     )
 
 

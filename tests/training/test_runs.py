@@ -31,7 +31,7 @@ def test_folders_that_are_new_empty_or_only_locked_are_taken(tmp_path, resume):
 def test_an_unfinished_run_is_taken_only_to_go_on_with(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     refuse_foreign(tmp_path, True)
-    assert _refusal(tmp_path, False) == f"{tmp_path}: this folder is not empty. Choose another --out, or --resume."
+    assert _refusal(tmp_path, False) == f"{tmp_path}: this folder is not empty. Choose another folder, or --resume."
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_results_is_taken_to_go_on_with(tmp_path):

@@ -38,9 +38,9 @@ def pad(sequences: Sequence[Sequence[int]], *, multiple: int, shortest: int = 1)
     return tokens, lengths
 
 
-def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray], multiple: int) -> float:
-    """Share of computed steps that are padding when these batches are padded."""
-    padded = sum(round_up(int(lengths[rows].max()), multiple) * len(rows) for rows in batches)
+def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray], multiple: int, shortest: int = 1) -> float:
+    """Share of computed steps that are padding when these batches are padded as `pad` does."""
+    padded = sum(round_up(max(int(lengths[rows].max()), shortest), multiple) * len(rows) for rows in batches)
     return 1 - float(lengths.sum()) / max(padded, 1)
 
 

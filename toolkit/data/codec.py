@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from toolkit.data.wordpieces import bpe_tokenizer, join_bytes, learn_bpe, learn_unigram, unigram_tokenizer
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, expect, intact
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -65,17 +65,17 @@ class TextCodec:
     scores: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _require(self.kind in get_args(Kind), f"kind must be one of {', '.join(get_args(Kind))}")
-        _require(isinstance(self.lowercase, bool), "lowercase must be true or false")
+        expect(self.kind in get_args(Kind), f"kind must be one of {', '.join(get_args(Kind))}")
+        expect(isinstance(self.lowercase, bool), "lowercase must be true or false")
         for name in ("pieces", "merges", "scores"):
             value = getattr(self, name)
             fits = isinstance(value, list) and len(value) <= MOST_PIECES
-            _require(fits, f"{name} must be a list of at most {MOST_PIECES:,}")
-        _require(all(isinstance(each, str) for each in [*self.pieces, *self.merges]), "pieces and merges must be texts")
-        _require(tuple(self.pieces[: len(RESERVED)]) == RESERVED, f"the first pieces must be {', '.join(RESERVED)}")
-        _require(len(self.ids) == len(self.pieces), "no two pieces may be the same")
-        _require(not self.merges or self.kind == "bpe", f"{self.kind} has no merges")
-        _require(not self.scores or self.kind == "unigram", f"{self.kind} has no scores")
+            expect(fits, f"{name} must be a list of at most {MOST_PIECES:,}")
+        expect(all(isinstance(each, str) for each in [*self.pieces, *self.merges]), "pieces and merges must be texts")
+        expect(tuple(self.pieces[: len(RESERVED)]) == RESERVED, f"the first pieces must be {', '.join(RESERVED)}")
+        expect(len(self.ids) == len(self.pieces), "no two pieces may be the same")
+        expect(not self.merges or self.kind == "bpe", f"{self.kind} has no merges")
+        expect(not self.scores or self.kind == "unigram", f"{self.kind} has no scores")
         if self.kind in ("bpe", "unigram"):
             _ = self._tokenizer  # which checks what is left
 
@@ -127,15 +127,12 @@ class TextCodec:
         """The reverse of `to_json`.
 
         Raises:
-            DataError: anything that it cannot have given.
+            ArtifactError: anything that it cannot have given.
         """
-        try:
+        with intact("these pieces are damaged", where):
             names = list(cls.__dataclass_fields__)
-            _require(isinstance(value, dict) and sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
+            expect(isinstance(value, dict) and sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
             return cls(**value)
-        except (TypeError, ValueError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise DataError(f"these pieces are damaged: {error}.", where=where, mend=mend) from error
 
     def _prepared(self, texts: Sequence[str], limit: int) -> Iterator[str]:
         return (_prepare(text, self.lowercase)[: limit * _CHARACTERS_PER_PIECE] for text in texts)
@@ -201,11 +198,6 @@ def _pattern(ascii_only: bool, dotted: bool) -> re.Pattern[str]:
         word += f"\u200c\u200d{marks}"
     more = rf"(?:\.(?=[^\W\d])[{word}]+)*" if dotted else ""
     return re.compile(f"([{word}]+{more})|([^ {word}])((?=[{word}]))?")
-
-
-def _require(condition: bool, expectation: str) -> None:
-    if not condition:
-        raise ValueError(expectation)
 
 
 _CUTTERS: dict[str, Callable[[str], Iterator[str]]] = {

@@ -202,7 +202,7 @@ class _Search:
         if len(cells) < 3 or len(cells) < len(self._head) or not all(map(is_number, cells)):
             return False
         moments = {tuple(str(row.values.get(time)) for time in times) for row in self._head}
-        numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdigit()]
+        numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdecimal()]
         steps = {after - before for before, after in itertools.pairwise(numbers)}
         counts = len(numbers) == len(cells) and steps == {1.0} and (not times or len(moments) > 1)
         if counts:

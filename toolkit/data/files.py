@@ -80,6 +80,12 @@ def split_part(source: str) -> tuple[Path, str]:
     return (Path(path), part.strip("/")) if path and not os.path.exists(source) else (Path(source), "")
 
 
+def ending(source: str) -> str:
+    """Of the file's name beneath its compression, in lower case: .csv of `News.CSV.gz`."""
+    file = split_part(source)[0]
+    return (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower()
+
+
 def tell_learned(data: str, *learned: object) -> None:
     """Warn when a file that a run is scored on is one that it has learned from or was chosen by.
 

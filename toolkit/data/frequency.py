@@ -195,6 +195,11 @@ class Frequency:
         days = months.astype("datetime64[D]") + np.minimum(self.day, last) - 1
         return days.astype("datetime64[us]")
 
+    def clock_times(self, ordinals: np.ndarray) -> np.ndarray:
+        """The points as clocks of the timezone show them; as they are where there is none."""
+        times = self.times(ordinals)
+        return to_local(times, self.timezone) if self.timezone else times
+
     def text(self, ordinals: np.ndarray) -> list[str]:
         """As written to files: 2024-01-31, 2024-01-31 13:00:00 when steps are shorter than a day, 17 for integers.
 
@@ -205,7 +210,7 @@ class Frequency:
             return [str(each) for each in times.tolist()]
         if self.unit != "second" or (self.step % DAY == 0 and self.phase % DAY == 0):
             return np.datetime_as_string(times, unit="D").tolist()
-        local = to_local(times, self.timezone) if self.timezone else times
+        local = self.clock_times(ordinals)
         texts = [text.replace("T", " ") for text in np.datetime_as_string(local, unit="s").tolist()]
         if not self.timezone:
             return texts
@@ -261,8 +266,7 @@ class Frequency:
             if country:
                 raise ConfigError("integer times have no holidays.", mend="Leave the country out.")
             return {}
-        times = self.times(ordinals)
-        local = to_local(times, self.timezone) if self.timezone else times
+        local = self.clock_times(ordinals)
         features = calendar.cycles(local, self._cycles())
         if country:
             if self.unit == "month":
@@ -298,7 +302,7 @@ def parse_frequency(alias: str) -> Frequency:
         return Frequency("integer", count)
     if name == "B" and not anchor:
         return Frequency("business_day", count)
-    if name == "M" and anchor.isdigit() and 1 <= int(anchor) <= 31:
+    if name == "M" and anchor.isdecimal() and 1 <= int(anchor) <= 31:
         return Frequency("month", count, 0, int(anchor))
     if name in _MONTH_ALIASES:
         return _month_frequency(alias, count, name, anchor)

@@ -1,6 +1,5 @@
 """Pairs of a source text and its target: read, grouped, set aside, and looked over for what would spoil them."""
 
-import difflib
 import random
 import re
 import warnings
@@ -13,8 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from toolkit.data.codec import normalize
-from toolkit.data.files import OPENERS, explained, open_text, split_part
-from toolkit.data.rows import Row, Source, read_rows
+from toolkit.data.files import ending, explained, open_text, split_part
+from toolkit.data.rows import Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError
 
 PairFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"]
@@ -189,10 +188,10 @@ def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
     files = [f"{start}{side}{end}" for side in sides]
     sources, targets = (_read_lines(file, source.encoding) for file in files)
     if len(sources) != len(targets):
-        (short, ending), (long, other) = sorted(zip((len(sources), len(targets)), files, strict=True))
+        (short, name), (long, other) = sorted(zip((len(sources), len(targets)), files, strict=True))
         raise DataError(
             f"ends after {short:,} lines where {other} has {long:,}; line by line the two must belong together.",
-            where=f"{ending}:{short}",
+            where=f"{name}:{short}",
             mend="Check that both are whole and of the same set.",
         )
     for number, (first, second) in enumerate(zip(sources, targets, strict=True), 1):
@@ -205,29 +204,9 @@ def _read_lines(file: str, encoding: str | None) -> list[str]:
 
 
 def _cell_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
-    path = Path(source.path)
-    bare = path.with_suffix("") if path.suffix.lower() in OPENERS else path
-    kind = "tsv" if source.format == "auto" and bare.suffix.lower() == ".txt" else source.format
+    kind = "tsv" if source.format == "auto" and ending(source.path) == ".txt" else source.format
     for row in read_rows(Source(source.path, kind, source.header, source.encoding)):
-        first, second = _cell(row, source.source), _cell(row, source.target)
+        first = as_text(read_cell(row, source.source, "data.source"), row, "data.source")
+        second = read_cell(row, source.target, "data.target")
         for target in (second or [None]) if isinstance(second, list) else [second]:
-            yield row.where, _text(first, row, source.source), _text(target, row, source.target)
-
-
-def _cell(row: Row, column: str) -> object:
-    if column in row.values:
-        return row.values[column]
-    near = difflib.get_close_matches(column, row.values, n=1)
-    columns = f"The columns are {', '.join(row.values)}; in a table without a header they are 0, 1, ..."
-    raise DataError(
-        f"there is no column {column!r}.", where=row.where, mend=f"Did you mean {near[0]}?" if near else columns
-    )
-
-
-def _text(value: object, row: Row, column: str) -> str:
-    if isinstance(value, dict | list):
-        found = f"found {str(value)[:60]!r} in column {column!r}, expected a text"
-        raise DataError(f"{found}; only a target may be a list of them.", where=row.where)
-    if value is None or value != value:  # NaN, with which tables say that there is nothing
-        return ""
-    return str(value).encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
+            yield row.where, first, as_text(target, row, "data.target")

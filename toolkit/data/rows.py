@@ -1,6 +1,7 @@
 """Rows of text tables: streamed in constant memory, each with its place, in the encoding that it was written in."""
 
 import csv
+import difflib
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, TextIO
 
-from toolkit.data.files import OPENERS, decode, explained, open_binary, open_text, require, split_part
+from toolkit.data.files import decode, ending, explained, open_binary, open_text, require, split_part
 from toolkit.errors import ConfigError, DataError
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
@@ -85,14 +86,40 @@ def read_rows(source: Source) -> Iterator[Row]:
         raise DataError(f"nothing to read here; expected {wanted}.", where=source.path, mend="Is this the right path?")
 
 
+def read_cell(row: Row, column: str, option: str) -> Any:
+    """What a row holds in a column, None for nothing.
+
+    Raises:
+        DataError: there is no such column; `option` is what names it.
+    """
+    if column in row.values:
+        value = row.values[column]
+        return None if value != value else value  # NaN, with which tables say that there is nothing
+    near = difflib.get_close_matches(column, row.values, n=1)
+    columns = f"The columns are {', '.join(row.values)}; in a table without a header they are 0, 1, ..."
+    mend = f"Did you mean {near[0]}?" if near else columns
+    raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
+
+
+def as_text(cell: Any, row: Row, option: str) -> str:
+    """What a cell of a row says, nothing where it holds nothing.
+
+    Raises:
+        DataError: it holds what no one wrote as text, such as a list.
+    """
+    if isinstance(cell, dict | list | bytes):
+        found = f"found {str(cell)[:60]!r}, expected a text or a number."
+        raise DataError(found, where=row.where, mend=f"Name another column with {option}.")
+    text = "" if cell is None else str(cell)
+    return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
+
+
 def _format(source: Source, path: Path, part: str) -> str:
     require(path)
     kind: str = source.format
-    name = path.name.lower()
     if kind == "auto":
-        bare = Path(name).with_suffix("") if Path(name).suffix in OPENERS else Path(name)
-        folder = path.is_dir() or name.endswith(_ARCHIVES)
-        kind = "folder" if folder else _FORMATS.get(bare.suffix, "")
+        folder = path.is_dir() or path.name.lower().endswith(_ARCHIVES)
+        kind = "folder" if folder else _FORMATS.get(ending(source.path), "")
         if not kind:
             mend = "Set the format in a config: csv, tsv, jsonl, json, parquet, lines or folder."
             raise ConfigError("the name does not tell the format.", where=str(path), mend=mend)

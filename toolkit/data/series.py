@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from toolkit.data.arrow_tables import is_large, read_fast
 from toolkit.data.categories import one_hot
 from toolkit.data.columns import Columns, find_columns, looks_like_data
-from toolkit.data.files import OPENERS
+from toolkit.data.files import ending
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
 from toolkit.data.panel import Finding, Panel
@@ -116,8 +115,7 @@ def _numbered(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _is_delimited(source: SeriesSource) -> bool:
-    suffixes = [suffix for suffix in Path(source.path.lower()).suffixes if suffix not in OPENERS]
-    kind = suffixes[-1].lstrip(".") if source.format == "auto" and suffixes else source.format
+    kind = ending(source.path).lstrip(".") if source.format == "auto" else source.format
     return kind in ("csv", "tsv")
 
 

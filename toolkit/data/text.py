@@ -133,6 +133,7 @@ class TextEncoder:
         capitals: bool = False,
     ):
         self.ids = {word: i for i, word in enumerate(words)}
+        self.limit, self.capitals = max_tokens, capitals
         self.split = partial(
             split_words, lowercase=lowercase, punctuation=punctuation, limit=max_tokens, capitals=capitals
         )
@@ -155,6 +156,10 @@ class TextEncoder:
 
         sequences = [[number(word) for word in self.split(text)] or [UNKNOWN] for text in texts]
         return EncodedTexts(sequences, list(unknown))
+
+    def unknown(self, ids: Iterable[int]) -> int:
+        """How many of the ids of `encode` are of words that are not in the vocabulary."""
+        return sum(number == UNKNOWN or number >= len(self.ids) for number in ids)
 
     def inputs(
         self, texts: EncodedTexts, rows: Sequence[int] | np.ndarray, shortest: int = 1, multiple: int = 1

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import ArtifactError
+from toolkit.errors import intact
 
 _WINDOWS = 2_000  # enough for a few weights, and few enough that fitting takes a second
 _LEAST = 0.02  # a smaller weight costs a forecast and changes nothing
@@ -64,14 +64,11 @@ class Combination:
         return {"names": list(self.names), "weights": self.weights.tolist(), "validation": dict(self.validation)}
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written."""
-        try:
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
+        with intact("the weights of the forecasters are damaged", where):
             validation = {str(name): float(mase) for name, mase in data["validation"].items()}
             return cls(tuple(map(str, data["names"])), np.array(data["weights"], dtype=np.float64), validation)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"The weights of the forecasters are damaged: {error}.", mend=mend) from error
 
 
 def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.ndarray, blocks: int) -> Combination:

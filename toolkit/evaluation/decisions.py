@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from toolkit.errors import ArtifactError, ConfigError
+from toolkit.errors import ConfigError, expect, intact
 from toolkit.evaluation.classification import OUT_OF_SCOPE, as_flags
 
 Decision = tuple[int, ...]
@@ -58,22 +58,22 @@ class Policy:
     centroids: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _require(bool(self.labels) and all(isinstance(label, str) for label in self.labels), "labels must be names")
-        _require(len(set(self.labels)) == len(self.labels), "no two labels may be the same")
-        _require(isinstance(self.many, bool), "many must be true or false")
-        _require(_within(self.temperature, 1e-6, 1e6), "temperature must be a positive number")
+        expect(bool(self.labels) and all(isinstance(label, str) for label in self.labels), "labels must be names")
+        expect(len(set(self.labels)) == len(self.labels), "no two labels may be the same")
+        expect(isinstance(self.many, bool), "many must be true or false")
+        expect(_within(self.temperature, 1e-6, 1e6), "temperature must be a positive number")
         extras = [share for share in (self.cutoff, self.margin) if share is not None]
         shares = (*self.thresholds, *extras)
-        _require(all(_within(share, 0, 1) for share in shares), "thresholds, cutoff and margin must be from 0 to 1")
-        _require(len(self.thresholds) == len(self.labels) * self.many, "many takes one threshold a label, else none")
-        _require(not (self.many and extras), "cutoff and margin do not go with many")
+        expect(all(_within(share, 0, 1) for share in shares), "thresholds, cutoff and margin must be from 0 to 1")
+        expect(len(self.thresholds) == len(self.labels) * self.many, "many takes one threshold a label, else none")
+        expect(not (self.many and extras), "cutoff and margin do not go with many")
         if self.none is not None:
-            _require(self.none.score in get_args(ScopeScore), f"none.score must be one of {get_args(ScopeScore)}")
-            _require(_within(self.none.threshold, -1e12, 1e12), "none.threshold must be a finite number")
-            _require(self.none.score != "centroid" or self.centroids is not None, "the score centroid needs centroids")
+            expect(self.none.score in get_args(ScopeScore), f"none.score must be one of {get_args(ScopeScore)}")
+            expect(_within(self.none.threshold, -1e12, 1e12), "none.threshold must be a finite number")
+            expect(self.none.score != "centroid" or self.centroids is not None, "the score centroid needs centroids")
         if self.centroids is not None:
             fits = self.centroids.ndim == 2 and len(self.centroids) == len(self.labels)
-            _require(fits and bool(np.isfinite(self.centroids).all()), "there must be one finite centroid a label")
+            expect(fits and bool(np.isfinite(self.centroids).all()), "there must be one finite centroid a label")
 
     def to_json(self) -> dict[str, Any]:
         """All but the centroids, ready for `json.dump`."""
@@ -83,17 +83,14 @@ class Policy:
     @classmethod
     def from_json(cls, data: Any, centroids: np.ndarray | None = None, where: str = "") -> Self:
         """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
-        try:
+        with intact("the decision policy is damaged", where):
             names = {each.name for each in fields(cls)} - {"centroids"}
-            _require(isinstance(data, dict) and data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
+            expect(isinstance(data, dict) and data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
             lists = {name: data[name] for name in ("labels", "thresholds")}
-            _require(all(isinstance(each, list) for each in lists.values()), "labels and thresholds must be lists")
+            expect(all(isinstance(each, list) for each in lists.values()), "labels and thresholds must be lists")
             none = None if data["none"] is None else NoneRule(**data["none"])
             tuples = {name: tuple(each) for name, each in lists.items()}
             return cls(**{**data, **tuples, "none": none}, centroids=centroids)
-        except (TypeError, ValueError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"the decision policy is damaged: {error}.", where=where, mend=mend) from error
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities from logits, both (rows, labels)."""
@@ -342,8 +339,3 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _within(value: object, low: float, high: float) -> bool:
     """Whether it is a number, which NaN is not, in this range."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _require(condition: bool, expectation: str) -> None:
-    if not condition:
-        raise ValueError(expectation)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import ArtifactError
+from toolkit.errors import intact
 
 _SCORES = 40  # what a step must have before it stands alone: with fewer, its own quantiles are mostly noise
 _WINDOWS = 5  # below this, the windows say how wide an interval must be but nothing about its shape
@@ -77,15 +77,12 @@ class Conformal:
         return {"levels": list(self.levels), **lists, "normal": self.normal}
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written."""
-        try:
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
+        with intact("the calibration of the intervals is damaged", where):
             offsets = np.array(data["offsets"], dtype=np.float64)
             windows, reach = (np.array(data[name], dtype=np.int64) for name in ("windows", "reach"))
             return cls(tuple(float(level) for level in data["levels"]), offsets, windows, reach, data["normal"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"The calibration of the intervals is damaged: {error}.", mend=mend) from error
 
 
 def fit_conformal(

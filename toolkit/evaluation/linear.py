@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from toolkit.capitals import capitals_of
-from toolkit.errors import ArtifactError
+from toolkit.errors import expect, intact
 from toolkit.evaluation import decisions
 
 MOST_TERMS = 300_000
@@ -57,17 +57,17 @@ class TfidfLogistic:
     capitals: bool = False
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.capitals, bool), "capitals must be true or false")
+        expect(isinstance(self.capitals, bool), "capitals must be true or false")
         size, labels = len(self.terms), self.bias.size
-        _require(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
-        _require(all(isinstance(term, str) for term in self.terms), "terms must be texts")
-        _require(len(self.rows) == size, "no two terms may be the same")
+        expect(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
+        expect(all(isinstance(term, str) for term in self.terms), "terms must be texts")
+        expect(len(self.rows) == size, "no two terms may be the same")
         for name, shape in zip(_ARRAYS, [(size,), (size, labels), (labels,)], strict=True):
             array = getattr(self, name)
-            _require(array.shape == shape, f"{name} has the shape {array.shape}, expected {shape}")
+            expect(array.shape == shape, f"{name} has the shape {array.shape}, expected {shape}")
             fits = array.dtype.kind == "f" and bool((np.abs(array) <= LARGEST).all())  # which NaN is not
-            _require(fits, f"{name} must be numbers within {LARGEST:,}")
-        _require(bool((self.idf >= 1).all()), "idf must be at least 1")
+            expect(fits, f"{name} must be numbers within {LARGEST:,}")
+        expect(bool((self.idf >= 1).all()), "idf must be at least 1")
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -110,9 +110,9 @@ class LinearMember:
     temperatures: tuple[float, float]
 
     def __post_init__(self) -> None:
-        _require(0 < self.weight < 1, "its weight must be between 0 and 1")
+        expect(0 < self.weight < 1, "its weight must be between 0 and 1")
         fits = len(self.temperatures) == 2 and all(1e-6 <= each <= 1e6 for each in self.temperatures)
-        _require(fits, "its temperatures must be two positive numbers")
+        expect(fits, "its temperatures must be two positive numbers")
 
     def combine(self, linear: np.ndarray, networks: np.ndarray) -> np.ndarray:
         """Logits of both from those of each, all (rows, labels)."""
@@ -128,23 +128,20 @@ class LinearMember:
         return {name: getattr(self.model, name) for name in _ARRAYS}
 
     @classmethod
-    def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int) -> Self:
-        """The reverse of `to_json` and `arrays`; ArtifactError for anything that those cannot have given."""
-        try:
+    def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int, where: str = "") -> Self:
+        """The reverse of `to_json` and `arrays`; ArtifactError, with its place, for what those cannot have given."""
+        with intact("the linear model is damaged", where):
             expected = ["capitals", "temperatures", "terms", "weight"]
             data = {"capitals": False, **data}  # of runs from before there was this
-            _require(sorted(data) == expected, f"its keys must be {', '.join(expected)}")
-            _require(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
+            expect(sorted(data) == expected, f"its keys must be {', '.join(expected)}")
+            expect(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
             lists = [data[name] for name in ("terms", "temperatures")]
-            _require(all(isinstance(each, list) for each in lists), "terms and temperatures must be lists")
-            _require(
+            expect(all(isinstance(each, list) for each in lists), "terms and temperatures must be lists")
+            expect(
                 arrays["bias"].shape == (labels,), f"bias has the shape {arrays['bias'].shape}, expected ({labels},)"
             )
             model = TfidfLogistic(tuple(data["terms"]), **arrays, capitals=data["capitals"])
             return cls(model, data["weight"], tuple(data["temperatures"]))
-        except (TypeError, ValueError) as error:
-            mend = "Copy the run folder again, or train again."
-            raise ArtifactError(f"The linear model is damaged: {error}.", mend=mend) from error
 
 
 def fit_linear_member(
@@ -160,8 +157,3 @@ def fit_linear_member(
     first, second = (decisions.fit_temperature(logits, targets, many) for logits in (networks, linear))
     weight = decisions.fit_weight(networks / first, linear / second, targets, many)
     return LinearMember(model, weight, (first, second)) if weight else None
-
-
-def _require(condition: bool, expectation: str) -> None:
-    if not condition:
-        raise ValueError(expectation)

@@ -84,7 +84,7 @@ class Checkpoints:
                 raise SeqloomError(
                     "this folder holds a training of another config or other data.",
                     where=str(self.folder.parent),
-                    mend="Resume with the config that it was started with, or choose another --out.",
+                    mend="Resume with the config that it was started with, or choose another folder.",
                 )
             groups: dict[str, Arrays] = {}
             for key, array in artifact.read_weights(path.with_suffix(".safetensors")).items():

@@ -2,11 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import keras
 import numpy as np
+
+from toolkit.stanzas import TrainingConfig
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "numpy", "onnxruntime")
 
@@ -18,6 +21,17 @@ def set_seed(seed: int) -> None:
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def in_precision(training: TrainingConfig) -> Iterator[None]:
+    """Within it, layers are made to compute in the precision that a config asks for."""
+    half = training.mixed_precision
+    keras.config.set_dtype_policy("float32" if half == "none" else f"mixed_{half}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def named_weights(networks: Sequence[keras.Model]) -> dict[str, np.ndarray]:

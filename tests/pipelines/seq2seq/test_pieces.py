@@ -13,7 +13,7 @@ from pipelines.translation.pieces import MOST, SLACK, PairCodec
 from toolkit.data.codec import END, UNKNOWN, fit_codec, normalize
 from toolkit.data.forms import FORMS
 from toolkit.data.values import ColumnValues
-from toolkit.errors import DataError
+from toolkit.errors import ArtifactError
 
 COPYING = make_codec(target=("eins", "zwei", "paris"), copies=True)
 SIZE = COPYING.target_size
@@ -221,11 +221,11 @@ def test_one_vocabulary_for_both_sides_is_written_once_and_stays_one():
     ids=str,
 )
 def test_damaged_pieces_are_refused_with_their_place(change):
-    with pytest.raises(DataError, match=r"run/pieces.json: these pieces are damaged: .*Copy the run folder again"):
+    with pytest.raises(ArtifactError, match=r"run/pieces.json: these pieces are damaged: .*Copy the run folder again"):
         PairCodec.from_json({**make_codec().to_json(), **change}, "run/pieces.json")
 
 
 @pytest.mark.parametrize("value", [None, [], "pieces", 3, {}])
 def test_what_is_no_pair_of_codecs_is_refused(value):
-    with pytest.raises(DataError, match="these pieces are damaged"):
+    with pytest.raises(ArtifactError, match="these pieces are damaged"):
         PairCodec.from_json(value, "pieces.json")

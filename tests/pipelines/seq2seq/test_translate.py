@@ -108,7 +108,7 @@ def test_the_column_can_be_named_and_is_asked_for_where_it_is_missing(translate:
     assert lines(translate("t.csv", "--column", "english")) == ["eins"]
     result = translate("t.csv")
     assert result.code == 1
-    assert "t.csv:2: there is no column 'source'. Name one of english, n with --column." in result.err
+    assert "t.csv:2: there is no column 'source' (--column). The columns are english, n;" in result.err
 
 
 def test_a_number_counts_the_columns_of_a_table_without_header(translate: Any) -> None:
