@@ -1,6 +1,7 @@
 """Series read from files, and what of them is held back."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,11 +67,15 @@ def tell(findings: list[Finding]) -> None:
         warnings.warn(finding.message, stacklevel=3)
 
 
-def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
+def read_splits(
+    config: Config, plan: Plan | None = None, learned: Mapping[str, int] | None = None
+) -> tuple[Splits, int]:
     """The series with their cutoffs, and the horizon in steps.
 
     Args:
         plan: of a run that the series must fit.
+        learned: by series name, the ordinal from which on that run knows nothing; what chooses and what scores is later
+            than that, and shares what there is where there is less than the config asks for.
 
     Raises:
         DataError: a file cannot be used, or no series is long enough to be tested and to learn from.
@@ -91,12 +96,22 @@ def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
     else:
         tested = _held_back(split.test, lengths, horizon, _season(config, panel))
         test_starts = panel.ends - tested
+    seen = _seen(panel, learned or {})
+    halves = (seen + panel.ends + 1) // 2
+    test_starts = np.where(seen > panel.offsets[:-1], np.maximum(test_starts, halves), test_starts)
     validated = _held_back(split.validation, test_starts - panel.offsets[:-1], horizon, _season(config, panel))
-    training_ends = test_starts - validated
+    training_ends = np.maximum(test_starts - validated, seen)
     rolled = _rolled(panel, test_starts, panel.ends, horizon, split.step)
     validation = _rolled(panel, training_ends, test_starts, horizon, split.step)
     if not len(rolled) or not len(validation):
         longest = int(lengths.max(initial=0))
+        if learned:
+            raise DataError(
+                f"{int((panel.ends - seen).max(initial=0)):,} values of a series at most are new to the run, too few to"
+                f" choose by and to score on {horizon:,} steps ahead.",
+                where=config.data.path,
+                mend=f"Give at least {2 * horizon:,} of them, or train anew with `run`.",
+            )
         if longest >= 4 * horizon:
             raise ConfigError(
                 "the parts for validation and for tests would take more than half of each series.",
@@ -116,6 +131,13 @@ def read_splits(config: Config, plan: Plan | None = None) -> tuple[Splits, int]:
                 mend=f"Give series with values, or another split.{part}.",
             )
     return Splits(panel, training_ends, test_starts, validation, rolled), horizon
+
+
+def _seen(panel: Panel, learned: Mapping[str, int]) -> np.ndarray:
+    """Where in each series what a run has learned from ends. Shapes: -> (series,) flat positions"""
+    starts = panel.starts.tolist()
+    steps = [learned.get(name, start) - start for name, start in zip(panel.ids, starts, strict=True)]
+    return panel.offsets[:-1] + np.clip(np.array(steps, np.int64), 0, panel.ends - panel.offsets[:-1])
 
 
 def steps_of(horizon: int | str, frequency: Frequency) -> int:

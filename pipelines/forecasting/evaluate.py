@@ -110,18 +110,27 @@ def learned_until(splits: Splits) -> dict[str, int]:
     return dict(zip(panel.ids, (panel.starts + splits.test_starts - panel.offsets[:-1]).tolist(), strict=True))
 
 
+def read_learned(run: Artifact) -> dict[str, int]:
+    """What `learned_until` gave when the run was made; nothing of a run from before this was written down.
+
+    Raises:
+        ArtifactError: the run is damaged.
+    """
+    if LEARNED not in run.manifest["files"]:
+        return {}
+    until: dict[str, int] = read_stored(run, LEARNED, dict[str, int])
+    with intact("this is not what was stored", str(run.folder / LEARNED)):
+        expect(max(map(abs, until.values()), default=0) <= MOST_ORDINAL, "a time is beyond reason")
+    return until
+
+
 def tell_seen(folder: Path, splits: Splits) -> None:
     """Warn of test windows that begin before a run's own test part of the same series.
 
     Raises:
         ArtifactError: the run is damaged.
     """
-    run, panel = Artifact(folder, NAME), splits.panel
-    if LEARNED not in run.manifest["files"]:
-        return  # a run of before this was written down
-    until = read_stored(run, LEARNED, dict[str, int])
-    with intact("this is not what was stored", str(folder / LEARNED)):
-        expect(max(map(abs, until.values()), default=0) <= MOST_ORDINAL, "a time is beyond reason")
+    until, panel = read_learned(Artifact(folder, NAME)), splits.panel
     firsts = windows.ordinals(panel, splits.test, 0, 1)[:, 0].tolist()
     ids = [panel.ids[series] for series in splits.test.series.tolist()]
     if early := [name for name, first in zip(ids, firsts, strict=True) if first < until.get(name, first)]:
@@ -206,7 +215,7 @@ def _truth(splits: Splits, units: np.ndarray, horizon: int, season: int) -> Trut
     panel, cutoffs = splits.panel, splits.test
     scale, squared = np.ones(len(panel)), np.ones(len(panel))
     for part in windows.blocks(Cutoffs(np.arange(len(panel)), splits.test_starts)):
-        history = windows.whole_past(panel, part, LONGEST)
+        history = windows.whole_past(panel, part, len(panel.values))
         scale[part.series] = forecasting.naive_scale(history, season)
         squared[part.series] = forecasting.naive_scale(history, season, squared=True)
     adjusted = [naive2(windows.whole_past(panel, part, LONGEST), horizon, season) for part in windows.blocks(cutoffs)]

@@ -39,6 +39,7 @@ class Start(NamedTuple):
 
     plan: Plan
     weights: Arrays  # as `named_weights` gives them
+    learned: dict[str, int]  # by series name, the ordinal from which on it knows nothing
 
 
 @dataclass

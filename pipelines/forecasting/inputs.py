@@ -14,7 +14,7 @@ from toolkit.data.series import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
 from toolkit.errors import DataError
 
-MOST_STEPS, MOST_ORDINAL = 10_000_000, 2**48
+MOST_STEPS, MOST_ORDINAL = 10_000_000, 2**60
 LARGEST_LOGARITHM = float(np.log(LARGEST))  # a forecast beyond this many times the centre of its window is cut
 
 
@@ -76,7 +76,8 @@ class Plan:
             raise ValueError("horizon, season, history or segment is none")
         if 0.5 not in plan.levels or not all(low < high for low, high in pairwise((0, *plan.levels, 1))):
             raise ValueError("levels must rise from 0 to 1, with 0.5 among them")
-        if not (1 <= frequency.step <= 10**9 and abs(frequency.phase) <= MOST_ORDINAL and 1 <= frequency.day <= 31):
+        longest = MOST_ORDINAL if frequency.unit == "integer" else 10**9
+        if not (1 <= frequency.step <= longest and abs(frequency.phase) <= MOST_ORDINAL and 1 <= frequency.day <= 31):
             raise ValueError("there is no such frequency")
         if abs(plan.trained_until or 0) > MOST_ORDINAL:
             raise ValueError("trained_until is no time")

@@ -20,7 +20,7 @@ from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, intact
 from toolkit.evaluation import intervals
 from toolkit.evaluation.combination import Combination
 from toolkit.evaluation.companions import COMPANIONS
-from toolkit.evaluation.forecasting import naive_scale
+from toolkit.evaluation.forecasting import naive_scale, never_changed
 from toolkit.evaluation.intervals import Conformal, fit_conformal
 from toolkit.evaluation.ridge import Ridge
 from toolkit.runtime import Runtime
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
 
     forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
     quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
-    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past
+    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past; 0 where it never changed
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Forecaster:
         steps = windows.ordinals(panel, past, 0, horizon)
         truth = windows.ahead(panel, panel.values, past, horizon)
         quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
-        truth[~np.isfinite(spread)] = np.nan
+        truth[~np.isfinite(spread) | (spread <= 0)] = np.nan
         group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
         for number in np.unique(group):
             rows = np.flatnonzero(group == number)
@@ -206,7 +206,8 @@ class Forecaster:
                     forecasts[name] = self.ridge.forecast(history)
                 case _:
                     forecasts[name] = COMPANIONS[name](history, plan.horizon, plan.season)
-        return Parts(forecasts, quantiles, naive_scale(history, plan.season))
+        unit = np.where(never_changed(history), 0.0, naive_scale(history, plan.season))
+        return Parts(forecasts, quantiles, unit)
 
     def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
         assert self.runtime is not None
@@ -223,8 +224,9 @@ class Forecaster:
         """
         steps = np.sqrt(1 + np.arange(self.plan.horizon))[:, None]
         deviations = np.array([NormalDist().inv_cdf(level) for level in self.plan.levels])
+        step = naive_scale(history, 1) * (np.pi / 2) ** 0.5  # the deviation of which that is the mean size
         last = COMPANIONS["naive"](history, self.plan.horizon, 1)[:, :, None]
-        return last + naive_scale(history, 1)[:, None, None] * steps * deviations
+        return last + step[:, None, None] * steps * deviations
 
     def sizes_of(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray | None:
         """What to divide each row by, with `scaling: series`; nothing of it is past the cutoff. Shapes: -> (rows,)"""

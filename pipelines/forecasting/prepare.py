@@ -1,6 +1,7 @@
 """What is learned from the training part of the series before a network is."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -48,13 +49,14 @@ class Prepared:
         return self.splits.panel
 
 
-def prepare(config: Config, plan: Plan | None = None) -> Prepared:
+def prepare(config: Config, plan: Plan | None = None, learned: Mapping[str, int] | None = None) -> Prepared:
     """Read the series, split them, and find out season, history and scales on the training part.
 
     Args:
         plan: of a run that is trained on; the horizon and all else stay as they were.
+        learned: what that run has learned from, see `read_splits`.
     """
-    splits, horizon = read_splits(config, plan)
+    splits, horizon = read_splits(config, plan, learned)
     panel, ends = splits.panel, splits.training_ends
     if plan is None:
         plan = _plan(config, splits, horizon)

@@ -54,7 +54,7 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
     """
     artifact.refuse_foreign(folder, resume)
     with artifact.locked(folder):
-        prepared = prepare(config, start.plan if start else None)
+        prepared = prepare(config, start.plan, start.learned) if start else prepare(config)
         checkpoints = folder / "checkpoints"
         fitted = fit_all(config, prepared, checkpoints, start)
         graph = _exported(config, prepared, fitted)
@@ -93,7 +93,8 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     else:
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
     forecaster = replace(forecaster, combination=combination)
-    conformal = fit_conformal(truth, *forecaster.base(parts), plan.levels)
+    quantiles, spread = forecaster.base(parts)
+    conformal = fit_conformal(np.where(spread > 0, truth, np.nan), quantiles, spread, plan.levels)
     ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None
     return replace(forecaster, conformal=conformal, ridge=ridge)
 

@@ -14,11 +14,13 @@ COOLER = 0.3  # times the learning rate that the run began with
 def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, Any]:
     """Train on from a run's weights with the series of a file, weigh and calibrate anew; returns the report's numbers.
 
-    The old run stays as it is. The plan (season, history, scales) stays that of the old run.
+    The old run stays as it is. The plan (season, history, scales) stays that of the old run. What chooses, calibrates
+    and scores is new to it: its own test part, and what the file has beyond that.
 
     Raises:
         SeqloomError: the run has no network, the file cannot be used, or the new folder is not empty.
     """
+    from pipelines.forecasting.evaluate import read_learned
     from pipelines.forecasting.fitting import Start
     from pipelines.forecasting.train import train
 
@@ -27,7 +29,7 @@ def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, An
         raise ArtifactError(
             "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
         )
-    start = Start(read_plan(artifact), artifact.read_weights())
+    start = Start(read_plan(artifact), artifact.read_weights(), read_learned(artifact))
     old: Config = artifact.read_config(Config)
     training = old.training.model_copy(
         update={"epochs": epochs, "learning_rate": COOLER * old.training.learning_rate, "warmup": 0.0}

@@ -146,8 +146,7 @@ class Frequency:
                 micros = times.astype("datetime64[us]").astype(np.int64)
                 return (micros - self.phase * _MICRO) // (self.step * _MICRO)
             case "business_day":
-                days = times.astype("datetime64[D]")
-                units = np.busday_count("1970-01-01", days) - ~np.is_busday(days)
+                units = _business_days(times.astype("datetime64[D]"))
             case "month":
                 units = times.astype("datetime64[M]").astype(np.int64)
                 if self.day == 31:
@@ -164,7 +163,7 @@ class Frequency:
                 return (micros - self.phase * _MICRO) % (self.step * _MICRO) == 0
             case "business_day":
                 days = times.astype("datetime64[D]")
-                return np.is_busday(days) & ((np.busday_count("1970-01-01", days) - self.phase) % self.step == 0)
+                return np.is_busday(days) & ((_business_days(days) - self.phase) % self.step == 0)
             case "month":
                 return (times.astype("datetime64[M]").astype(np.int64) - self.phase) % self.step == 0
 
@@ -319,6 +318,11 @@ def _month_frequency(alias: str, count: int, name: str, anchor: str) -> Frequenc
         _refuse(alias)
     first = _MONTHS.index(anchor) if anchor else (0 if day == 1 else 11)
     return Frequency("month", count * months, first % (count * months), day)
+
+
+def _business_days(days: np.ndarray) -> np.ndarray:
+    """Business days since 1970, of a weekend that of its Friday: NumPy counts a weekend itself wrongly before 1970."""
+    return np.busday_count("1970-01-01", np.busday_offset(days, 0, roll="backward"))
 
 
 def _refuse(alias: str) -> NoReturn:

@@ -1,11 +1,12 @@
 """When the rows of a file were: their times, in UTC or as clocks show them, in order and on a grid."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.data.frequency import HOUR, Frequency, parse_frequency
+from toolkit.data.frequency import DAY, HOUR, Frequency, parse_frequency
 from toolkit.data.grids import aligned, infer_frequency
 from toolkit.data.panel import Finding
 from toolkit.data.regular import by_series, looks_like_clock_change
@@ -42,7 +43,8 @@ def read_moments(
     """Put every row on the grid.
 
     Local times become UTC where the time zone is known and steps are an hour or less: of a time that clocks show
-    twice, the second row of a series is the second time. Longer steps follow the calendar of the place.
+    twice, the second row of a series is the second time. Longer steps follow the calendar of the place, but those of
+    some hours that are regular in UTC alone.
 
     Args:
         words: the times as written; None when rows are counted.
@@ -78,7 +80,16 @@ def read_moments(
     local = parsed.values
     if parsed.offsets is not None and source.timezone and timed:
         local = to_local(parsed.values - parsed.offsets.astype("timedelta64[s]"), source.timezone)
-    moments = _placed(source, local, words.codes, series, trained, None, place, findings)
+    try:
+        moments = _placed(source, local, words.codes, series, trained, None, place, findings)
+    except DataError:  # clocks that are put forward may be what is wrong with steps of some hours
+        moments = None
+        if parsed.offsets is not None and zone and timed:
+            with contextlib.suppress(DataError):
+                utc = _utc(parsed, words.codes, series, zone)
+                moments = _placed(source, *utc, series, trained, zone, place, findings, longest=DAY - 1)
+        if moments is None:
+            raise
     assert moments is not None  # only times in UTC can turn out not to be meant in UTC
     return moments, findings
 
@@ -128,10 +139,11 @@ def _placed(
     zone: str | None,
     place: Callable[[int], str],
     findings: list[Finding],
+    longest: int = HOUR,
 ) -> Moments | None:
     """Rows, of which each is at `points[codes]`, in order and on the grid.
 
-    None when the points are in UTC, but steps turn out to be longer than an hour.
+    None when the points are in UTC, but steps turn out to be longer than `longest` seconds.
     """
     points, ranks = np.unique(points, return_inverse=True)
     codes = ranks.astype(np.int32)[codes]
@@ -145,7 +157,7 @@ def _placed(
         frequency = given or infer_frequency(points[codes], offsets, points)
     except DataError as error:
         raise DataError(str(error), where=source.path) from None
-    if zone and not (frequency.unit == "second" and frequency.step <= HOUR):
+    if zone and not (frequency.unit == "second" and frequency.step <= longest):
         return None
     frequency = replace(frequency, timezone=zone)
     if (frequency.unit == "integer") != (points.dtype.kind != "M"):

@@ -40,9 +40,17 @@ _LAYOUTS = [
 ]
 # What integers are when all of them have so many digits and the dates exist.
 _INTEGER_DATES = {4: "0000", 6: "000000", 8: "00000000", 12: "0" * 12, 14: "0" * 14}
-_EPOCHS = {10: 1_000_000, 13: 1_000}
+# What integers are when all of them are at least so large, and less than a hundred times that: a unit, and how many of
+# it are how many microseconds. Dates from 1973 to 2286; in nanoseconds from 2001 on, for what has 18 digits is often
+# counted from another year.
+_EPOCHS = {
+    10**8: ("seconds", 1, 1_000_000),
+    10**11: ("milliseconds", 1, 1_000),
+    10**14: ("microseconds", 1, 1),
+    10**18: ("nanoseconds", 1_000, 1),
+}
 _YEARS = (1500, 2200)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,17}(?:\.0+)?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 _WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
 # In place of an offset from UTC where a text names none.
@@ -76,8 +84,8 @@ def parse_times(
     """Read a whole column of times; how 01/02/2024 is meant shows in the others.
 
     Args:
-        texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds or
-            milliseconds since 1970 (10 or 13 digits, UTC), or plain integers.
+        texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds,
+            milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out, and reads the month first when nothing tells.
         integers: whether numbers are only numbers (True) or may be dates (None).
@@ -261,7 +269,7 @@ def _time_of_day(parts: dict[str, np.ndarray], layout: re.Match[str]) -> tuple[n
 
 
 def _is_integer(text: str) -> bool:
-    return _INTEGER.fullmatch(text) is not None
+    return _INTEGER.fullmatch(text) is not None and abs(int(text.partition(".")[0])) < 2**63
 
 
 def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
@@ -269,14 +277,9 @@ def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
     bare = [text.partition(".")[0] for text in texts]
     values = np.array(bare, np.int64)
     lengths = set(map(len, bare))
-    size = lengths.pop() if len(lengths) == 1 and values.min() >= 0 else 0
-    if integers or not size:
+    if integers or values.min() < 0:
         return Times(values, None, "")
-    if size in _EPOCHS:
-        note = (
-            f"numbers such as {texts[0]} were read as {'seconds' if size == 10 else 'milliseconds'} since 1970 in UTC."
-        )
-        return Times((values * _EPOCHS[size]).astype("datetime64[us]"), np.zeros(len(values), np.int64), note)
+    size = lengths.pop() if len(lengths) == 1 else 0
     if size in _INTEGER_DATES:
         layout = _layout(_INTEGER_DATES[size])
         dates, _, real = _read(bare, layout, day_first=False)  # type: ignore[arg-type]
@@ -284,6 +287,12 @@ def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
         if (real & (years >= _YEARS[0]) & (years <= _YEARS[1])).all():
             note = f"numbers such as {texts[0]} were read as {'years' if size == 4 else 'year and month'}."
             return Times(dates, None, note if size < 8 else "")
+    low, high = int(values.min()), int(values.max())
+    for least, (name, many, micros) in _EPOCHS.items():
+        if least <= low and high < 100 * least:
+            note = f"numbers such as {texts[0]} were read as {name} since 1970 in UTC."
+            times = (values * micros // many).astype("datetime64[us]")
+            return Times(times, np.zeros(len(values), np.int64), note)
     return Times(values, None, "")
 
 

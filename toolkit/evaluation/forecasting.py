@@ -124,6 +124,14 @@ def naive_scale(history: np.ndarray, season: int, *, squared: bool = False) -> n
     return np.where(np.isnan(scale), np.where(size > 0, size, 1.0), scale)
 
 
+def never_changed(history: np.ndarray) -> np.ndarray:
+    """(rows,) whether all known values (rows, time), two or more, are the same up to rounding."""
+    known = ~np.isnan(history)
+    low = np.where(known, history, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(known, history, -np.inf).max(axis=1, initial=-np.inf)
+    return (known.sum(axis=1) > 1) & (high - low <= _ROUNDING * np.maximum(abs(low), abs(high)))
+
+
 @dataclass(frozen=True)
 class Truth:
     """What forecasts are scored against.
