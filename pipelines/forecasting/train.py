@@ -94,7 +94,15 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
     forecaster = replace(forecaster, combination=combination)
     quantiles, spread = forecaster.base(parts)
-    conformal = fit_conformal(np.where(spread > 0, truth, np.nan), quantiles, spread, plan.levels)
+    truth[~(spread > 0)] = np.nan
+    conformal = fit_conformal(
+        truth,
+        quantiles,
+        spread,
+        plan.levels,
+        independent=windows.apart(cutoffs.take(np.flatnonzero(~np.isnan(truth).all(axis=1))), plan.horizon),
+        weighed=len(combination.used) if kind == "auto" else 0,
+    )
     ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None
     return replace(forecaster, conformal=conformal, ridge=ridge)
 

@@ -57,6 +57,17 @@ def blocks(cutoffs: Cutoffs) -> Iterator[Cutoffs]:
         yield cutoffs.take(slice(start, start + BLOCK))
 
 
+def apart(cutoffs: Cutoffs, horizon: int) -> float:
+    """How many of these horizons do not overlap, in all series together; a part that is left over counts in part."""
+    if not len(cutoffs):
+        return 0.0
+    order = np.argsort(cutoffs.series, kind="stable")
+    begins = np.flatnonzero(np.diff(cutoffs.series[order], prepend=-1))
+    ends = cutoffs.ends[order]
+    spans = np.maximum.reduceat(ends, begins) - np.minimum.reduceat(ends, begins)
+    return float((spans / horizon + 1).sum())
+
+
 def ordinals(panel: Panel, cutoffs: Cutoffs, first: int, stop: int) -> np.ndarray:
     """Ordinals of the steps from `first` to `stop`, counted from each cutoff. Shapes: -> (rows, stop - first)"""
     at_cutoff = panel.starts[cutoffs.series] + cutoffs.ends - panel.offsets[cutoffs.series]

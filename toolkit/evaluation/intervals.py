@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +28,8 @@ class Conformal:
         offsets: (horizon, levels), in units of the spread.
         windows: validation windows with a known value, at every step (horizon,).
         reach: how many neighbouring steps on either side every step was calibrated with (horizon,); mostly 0.
-        normal: whether there were too few windows, so that offsets are those of a normal distribution around the
-            median and the quantiles that come in are not used.
+        normal: whether there were too few windows, so that offsets are those of a bell curve around the median and the
+            quantiles that come in are not used.
 
     Raises: ValueError when these contradict each other.
     """
@@ -91,7 +90,8 @@ def fit_conformal(
     spread: np.ndarray,
     levels: Sequence[float],
     *,
-    shift_median: bool = False,
+    independent: float | None = None,
+    weighed: int = 0,
 ) -> Conformal:
     """Moves every level t at every step to where it would have stood right on the n validation windows.
 
@@ -100,19 +100,25 @@ def fit_conformal(
 
     When the windows to come are like these, a value lies below its quantile of level t > .5 with a probability from t
     to t + 1 / (n + 1), and above that of t < .5 with one from 1 - t to 1 - t + 1 / (n + 1). The median stays where it
-    is, or moves to the middle score.
+    is; if it is far off, the levels next to it stay there too, for none of them may cross it.
 
     A step with fewer than 40 windows, or fewer than its outermost level needs (t / (1 - t)), also takes the scores of
     its nearest steps, as many on either side as it needs or as there are; a rank that is still past the ends takes the
-    outermost score. With fewer than 5 windows in all, quantiles are those of a normal distribution around the median,
-    whose deviation is the root mean square of all its scores. Without any known value nothing is moved.
+    outermost score. With fewer than 5 windows that do not overlap, quantiles are those of Student's distribution around
+    the median, whose freedom is what so few windows leave:
+
+        n       = scores of windows that do not overlap, times (1 - r) / (1 + r) where a score follows r times the last
+        freedom = n - weighed, at least 1
+        spread  = sqrt(sum score^2 / scores * n / freedom)
+
+    Without any known value nothing is moved.
 
     Args:
         y: (windows, horizon); NaN where it is not known.
         quantiles: (windows, horizon, levels).
         spread: (windows, horizon), above 0: how large errors are expected to be there, up to a factor.
-        shift_median: whether the median is moved too. If it is not and it is far off, the levels next to it stay
-            where it is, for none of them may cross it.
+        independent: how many windows that is which do not overlap, such as 2.5; None: none of them do.
+        weighed: forecasters whose weights were fitted to these windows, by which their errors are too small.
 
     Raises: ValueError for such levels or spread, or when a quantile is missing where y is known.
     References: Romano et al. 2019, arXiv:1905.03222, theorem 2 (both sides on their own); Vovk et al. 2005, Algorithmic
@@ -123,10 +129,11 @@ def fit_conformal(
     offsets, reach = np.zeros((y.shape[1], len(levels))), np.zeros(y.shape[1], dtype=np.int64)
     if not (spread[known] > 0).all():
         raise ValueError("the spread must be above 0 wherever y is known")
-    few = 0 < known.any(axis=1).sum() < _WINDOWS
+    rows = int(known.any(axis=1).sum())
+    few = 0 < (rows if independent is None else min(independent, rows)) < _WINDOWS
     if few:
-        scores = ((y - quantiles[..., middle]) / spread)[known]
-        offsets += np.sqrt(np.mean(scores**2)) * np.array([NormalDist().inv_cdf(level) for level in levels])
+        scores = np.where(known, (y - quantiles[..., middle]) / np.where(known, spread, 1), np.nan)
+        offsets += _student(scores, (independent or rows) / rows, weighed, levels)
     elif known.any():
         needed = max(_SCORES, *(math.ceil(round(max(t, 1 - t) / min(t, 1 - t), 6)) for t in levels))
         for step in range(y.shape[1]):
@@ -134,8 +141,7 @@ def fit_conformal(
             near = slice(max(step - reach[step], 0), step + reach[step] + 1)
             scores = ((y[:, near, None] - quantiles[:, near]) / spread[:, near, None])[known[:, near]]
             offsets[step] = _offsets(np.sort(scores, axis=0), levels)
-    if not shift_median:
-        offsets[:, middle] = 0
+    offsets[:, middle] = 0
     return Conformal(tuple(map(float, levels)), offsets, counts, reach, bool(few))
 
 
@@ -144,6 +150,22 @@ def clip(quantiles: np.ndarray, lower: float | None = None, upper: float | None 
     sales; the order of quantiles stays as it is.
     """
     return np.clip(quantiles, lower, upper)
+
+
+def _student(scores: np.ndarray, share: float, weighed: int, levels: Sequence[float]) -> np.ndarray:
+    """Offsets (levels,) from scores (windows, horizon) of which only a share is independent; see `fit_conformal`.
+
+    Reference: the freedom of a variance of scores that follow one another: Bayley & Hammersley 1946,
+    doi:10.2307/2983560
+    """
+    from scipy.stats import t
+
+    squares = np.nanmean(scores**2)
+    follows = np.nanmean(scores[:, 1:] * scores[:, :-1]) / squares if scores.shape[1] > 1 and squares else 0.0
+    follows = min(max(np.nan_to_num(follows), 0.0), 1.0)
+    number = max(np.count_nonzero(~np.isnan(scores)) * share * (1 - follows) / (1 + follows), 1.0)
+    freedom = max(number - weighed, 1.0)
+    return np.sqrt(squares * number / freedom) * t(freedom).ppf(levels)
 
 
 def _middle(levels: Sequence[float]) -> int:
