@@ -10,7 +10,7 @@ from pipelines.forecasting import facts
 from toolkit.artifact import check_outputs, write_output
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
-from toolkit.evaluation.diagnostics import choose_season, season_candidates
+from toolkit.evaluation.diagnostics import choose_season, search_season
 
 EXAMINED = 200  # series, evenly spread, that seasons, trends and outliers are looked for in
 
@@ -73,8 +73,7 @@ def inspect(path: Path, *, out: Path | None = None, **options: Any) -> Look:
 
 def find_season(series: list[np.ndarray], frequency: Frequency) -> int:
     """The season that most series have, among those of the calendar; with integer times, of their autocorrelation."""
-    candidates = season_candidates(series) if frequency.unit == "integer" else frequency.seasons
-    return choose_season(series, candidates)
+    return search_season(series) if frequency.unit == "integer" else choose_season(series, frequency.seasons)
 
 
 def suggest_horizon(frequency: Frequency, season: int, steps: int) -> int:

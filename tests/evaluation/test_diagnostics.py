@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.evaluation import diagnostics
-from toolkit.evaluation.diagnostics import choose_season, outliers, season_candidates, seasonal_strength, trend_strength
+from toolkit.evaluation.diagnostics import (
+    choose_season,
+    outliers,
+    search_season,
+    season_candidates,
+    seasonal_strength,
+    trend_strength,
+)
 
 SEEDS = st.integers(0, 10_000)
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "series"
@@ -193,3 +200,14 @@ def test_real_series_have_the_season_that_people_see(file, column, candidates, e
     with (DATA / file).open() as stream:
         values = np.array([float(row[column] or "nan") for row in csv.DictReader(stream)])
     assert choose_season(values, candidates) == expected
+
+
+@pytest.mark.parametrize("length", [60, 300])
+def test_where_no_calendar_tells_noise_has_no_season_and_a_wave_has_its_shortest(length):
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(50, length))
+    assert np.mean([search_season(each) > 1 for each in noise]) < 0.2
+    wave = 4 * np.sin(2 * np.pi * np.arange(length) / 12)
+    assert all(search_season(wave + each) == 12 for each in noise)
+    assert search_season(list(noise)) == 1 and search_season(list(noise + wave)) == 12
+    assert search_season(noise[0, :3]) == 1

@@ -8,12 +8,13 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 SEASONS = 3  # whole seasons that a series must have before a season is believed, as in the M4 competition
 LONGEST_SEASON = 1000  # steps, where the calendar tells none
-NOISE = 1.645  # 90 % of noise has an autocorrelation within this many standard errors of 0
+NOISE = 0.05  # share of noise that has a larger autocorrelation than is believed
 SURE = 1.2  # over the root of the number of seasons: one random walk in a hundred has a larger autocorrelation
 FAINT = 0.1  # a smaller autocorrelation is of no use to a forecast, however sure it is
 BETTER = 0.95  # share of the error that a longer season may leave if it is to be preferred
@@ -91,18 +92,23 @@ def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
     return _autocorrelation(_in_unit_range(values), lags)[0]
 
 
-def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int]) -> int:
+def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int], *, searched: int = 1) -> int:
     """The season among `candidates` that the series, or most of several series, really have; 1 when there is none.
 
     A season m is real in a series of at least three of them when, after a moving average over m steps is taken away,
     the autocorrelation at lag m is more than noise: above 1.645 standard errors (Bartlett), or above 1.2 over the root
     of the number of seasons, as only one random walk in a hundred is; at least 0.1; and at least 0.1 above its lowest
-    value at shorter lags, which a slow wave does not fall to. The moving average has a reason: without it every slow
-    series has a high autocorrelation at every short lag; with it that of a random walk at lag m is zero on average.
+    value at shorter lags, which a slow wave does not fall to. Where candidates are the best of many lags, noise has a
+    large one among these, so the standard errors are those that all of them together stay within as often (Bonferroni),
+    and those of white noise are exceeded in any case. The moving average has a reason: without it every slow series has
+    a high autocorrelation at every short lag; with it that of a random walk at lag m is zero on average.
 
     Of several real seasons, the one with the least seasonal naive error is chosen, mean |y[t] - y[t - m]|; a longer one
     only when its error is at least 5 % smaller. Over several series, a season must be real in half of those that
     have three of the shortest candidate, and errors are taken relative to that of the shortest.
+
+    Args:
+        searched: lags that the candidates are the best of; 1 where they were known beforehand.
     """
     several = _several(series)
     lengths = sorted({int(each) for each in candidates if each > 1})
@@ -111,7 +117,7 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
         return 1
     best, least = 1, math.inf
     for season in lengths:
-        if sum(_has_season(each, season) for each in usable) * 2 < len(usable):
+        if sum(_has_season(each, season, searched) for each in usable) * 2 < len(usable):
             continue
         error = _relative_error(usable, season, lengths[0])
         if error < least * BETTER:
@@ -119,16 +125,21 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
     return best
 
 
+def search_season(series: np.ndarray | Sequence[np.ndarray]) -> int:
+    """The season that the series, or most of several series, have where no calendar tells; 1 when there is none."""
+    return choose_season(series, season_candidates(series), searched=max(_lags(_several(series)), 1))
+
+
 def season_candidates(series: np.ndarray | Sequence[np.ndarray]) -> tuple[int, ...]:
     """Season lengths to try where the calendar tells none: peaks of the autocorrelation, at most three, shortest first.
 
     A lag below a third of the longest series (and below 1,000) is a peak when it has the highest autocorrelation
     within a quarter of itself, above 0.1, in the mean over all series of at least three such lags, each without its
-    straight line. Of peaks nearly as high as each other, the shorter are kept: the multiples of a season are no news.
+    straight line. Of peaks that are as high as each other but for noise, the shorter are kept: the multiples of a
+    season are no news.
     """
     several = _several(series)
-    longest = max((len(each) for each in several), default=0)
-    lags = min(longest // SEASONS, LONGEST_SEASON)
+    lags = _lags(several)
     if lags < 2:
         return ()
     total, rows = np.zeros(lags + 1), np.zeros(lags + 1)
@@ -139,11 +150,19 @@ def season_candidates(series: np.ndarray | Sequence[np.ndarray]) -> tuple[int, .
             rows[: reach + 1] += 1
     mean = total / np.maximum(rows, 1)
     peaks = [lag for lag in range(2, lags) if mean[lag] > FAINT and _is_peak(mean, lag)]
+    noise = 2 / max(sum(map(len, several)), 1) ** 0.5
     kept: list[int] = []
-    for lag in sorted(peaks, key=lambda lag: (-round(float(mean[lag]), 1), lag)):
-        if len(kept) < 3 and not any(abs(lag / each - round(lag / each)) * each <= 1 for each in kept if lag > each):
-            kept.append(lag)
+    while peaks and len(kept) < 3:
+        highest = max(mean[lag] for lag in peaks)
+        best = next(lag for lag in peaks if mean[lag] >= highest - noise)
+        kept.append(best)
+        peaks = [lag for lag in peaks if lag != best and (lag < best or abs(lag - best * round(lag / best)) > 1)]
     return tuple(sorted(kept))
+
+
+def _lags(series: Sequence[np.ndarray]) -> int:
+    """How many lags are looked at for a season: each fits into the longest series three times."""
+    return min(max(map(len, series), default=0) // SEASONS, LONGEST_SEASON)
 
 
 def outliers(values: np.ndarray, season: int = 1) -> np.ndarray:
@@ -195,16 +214,18 @@ def _can_have(values: np.ndarray, season: int) -> bool:
     return len(known) >= SEASONS * season and not _is_flat(known)
 
 
-def _has_season(values: np.ndarray, season: int) -> bool:
+def _has_season(values: np.ndarray, season: int, searched: int) -> bool:
     if not _can_have(values, season):
         return False
     rest = values - _moving_average(_filled(values), season)
     if _is_rounding(rest, values):
         return False
     r, pairs = _autocorrelation(rest, season)
-    error = math.sqrt((1 + 2 * (r[1:season] ** 2).sum()) / max(pairs[season], 1))
+    plain = 1 / math.sqrt(max(pairs[season], 1))
+    error = plain * math.sqrt(1 + 2 * (r[1:season] ** 2).sum())
     seasons = np.count_nonzero(~np.isnan(values)) / season
-    bound = max(FAINT, min(NOISE * error, SURE / math.sqrt(seasons)))
+    errors = NormalDist().inv_cdf(1 - NOISE / searched)
+    bound = max(FAINT, errors * plain, min(errors * error, SURE / math.sqrt(seasons)))
     return bool(r[season] > bound and r[season] - r[1:season].min() > FAINT)
 
 
