@@ -25,12 +25,15 @@ class Moments:
         order: (rows,) positions of the rows, None when they are in order.
         ordinals: (rows,) in that order.
         advice: what duplicates of these times may come from; "" or a sentence.
+        edges: whether each row is the first, and the last, that there can be in its step, (2, rows) in that order; None
+            where rows are not brought to longer steps than their own.
     """
 
     frequency: Frequency
     order: np.ndarray | None
     ordinals: np.ndarray
     advice: str
+    edges: np.ndarray | None = None
 
 
 def read_moments(
@@ -187,7 +190,19 @@ def _placed(
     if late:
         told = f"rows behind a later one of their series: {late}; rows were sorted by time."
         findings.append(Finding("disorder", told))
-    return Moments(frequency, order, frequency.floor(points)[codes], _advice(frequency, series, points, codes))
+    edges = _edges(frequency, points, codes, offsets) if source.frequency else None
+    return Moments(frequency, order, frequency.floor(points)[codes], _advice(frequency, series, points, codes), edges)
+
+
+def _edges(frequency: Frequency, points: np.ndarray, codes: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
+    """See `Moments`; the steps of the rows themselves are those that most of them show."""
+    try:
+        own = infer_frequency(points[codes], offsets, points)
+    except DataError:
+        return None
+    at, step = own.floor(points), frequency.floor(points)
+    before, after = (frequency.floor(own.times(at + moved)) for moved in (-1, 1))
+    return np.stack([before < step, after > step])[:, codes]
 
 
 def _on_other_days(frequency: Frequency, points: np.ndarray) -> np.ndarray:

@@ -65,6 +65,27 @@ def by_series(series: np.ndarray, times: np.ndarray) -> tuple[np.ndarray | None,
     return again if order is None else order[again], late
 
 
+def without_parts(rows: Observations, edges: np.ndarray, rule: str) -> tuple[Observations, list[Finding]]:
+    """Without the values of a first or last step that its rows do not fill: their sum or mean is none of a whole step.
+
+    Args:
+        rows: in order, before they are pooled.
+        edges: whether each is the first, and the last, that there can be in its step (2, rows).
+    """
+    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
+    part = np.zeros(len(rows.series), bool)
+    for whole, row in zip(edges, extremes(~np.isnan(rows.values), bounds), strict=True):
+        cut = np.append(~whole, False)[row]  # of a series without any value, nothing
+        part |= cut[rows.series] & (rows.ordinals == np.append(rows.ordinals, 0)[row][rows.series])
+    part &= ~np.isnan(rows.values)
+    if not part.any():
+        return rows, []
+    steps = len(np.unique(np.stack([rows.series[part], rows.ordinals[part]]), axis=1).T)
+    first = rows.named(int(np.argmax(part)))
+    told = f"steps at the ends of series that are not full: {steps}, first {first}; they were left out of the {rule}s."
+    return replace(rows, values=np.where(part, np.nan, rows.values)), [Finding("partial", told)]
+
+
 def without_duplicates(
     rows: Observations, rule: str, place: Callable[[int], str], advice: str
 ) -> tuple[Observations, list[Finding]]:

@@ -14,7 +14,15 @@ from toolkit.data.files import ending
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
 from toolkit.data.panel import Finding, Panel
-from toolkit.data.regular import Observations, extremes, gap_findings, spread, trimmed, without_duplicates
+from toolkit.data.regular import (
+    Observations,
+    extremes,
+    gap_findings,
+    spread,
+    trimmed,
+    without_duplicates,
+    without_parts,
+)
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place
@@ -62,10 +70,14 @@ def read_panel(
     if not columns.id:
         named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
         advice += f" If {named} names the series, set data.id to it in a config."
+    told_parts: list[Finding] = []
+    if moments.edges is not None and source.duplicates in ("sum", "mean"):
+        rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
     rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
     rows, ends, told_behind = trimmed(rows)
     starts, offsets, positions = spread(rows, cells.place)
-    findings += [*told, *told_words, *told_statics, *told_infinite, *told_twice, *told_behind, *gap_findings(rows)]
+    findings += [*told, *told_words, *told_statics, *told_infinite, *told_parts, *told_twice, *told_behind]
+    findings += gap_findings(rows)
     panel = Panel(
         ids=tuple(cells.ids),
         frequency=rows.frequency,
