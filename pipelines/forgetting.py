@@ -181,7 +181,7 @@ def _told(curve: Curve) -> str:
 
 def _line(curve: Curve) -> str:
     mean = curve.quality.mean()
-    return f"  {curve.name:<22}mean {mean:<8.3g}below half of its best at {_spread(curve.forgets_at)}"
+    return f"  {curve.name:<22} mean {mean:<8.3g}below half of its best at {_spread(curve.forgets_at)}"
 
 
 def _facts(probe: Probe) -> dict[str, Any]:

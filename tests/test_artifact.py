@@ -292,7 +292,7 @@ def test_a_damaged_file_says_what_was_found_and_expected(run):
     (run / "model.onnx").write_bytes(b"grap!")
     (run / "labels.json").write_bytes(b"")
     opened = Artifact(run, NAME)
-    mend = "Copy the run folder again, or train again."
+    mend = "Copy the whole run folder again, or train again."
     assert _refused(lambda: opened.read_bytes("model.onnx")) == (
         f"{run}/model.onnx: damaged: 5 bytes that do not match the manifest (5 bytes). {mend}"
     )
@@ -476,3 +476,9 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(SeqloomError), locked(tmp_path / "run"):
         pytest.fail("a file was taken for a folder")
+
+
+def test_weights_of_numbers_that_numpy_lacks_are_told(tmp_path):
+    header = b'{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    assert "these weights cannot be read: " in _refused(lambda: read_weights(tmp_path / "w.safetensors"))

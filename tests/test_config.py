@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from toolkit.config import LARGEST_FILE, Stanza, closest, dump, parse, read_document, validate
+from toolkit.config import LARGEST_FILE, Stanza, closest, dump, parse, quoted, read_document, validate
 from toolkit.errors import ConfigError
 from toolkit.stanzas import EncoderConfig, TrainingConfig
 
@@ -409,3 +409,8 @@ def test_every_field_is_documented_in_the_json_schema(model):
     assert schema["description"]
     assert [name for name, field in schema["properties"].items() if not field.get("description")] == []
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("word", ["no", "Yes", "off", "n", "null", "True", "nan"])
+def test_words_that_a_reader_of_yaml_may_take_for_others_are_quoted(word):
+    assert quoted(word) == f'"{word}"' and quoted(f"{word}_") == f"{word}_"

@@ -172,9 +172,11 @@ def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str
 
 
 def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
-    """Precision, recall, F1 and rows of every label."""
-    columns = scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist(), scores.support.tolist()
-    return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, strict=True)))
+    """Precision, recall, F1 and rows of every label; one without any row is not in macro F1 and has no scores."""
+    rows = scores.support.tolist()
+    parts = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist())
+    columns = ([score if n else None for score, n in zip(part, rows, strict=True)] for part in parts)
+    return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, rows, strict=True)))
 
 
 @styled

@@ -15,10 +15,9 @@ import numpy as np
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import ending, explained, open_binary, read_document, read_text_lines
-from toolkit.data.rows import Source, as_text, read_cell, read_rows
+from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 STANDARD_STREAM = "-"
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
 
@@ -166,6 +165,9 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
         case "jsonl":
             return jsonl
         case "csv":
+            if ambiguous := [label for label in labels if ";" in label or "=" in label]:
+                found = f"the label {ambiguous[0]!r} cannot be told apart in CSV, where ; and = stand between labels."
+                raise ConfigError(found, where="--format csv", mend="Take --format jsonl.")
             rows = csv.writer(stream, lineterminator="\n")
             rows.writerow(("source", "labels", "probabilities"))
             return as_csv

@@ -85,7 +85,7 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
     """
     paths = [paths] if isinstance(paths, str) else paths
     names = _read_label_names(config) if config.label_names else None
-    texts, labels, empty, many = [], [], 0, config.label_separator is not None
+    texts, labels, empty, many = [], [], [], config.label_separator is not None
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
             text = as_text(read_cell(row, config.text, "data.text"), row, "data.text")
@@ -95,11 +95,12 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
                 texts.append(text)
                 labels.append(_labels(value, row, config, names))
             else:
-                empty += 1
+                empty.append(row.where)
     if not texts:
         raise DataError("no row has a text.", where=", ".join(paths), mend="See that data.text names the right column.")
     if empty:
-        warnings.warn(f"{', '.join(paths)}: rows without text were left out: {empty}.", stacklevel=2)
+        told = f"{', '.join(paths)}: rows without text were left out: {len(empty):,}, the first at {empty[0]}."
+        warnings.warn(told, stacklevel=2)
     return Examples(texts, labels, many, ", ".join(paths))
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.text_classification.classify import TABLES, Inputs
+from pipelines.text_classification.classify import Inputs
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
 from toolkit.capitals import capitals_of
 from toolkit.data.files import ending
+from toolkit.data.rows import TABLES
 from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
 from toolkit.errors import DataError, SeqloomError
 from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder

@@ -89,7 +89,7 @@ def _oddities(config: Config, splits: Splits) -> dict[str, str]:
     odd = config.data.train and suspicious(splits.train)  # pairs that were written here are as they should be
     facts = {
         "shared sources": f"{validation} of validation and {test} of test stand in train too",
-        "suspicious pairs": "there are; the notes name them" if odd else "none",
+        "suspicious pairs": "in training there are; the notes name them" if odd else "none in training",
     }
     if config.data.database:
         with Database(config.data.database) as database:

@@ -43,7 +43,16 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
                 warnings.warn(
                     f"{shared} of {len(parts[name])} {name} sources stand in the training pairs too.", stacklevel=2
                 )
-    return Splits(train, parts["validation"].references(), parts["test"].references())
+    return Splits(train, grouped(parts["validation"]), grouped(parts["test"]))
+
+
+def grouped(pairs: Pairs) -> Grouped:
+    """What is scored: each source once, with all its translations; pairs that repeat others are told as a warning."""
+    sources = pairs.references()
+    if again := len(pairs) - sum(map(len, sources.references)):
+        told = f"{pairs.name}: {again:,} of {len(pairs):,} pairs repeat another one; each is scored once."
+        warnings.warn(told, stacklevel=2)
+    return sources
 
 
 def read_files(config: DataConfig, paths: Paths) -> Pairs:

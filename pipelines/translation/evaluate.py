@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.translation.config import Config, DataConfig
-from pipelines.translation.data import Splits, read_files
+from pipelines.translation.data import Splits, grouped, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
@@ -59,10 +59,10 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     translator = Translator(folder)
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
-    grouped = read_files(config, str(data)).references()
+    sources, references = grouped(read_files(config, str(data)))
     tell_learned(str(data), config.train, config.validation)
-    found = translator.translate(grouped.sources)
-    return score([each.text for each in found], grouped.references, config.database)
+    found = translator.translate(sources)
+    return score([each.text for each in found], references, config.database)
 
 
 def fit_baselines(splits: Splits) -> dict[str, list[str]]:

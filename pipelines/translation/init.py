@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.config import quoted
 from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import ending
-from toolkit.data.pairs import PairSource, read_pairs
+from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
 from toolkit.data.rows import Format, Source, read_rows
 from toolkit.errors import DataError
 
@@ -123,12 +123,16 @@ def _lines_sample(path: str) -> Sample:
 
 def _table_sample(path: str) -> Sample:
     """Some rows of a table; whether its first row is a header shows when it is read as data."""
+    refuse_other_formats(path)
     kind: Format = "tsv" if ending(path) == ".txt" else "auto"
     read = (row.values for row in read_rows(Source(path, kind, header=False)))
     head = list(islice(read, 2))
     names, header = {name: name for name in head[0]}, ending(path) not in (".csv", ".tsv", ".txt")
     if not header and _is_header(head):
         names, header = {column: str(name).strip() for column, name in head.pop(0).items()}, True
+        if not head:
+            found = f"found the names {', '.join(map(repr, names.values()))} and no row."
+            raise DataError(found, where=path, mend="Give rows of a source and its target.")
     rows, pairs = _drawn(chain(head, islice(read, MOST)))
     source, target = _columns(rows, names, path)
     both = [(row.get(source), _first(row.get(target))) for row in rows]

@@ -39,8 +39,9 @@ def render(
     Raises:
         ArtifactError: a run of `config.compare` is missing or damaged.
     """
-    metric = _metric(config)
-    scores = {name: each[metric] for name, each in report["baselines"].items()}
+    metric = _telling(_metric(config), report)
+    rivals = sorted(report["baselines"].items(), key=lambda item: -item[1]["chrf"])  # of equal ones, the better first
+    scores = {name: each[metric] for name, each in rivals}
     verdict = pages.verdict(metric, report["test"][metric], scores)
     rival = max(scores, key=lambda name: scores[name])
     sections = [
@@ -57,6 +58,12 @@ def render(
 
 def _metric(config: Config) -> Literal["bleu", "exact_match"]:
     return "exact_match" if config.training.monitor == "exact_match" else "bleu"
+
+
+def _telling(metric: str, report: Mapping[str, Any]) -> str:
+    """The metric, or another where nobody has anything by it."""
+    scored = [report["test"], *report["baselines"].values()]
+    return next((each for each in (metric, "bleu", "chrf") if any(one[each] > 0 for one in scored)), metric)
 
 
 def _score_blocks(report: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> list[Table | Paragraph]:

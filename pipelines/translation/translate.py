@@ -13,11 +13,10 @@ from typing import NamedTuple, TextIO
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import OPENERS, ending, explained, open_text, read_text_lines
-from toolkit.data.rows import Source, as_text, read_cell, read_rows
+from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 STANDARD_STREAM = "-"
 MOST_PENALTY = 10
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}  # what else a file is called, such as news.de, is text

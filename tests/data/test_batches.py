@@ -88,3 +88,8 @@ def test_waste_is_the_share_of_steps_that_are_padding():
 @pytest.mark.parametrize(("number", "multiple", "expected"), [(1, 8, 8), (8, 8, 8), (9, 8, 16), (5, 1, 5)])
 def test_rounding_goes_up_to_the_next_multiple(number, multiple, expected):
     assert round_up(number, multiple) == expected
+
+
+def test_batches_that_are_padded_to_the_longest_waste_more():
+    lengths, batches = np.array([1, 8, 4]), [np.array([0, 1]), np.array([2])]
+    assert padding_waste(lengths, batches, 8, shortest=16) == pytest.approx(1 - 13 / 48)

@@ -257,3 +257,20 @@ def test_a_frequency_takes_the_phase_that_all_times_share():
     assert aligned(parse_frequency("W"), mondays).alias == "W-MON"
     assert aligned(parse_frequency("W"), mondays + np.array([0, 1], "timedelta64[D]")) is None
     assert aligned(parse_frequency("M"), np.array(["2024-01-01", "2024-02-01"], "datetime64[us]")).alias == "MS"
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_business_days_before_1970_are_those_after(step):
+    frequency = Frequency("business_day", step)
+    ordinals = np.arange(-3000, 3000)
+    times = frequency.times(ordinals)
+    assert (frequency.floor(times) == ordinals).all() and frequency.on_grid(times).all()
+    days = np.arange("1960-01-01", "1980-01-01", dtype="datetime64[D]")
+    floors = Frequency("business_day", 1).floor(days.astype("datetime64[us]"))
+    assert set(np.diff(floors)) == {0, 1} and floors[-1] - floors[0] == np.busday_count(days[0], days[-1])
+
+
+def test_clocks_show_the_points_in_their_timezone():
+    hourly = Frequency("second", 3600, timezone="America/Los_Angeles")
+    assert str(hourly.clock_times(np.array([0]))[0]) == "1969-12-31T16:00:00.000000"
+    assert str(Frequency("second", 3600).clock_times(np.array([0]))[0]) == "1970-01-01T00:00:00.000000"

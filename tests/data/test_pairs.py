@@ -152,7 +152,7 @@ _ROWS = st.lists(
 def test_a_split_shares_no_source_loses_no_pair_and_leaves_some(rows, share, seed):
     pairs = _pairs(*rows)
     if len({" ".join(source.casefold().split()) for source, _ in rows}) < 2:
-        with pytest.raises(DataError, match="the same source"):
+        with pytest.raises(DataError, match="one source"):
             split_pairs(pairs, share, seed)
         return
     left, aside = split_pairs(pairs, share, seed)
@@ -214,3 +214,25 @@ def test_repeated_pairs_are_told():
 def test_files_that_a_run_has_learned_from_are_told(data, learned, told, recwarn):
     tell_learned(data, *learned)
     assert [str(each.message).startswith(f"{data}: this run has learned") for each in recwarn] == [True] * told
+
+
+def test_the_empty_side_is_named(tmp_path):
+    _write(tmp_path, "k.en", "a\nb\n\n")
+    _write(tmp_path, "k.de", "x\n\nz\n")
+    with pytest.warns(UserWarning, match=r"left out: 2, the first at .*k\.de:2"):
+        _read(str(tmp_path / "k.{en,de}"))
+
+
+def test_layout_that_is_lost_is_told(tmp_path):
+    rows = [{"source": "loop", "target": "for x in y:\n    print(x)"}, {"source": "end", "target": "return\n"}]
+    path = _write(tmp_path, "a.json", json.dumps(rows))
+    with pytest.warns(UserWarning, match=r"targets of several lines: 1\. Line breaks and indentation become one blank"):
+        _read(path)
+
+
+@pytest.mark.parametrize("name", ["a.en", "a.en.gz"])
+def test_a_name_that_tells_no_table_asks_for_the_other_file_or_the_format(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"or name two files whose lines belong together, such as train\.\{en,de\}"):
+        _read(_write(tmp_path, name, "a\n"))
+    with pytest.raises(DataError, match="found a folder, expected a file"):
+        _read(str(tmp_path))

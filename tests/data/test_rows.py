@@ -262,7 +262,8 @@ def test_binary_files_are_refused(tmp_path, content):
 @pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "1"])
 def test_a_row_of_another_width_is_named_with_both_counts(tmp_path, row):
     path = write(tmp_path / "a.csv", f"a,b,c\n1,2,3\n{row}\n")
-    assert f"{path}:3: found {row.count(',') + 1} cells, expected 3 (a, b, c)." in refusal(path)
+    cells = row.count(",") + 1
+    assert f"{path}:3: found {cells} cell{'s' * (cells > 1)}, expected 3 (a, b, c)." in refusal(path)
 
 
 @pytest.mark.parametrize("content", ['text,label\n"never closed,x\na,b\n', 'text,label\n"a"b,x\n'])
@@ -324,7 +325,7 @@ def test_what_cannot_have_parts_or_a_format_is_a_mistake_in_the_config(tmp_path)
     path = write(tmp_path / "a.csv", "a\n1\n")
     with pytest.raises(ConfigError, match="a csv file has no parts"):
         values(f"{path}#train")
-    with pytest.raises(ConfigError, match="Set the format"):
+    with pytest.raises(ConfigError, match=r"Set data\.format"):
         values(write(tmp_path / "a.data", "a\n1\n"))
     assert values(tmp_path / "a.data", format="csv") == [{"a": "1"}]
 
@@ -483,3 +484,13 @@ def test_the_module_loads_nothing_heavy():
     heavy = "('numpy', 'pyarrow', 'charset_normalizer')"
     code = f"import sys, toolkit.data.rows; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_single_bytes_that_are_not_utf_8_leave_the_rest_as_it_is(tmp_path):
+    text = "text\n" + "Königin\n" * 40
+    path = write(tmp_path / "a.csv", text.encode() + "café Königin\n".encode("cp1252") + "नमस्ते\n".encode())
+    with pytest.warns(UserWarning, match=r"a\.csv:42: byte 0xe9 at offset .* such bytes are read as cp1252"):
+        found = [row["text"] for row in values(path)]
+    assert found == ["Königin"] * 40 + ["café Königin", "नमस्ते"]
+    write(tmp_path / "a.csv", Path(path).read_bytes() + b"a\0b\n")
+    assert "a.csv:44: found a NUL" in refusal(path)

@@ -708,3 +708,43 @@ def test_the_files_of_the_m4_competition_are_read_whole():
     )
     panel, _ = read_panel(SeriesSource(str(SHARED / "m4" / "Weekly-train.csv"), layout="rows"))
     assert len(panel) == 359 and np.diff(panel.offsets).min() == 80 and not np.isnan(panel.values).any()
+
+
+def test_steps_of_some_hours_that_are_regular_in_utc_alone_are_those_of_utc(read):
+    days = pandas.date_range("2024-03-29", "2024-04-02", freq="2h", tz="UTC").tz_convert("Europe/Berlin")
+    panel, findings = read(table(*(f"{each.isoformat()},1" for each in days)))
+    assert (
+        panel.frequency.title == "every 2 hours" and len(panel.values) == len(days) and kinds(findings) == ["constant"]
+    )
+    local = pandas.date_range("2024-03-29", "2024-04-02", freq="D", tz="Europe/Berlin")
+    panel, _ = read(table(*(f"{each.isoformat()},1" for each in local)))
+    assert panel.frequency == Frequency("second", 86_400) and len(panel.values) == len(local)
+    odd = [*(f"{each.isoformat()},1" for each in days), "2024-04-03T00:17:00+02:00,1"]
+    assert "is between the steps" in refusal(read, table(*odd))
+
+
+@pytest.mark.parametrize("rule", ["sum", "mean"])
+def test_first_and_last_steps_that_rows_do_not_fill_are_left_out(read, rule):
+    text = table(*daily(*[1] * 336, first="2023-01-05"))  # until 6 December
+    panel, findings = read(text, frequency="MS", duplicates=rule)
+    assert first_times(panel) == ["2023-02-01"] and len(panel.values) == 10
+    assert panel.values.tolist() == ([28, 31, 30, 31, 30, 31, 31, 30, 31, 30] if rule == "sum" else [1] * 10)
+    assert message(findings, "partial").startswith("steps at the ends of series that are not full: 2, first 2023-01-01")
+    panel, findings = read(text, frequency="MS", duplicates="last")
+    assert len(panel.values) == 12 and "partial" not in kinds(findings)
+
+
+def test_whole_steps_stay_whole(read):
+    panel, findings = read(table(*daily(*[1] * 365, first="2023-01-01")), frequency="MS", duplicates="sum")
+    assert panel.values.sum() == 365 and "partial" not in kinds(findings)
+    weekdays = [str(each.date()) for each in pandas.bdate_range("2023-01-02", "2023-06-30")]
+    panel, findings = read(table(*(f"{each},1" for each in weekdays)), frequency="MS", duplicates="sum")
+    assert panel.values.sum() == len(weekdays) and "partial" not in kinds(findings)
+
+
+def test_a_last_step_that_only_covariates_fill_is_not_whole(read):
+    rows = [f"{line},0" for line in daily(*[1] * 50, first="2023-01-01")]
+    rows += [f"{np.datetime64('2023-02-20') + k},,1" for k in range(9)]
+    options = {"frequency": "MS", "duplicates": "sum", "covariates": ("x",), "value": "y"}
+    panel, findings = read(table(*rows, header="ds,y,x"), **options)
+    assert histories(panel) == {"y": [31]} and "partial" in kinds(findings)

@@ -213,3 +213,11 @@ def test_half_an_emoji_as_json_may_hold_it_can_be_encoded():
 
 def test_words_can_be_written_also_where_the_text_held_half_an_emoji():
     assert "stop" in [word.encode().decode() for word in _split("\ud83d stop")]
+
+
+def test_words_are_known_in_lower_case_too():
+    settings = dict(lowercase=False, punctuation=True, max_tokens=9, multiple=1)
+    for buckets in (0, 8):
+        encoder = TextEncoder([*RESERVED, "the", "cat"], buckets=buckets, **settings)
+        ids = encoder.encode(["The Cat sat", "", "a mat"]).sequences
+        assert [encoder.unknown(each) for each in ids] == [1, 1, 2]

@@ -175,3 +175,25 @@ def test_dates_need_no_pandas():
         [sys.executable, "-c", code + "print('pandas' in sys.modules)"], capture_output=True, text=True
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("unit", "many"), [("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9)]
+)
+def test_numbers_as_large_as_those_since_1970_are_times(unit, many):
+    seconds = [1_000_000_000 + 60 * k for k in (0, 1, 2)]
+    found = parse_times([str(each * many) for each in seconds], str)
+    assert found.values.astype("datetime64[s]").astype(int).tolist() == seconds
+    assert f"read as {unit} since 1970 in UTC" in found.note and (found.offsets == 0).all()
+
+
+def test_seconds_before_and_after_they_had_ten_digits_are_times():
+    found = parse_times(["946684800", "1262304000"], str)
+    assert [str(each)[:10] for each in found.values] == ["2000-01-01", "2010-01-01"]
+
+
+@pytest.mark.parametrize(
+    "texts", [["638000000000000000", "638000864000000000"], ["5", "1700000000"], ["99999999", "9"]]
+)
+def test_other_large_numbers_stay_numbers(texts):
+    assert parse_times(texts, str).values.tolist() == [int(text) for text in texts]

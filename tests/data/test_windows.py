@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
 from toolkit.data.series import Panel
-from toolkit.data.windows import BLOCK, LARGEST, Cutoffs, Scale, fit_scale, last_known, rolling, to_segments
+from toolkit.data.windows import BLOCK, LARGEST, Cutoffs, Scale, apart, fit_scale, last_known, rolling, to_segments
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=4)
 SEEDS = st.integers(0, 1000)
@@ -253,3 +253,11 @@ def test_a_segment_holds_all_channels_of_a_step_before_those_of_the_next():
 def test_what_stands_before_a_series_began_is_never_left_in_its_padding():
     segments, lengths = to_segments(np.ones((2, 6, 1)), np.array([2, 6]), 2)
     assert segments[:, :, 0].tolist() == [[1, 0, 0], [1, 1, 1]] and lengths.tolist() == [1, 3]
+
+
+def test_windows_that_do_not_overlap_are_counted_in_all_series():
+    series = np.array([0, 0, 1, 0, 2])
+    ends = np.array([10, 22, 50, 16, 90])
+    assert apart(Cutoffs(series, ends), 12) == 4  # two in the first series, one in each other
+    assert apart(Cutoffs(series[:4], np.array([10, 13, 50, 11])), 12) == 2.25
+    assert apart(Cutoffs(series[:0], ends[:0]), 12) == 0

@@ -287,3 +287,9 @@ def test_simple_methods_have_their_published_m4_scores(name, season, method, sma
     ]
     assert metrics.owa(*rounded) == pytest.approx(owa, rel=1e-12)
     assert scores["owa"] == pytest.approx(owa, rel=1e-3)
+
+
+def test_what_never_changed_is_told_from_what_is_not_known():
+    rows = [[7, 7, np.nan], [0, 0, 0], [np.nan, 3, np.nan], [np.nan] * 3, [1, 1, 1.001], [1e300, 1e300, 1e300]]
+    assert metrics.never_changed(np.array(rows)).tolist() == [True, True, False, False, False, True]
+    assert metrics.never_changed(np.zeros((2, 0))).tolist() == [False, False]

@@ -10,6 +10,7 @@ import re
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from keywords import Result, keyword_rows, seqloom, write_table
 
 from pipelines.text_classification import classify as command
+from pipelines.text_classification.predict import Classifier
 
 START = "import sys; from pipelines.cli import main; sys.argv[0] = 'seqloom'; "
 
@@ -361,3 +363,17 @@ def test_a_file_that_may_not_be_read_is_told(classify: Any) -> None:
     result = classify("a.txt")
     assert result.code == 1
     assert "a.txt" in result.err and "Permission denied" in result.err
+
+
+def test_csv_refuses_labels_that_it_cannot_tell_apart(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.txt").write_text("my parcel")
+    usual = Classifier.__init__
+
+    def odd(self: Classifier, folder: Path) -> None:
+        usual(self, folder)
+        self.policy = replace(self.policy, labels=("a;b", *self.policy.labels[1:]))
+
+    monkeypatch.setattr(Classifier, "__init__", odd)
+    result = classify("a.txt", "--format", "csv")
+    assert result.code == 2 and "the label 'a;b' cannot be told apart in CSV" in result.err
+    assert classify("a.txt", "--format", "jsonl").code == 0

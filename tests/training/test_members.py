@@ -1,5 +1,6 @@
 """Several networks, one after the other and once more, without training any."""
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -78,3 +79,11 @@ def test_check_counts_the_steps_of_both_trainings(refit: bool) -> None:
     told = steps_told(1_000, SimpleNamespace(epochs=3, refit=refit))
     assert told.startswith("3,000 in all at most")
     assert ("training.refit" in told) == refit
+
+
+def test_a_training_that_was_stopped_says_so():
+    whole, cut = (Progress("f", epoch=3, finished=finished) for finished in (True, False))
+    with pytest.warns(UserWarning, match="the last network keeps the best of its 3 epochs"):
+        assert len(fit_members(1, lambda _: (None, cut))) == 1
+    with warnings.catch_warnings(action="error"):
+        assert len(fit_members(2, lambda _: (None, whole))) == 2

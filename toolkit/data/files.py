@@ -29,13 +29,22 @@ _SAMPLE = 1 << 16
 _FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
+_STRAY = "seqloom.stray"  # the error handler by which single bytes that are not UTF-8 are read as cp1252
+
+
+def _read_stray(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_STRAY, _read_stray)
 
 
 def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterator[str]:
     """Yield every line of a stream that cannot be read twice, empty ones too, without its line break.
 
-    Bytes that are not in the encoding (UTF-8, or UTF-16 with a mark, unless given) make their line be read as cp1252,
-    with one warning; control characters become spaces. Holds one line at a time.
+    Bytes that are not in the encoding (UTF-8, or UTF-16 with a mark, unless given) are read as cp1252, with a warning;
+    control characters become spaces. Holds one line at a time.
 
     Raises:
         DataError: it begins with what has a NUL; one far into it, after hours perhaps, is a control character.
@@ -54,9 +63,9 @@ def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterat
         for number, line in enumerate(text, 1):
             line = line.removesuffix("\n").removesuffix("\r")
             if _ESCAPED.search(line):
-                line = line.encode(codec.removesuffix("-sig"), "surrogateescape").decode("cp1252", "replace")
+                line = _ESCAPED.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), line)
                 if not warned:
-                    told = f"{name}:{number}: not {encoding or 'UTF-8'}; such lines are read as cp1252."
+                    told = f"{name}:{number}: not {encoding or 'UTF-8'}; such bytes are read as cp1252."
                     warnings.warn(f"{told} Give the encoding if that is wrong.", stacklevel=2)
                     warned = True
             yield _CONTROL.sub(" ", line)
@@ -153,21 +162,41 @@ def _binary(where: str) -> DataError:
     return DataError("found a NUL, so this looks binary; expected text.", where=where, mend=mend)
 
 
-def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[str, str]:
-    """The codec that reads all of a stream, and a warning when it is a guess. Rewinds the stream."""
+def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[str, str, str]:
+    """The codec that reads all of a stream, its error handler, and a warning when it is a guess. Rewinds the stream."""
     codec = _codec(encoding) or _marked(stream.read(2))
     bad = _first_bad_byte(stream, codec, where)
-    guess = ""
+    errors, guess = "strict", ""
     if bad:
         line, offset, byte = bad
         found = f"byte 0x{byte:02x} at offset {offset} is not {encoding or codec.removesuffix('-sig').upper()}"
         if encoding or codec == "utf-16":
             mend = "Set the encoding that it was written in."
             raise DataError(f"{found}.", where=f"{where}:{line}", mend=mend)
-        codec = _guess_codec(stream, offset, where)
-        guess = f"{where}:{line}: {found}; read as {codec}. Set the encoding if that is wrong."
+        if _is_mostly_utf_8(stream, where):
+            errors, guess = _STRAY, f"{where}:{line}: {found}; such bytes are read as cp1252."
+        else:
+            codec = _guess_codec(stream, offset, where)
+            guess = f"{where}:{line}: {found}; read as {codec}."
+        guess += " Set the encoding if that is wrong."
     stream.seek(0)
-    return codec, guess
+    return codec, errors, guess
+
+
+def _is_mostly_utf_8(stream: BinaryIO, where: str) -> bool:
+    """Whether more characters beyond ASCII are UTF-8 than there are bytes that are not."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    stream.seek(0)
+    beyond, strays, line = 0, 0, 1
+    for chunk in itertools.chain(iter(partial(stream.read, _CHUNK), b""), [b""]):
+        text = decoder.decode(chunk, final=not chunk)
+        if "\0" in text:
+            line += text[: text.index("\0")].count("\n")
+            raise _binary(f"{where}:{line}")
+        found = len(_ESCAPED.findall(text))
+        beyond, strays = beyond + sum(sign > "\x7f" for sign in text) - found, strays + found
+        line += text.count("\n")
+    return beyond > strays
 
 
 def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int, int] | None:
@@ -211,8 +240,8 @@ def _guess_codec(stream: BinaryIO, offset: int, where: str) -> str:
 
 def decode(data: bytes, encoding: str | None, where: str) -> tuple[str, str]:
     """The text of a document, and a warning when its encoding is a guess."""
-    codec, guess = _choose_codec(io.BytesIO(data), encoding, where)
-    return data.decode(codec), guess
+    codec, errors, guess = _choose_codec(io.BytesIO(data), encoding, where)
+    return data.decode(codec, errors), guess
 
 
 @contextmanager
@@ -220,10 +249,10 @@ def open_text(path: Path, encoding: str | None, newline: str) -> Iterator[TextIO
     """A file to be read as text, in the encoding that it was written in."""
     with open_binary(path) as stream:
         if stream.seekable():
-            codec, guess = _choose_codec(stream, encoding, str(path))
+            codec, errors, guess = _choose_codec(stream, encoding, str(path))
             if guess:
                 warnings.warn(guess, stacklevel=2)
         else:  # a pipe is read once, so what it holds is only known when it comes
-            codec = _codec(encoding) or "utf-8-sig"
-        with io.TextIOWrapper(stream, codec, newline=newline) as text:
+            codec, errors = _codec(encoding) or "utf-8-sig", "strict"
+        with io.TextIOWrapper(stream, codec, errors, newline=newline) as text:
             yield text

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from toolkit.data.codec import normalize
-from toolkit.data.files import ending, explained, open_text, split_part
-from toolkit.data.rows import Source, as_text, read_cell, read_rows
+from toolkit.data.files import ending, explained, open_text, require, split_part
+from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError
 
 PairFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"]
@@ -100,6 +100,9 @@ def read_pairs(source: PairSource) -> Pairs:
     if empty:
         told = f"{source.path}: rows with an empty side, which are left out: {len(empty):,}, the first at {empty[0]}."
         warnings.warn(told, stacklevel=2)
+    if broken := sum("\n" in target.strip() for target in targets):
+        told = f"{source.path}: targets of several lines: {broken:,}. Line breaks and indentation become one blank"
+        warnings.warn(f"{told}, in what is learned, written and scored.", stacklevel=2)
     return Pairs(sources, targets, source.path)
 
 
@@ -113,7 +116,7 @@ def split_pairs(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
     for i, text in enumerate(pairs.sources):
         groups[_key(text)].append(i)
     if len(groups) < 2:
-        found = "all pairs that are left have the same source, so that none can be set aside."
+        found = "all pairs that are left have one source, so that none can be set aside."
         mend = "Add pairs with other sources, or name files to validate and to test with."
         raise DataError(found, where=pairs.name, mend=mend)
     shuffled = list(groups.values())
@@ -148,7 +151,7 @@ def suspicious(pairs: Pairs) -> list[str]:
     found = [
         (same if len(same) * 2 < len(keys) else [], "have the same text on both sides; a model learns to copy there"),
         (_misaligned(keys), "have one side far longer than the other; see that the two belong together"),
-        (again, "repeat an earlier one; what is repeated counts more"),
+        (again, "repeat an earlier one; what is repeated counts more in training, and once in scores"),
     ]
     return [_warning(pairs, rows, problem) for rows, problem in found if rows]
 
@@ -175,6 +178,17 @@ def _key(text: str) -> str:
     return normalize(text.casefold())
 
 
+def refuse_other_formats(path: str, format: PairFormat = "auto") -> None:
+    """Raises SeqloomError for what is no table by its name, unless it is said to be one."""
+    file = split_part(path)[0]
+    require(file)
+    if file.is_dir():
+        raise DataError("found a folder, expected a file.", where=path, mend="Name a file inside it.")
+    if format == "auto" and ending(path) not in (*TABLES, ".txt"):
+        mend = "Set data.format in a config; or name two files whose lines belong together, such as train.{en,de}."
+        raise ConfigError("the name does not tell which table this is.", where=path, mend=mend)
+
+
 def _is_two_files(path: str) -> bool:
     return "{" in path and not split_part(path)[0].exists()
 
@@ -195,7 +209,7 @@ def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
             mend="Check that both are whole and of the same set.",
         )
     for number, (first, second) in enumerate(zip(sources, targets, strict=True), 1):
-        yield f"{files[0]}:{number}", first, second
+        yield f"{files[1 if normalize(first) else 0]}:{number}", first, second  # the side that may be empty
 
 
 def _read_lines(file: str, encoding: str | None) -> list[str]:
@@ -204,6 +218,7 @@ def _read_lines(file: str, encoding: str | None) -> list[str]:
 
 
 def _cell_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
+    refuse_other_formats(source.path, source.format)
     kind = "tsv" if source.format == "auto" and ending(source.path) == ".txt" else source.format
     for row in read_rows(Source(source.path, kind, source.header, source.encoding)):
         first = as_text(read_cell(row, source.source, "data.source"), row, "data.source")

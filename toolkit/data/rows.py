@@ -21,8 +21,16 @@ from toolkit.errors import ConfigError, DataError
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
 
-_TABLES = ("csv", "tsv", "jsonl", "json", "parquet")
-_FORMATS = {".ndjson": "jsonl", ".txt": "lines", **{f".{kind}": kind for kind in _TABLES}}
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "lines",
+}
+TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 # Large enough for any document, small enough that a quote which is never closed does not swallow a large file.
 _LONGEST_CELL = 1 << 26
@@ -121,7 +129,7 @@ def _format(source: Source, path: Path, part: str) -> str:
         folder = path.is_dir() or path.name.lower().endswith(_ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(ending(source.path), "")
         if not kind:
-            mend = "Set the format in a config: csv, tsv, jsonl, json, parquet, lines or folder."
+            mend = "Set data.format in a config."
             raise ConfigError("the name does not tell the format.", where=str(path), mend=mend)
     if kind == "folder" and not (path.is_dir() or tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
         raise DataError("found neither a folder nor a readable .tar or .zip archive.", where=str(path))
@@ -183,7 +191,7 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             if header:
                 continue
         if len(cells) != len(names):
-            found = f"found {len(cells)} cells, expected {len(names)} ({', '.join(names)})."
+            found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({', '.join(names)})."
             mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
             raise DataError(found, where=place, mend=mend)
         yield Row(place, dict(zip(names, cells, strict=True)))

@@ -29,6 +29,9 @@ def fit_members(count: int, fit: Callable[[int], Trained[Network]]) -> list[Trai
             break
         if not members[-1][1].finished:
             break
+    last = members[-1][1]
+    if not last.finished:
+        warnings.warn(f"stopped: the last network keeps the best of its {last.epoch} epochs.", stacklevel=2)
     if len(members) < count:
         warnings.warn(f"stopped: {len(members)} of {count} networks were trained (model.members).", stacklevel=2)
     return members

@@ -221,7 +221,7 @@ def test_one_vocabulary_for_both_sides_is_written_once_and_stays_one():
     ids=str,
 )
 def test_damaged_pieces_are_refused_with_their_place(change):
-    with pytest.raises(ArtifactError, match=r"run/pieces.json: these pieces are damaged: .*Copy the run folder again"):
+    with pytest.raises(ArtifactError, match=r"run/pieces.json: these pieces are damaged: .*Copy the whole run"):
         PairCodec.from_json({**make_codec().to_json(), **change}, "run/pieces.json")
 
 

@@ -440,7 +440,7 @@ def test_hostile_settings_are_refused(change, copied):
     (copied / "translation.json").write_text(json.dumps({**facts, **change}))
     reseal(copied)
     with pytest.raises(
-        ArtifactError, match=r"translation.json: these settings are damaged: .*Copy the run folder again"
+        ArtifactError, match=r"translation.json: these settings are damaged: .*Copy the whole run folder again"
     ):
         Translator(copied)
 

@@ -290,7 +290,7 @@ def test_hostile_texts_are_translated_a_line_each(translate: Any) -> None:
     assert len(lines(translate("-", stdin=b"\n".join(texts)))) == len(texts)
     Path("half.jsonl").write_text('{"source": "one \\ud800"}\n')
     assert len(lines(translate("half.jsonl"))) == 1
-    assert translate("half.jsonl", "--format", "jsonl").records[0]["source"] == "one \ud800"
+    assert translate("half.jsonl", "--format", "jsonl").records[0]["source"] == "one ?"
 
 
 def test_truncated_sources_are_told_once_with_the_first_place(translate: Any) -> None:
@@ -366,3 +366,10 @@ def test_memory_does_not_grow_with_the_input(tiny_run: Path) -> None:
         peak[count] = int(process.stderr.split()[-1]) / 1024
     assert Path("o.txt").read_text() == "zwei eins\n" * 16_000
     assert peak[16_000] - peak[4_000] < 15  # MB
+
+
+def test_a_list_is_no_text(translate: Any) -> None:
+    Path("a.jsonl").write_text('{"source": "one"}\n{"source": ["one", "two"]}\n')
+    result = translate("a.jsonl")
+    assert result.code == 1 and len(lines(result)) == 1
+    assert "a.jsonl:2: found \"['one', 'two']\", expected a text or a number." in result.err

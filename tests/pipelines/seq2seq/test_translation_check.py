@@ -66,7 +66,7 @@ def test_facts_come_in_reading_order(tiny_config: Config) -> None:
     ]
     assert found["pairs"] == "train 240  validation 30  test 30"
     assert found["shared sources"] == "0 of validation and 0 of test stand in train too"
-    assert found["suspicious pairs"] == "none"
+    assert found["suspicious pairs"] == "none in training"
     assert found["pieces a source"] == found["pieces a target"] == "median 3, longest 4"
     assert found["vocabulary"] == "10 pieces to read, 10 to write"
     assert found["unknown pieces"] == "0.00% of the validation sources, 0.00% of the targets"
@@ -125,7 +125,7 @@ def test_a_joint_vocabulary_is_one_of_both_sides() -> None:
 
 def test_suspicious_pairs_are_noted() -> None:
     result = check({"train": write("train.jsonl", [*PAIRS, PAIRS[0]])})
-    assert json.loads(result.out)["suspicious pairs"] == "there are; the notes name them"
+    assert json.loads(result.out)["suspicious pairs"] == "in training there are; the notes name them"
     assert result.err.count("repeat an earlier one") == 1
 
 
@@ -177,7 +177,7 @@ def test_all_that_cannot_be_used_is_named_at_once() -> None:
     ("pairs", "told"),
     [
         ([], "nothing to read"),
-        ([("a", "b")], "all pairs that are left have the same source"),
+        ([("a", "b")], "all pairs that are left have one source"),
         ([("", "b")], "no pair with a text on both sides"),
         ([("a", None)] * 3, "no pair with a text on both sides"),
     ],

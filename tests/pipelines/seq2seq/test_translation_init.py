@@ -181,7 +181,7 @@ def test_odd_names_are_quoted(header: list[str]) -> None:
     ("content", "told"),
     [
         ("", "nothing to read"),
-        ("source,target\n", "columns of texts: none; expected two"),
+        ("source,target\n", "found the names 'source', 'target' and no row"),
         ("source\nhello you\n", "columns of texts: source; expected two"),
         ("source,target\nhello,1\nyou,2\n", "columns of texts: source; expected two"),
         ("source,target\nhello,\nyou,\n", "columns of texts: source; expected two"),

@@ -1,6 +1,7 @@
 """Forecasts with a trained run: what is written, for which series, and what is refused."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -453,3 +454,34 @@ def test_a_file_that_was_filled_in_is_not_written_anew(trained: Any) -> None:
     result = seqloom(*ask)
     assert result.code == 2 and "may have been filled in" in result.err
     assert Path("next.csv").read_text() == filled
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_a_skeleton_of_a_wide_table_is_read_back(run: Any) -> None:
+    sales = make_sales(2, 120)
+    header = ["ds", "promotion", "a", "b"]
+    table = write_table(
+        Path("w.csv"), [[day(t), int(sales.promotions[0, t]), *sales.values[:, t]] for t in range(120)], header
+    )
+    assert run(table, data={"layout": "wide"}, model={"kind": "network"}, training={"epochs": 1}).code == 0
+    assert forecast("run", table, "--skeleton", "skeleton.csv").code == 0
+    Path("skeleton.csv").write_text(Path("skeleton.csv").read_text().replace(",\n", ",0\n"))
+    assert len(rows(forecast("run", table, "--future", "skeleton.csv"))) == 2 * HORIZON
+    write_table(Path("future.csv"), [[day(120 + t), 0] for t in range(HORIZON)], header[:2])
+    assert len(rows(forecast("run", table, "--future", "future.csv"))) == 2 * HORIZON
+
+
+def test_a_series_that_never_changed_gets_no_interval_and_widens_no_other(naive: Any) -> None:
+    sales = make_sales(3, 120)
+    sales.values[1:] = [[7.0], [0.0]]
+    table = write_sales(Path("a.csv"), sales)
+    found = numbers(rows(forecast(naive(table), table))).reshape(3, HORIZON, 3)
+    assert (found[1] == 7).all() and (found[2] == 0).all()
+    alone = write_sales(Path("b.csv"), Sales(sales.values[:1], sales.promotions[:1]))
+    shutil.rmtree("naive")
+    np.testing.assert_allclose(numbers(rows(forecast(naive(alone), alone))).reshape(HORIZON, 3), found[0])
+
+
+def test_a_run_of_one_changeless_series_forecasts_it(naive: Any) -> None:
+    table = write_sales(Path("a.csv"), Sales(np.full((1, 80), 5.0), np.zeros((1, 80))))
+    assert (numbers(rows(forecast(naive(table), table))) == 5).all()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from interruptions import at_call
@@ -21,6 +22,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import Plan, feature_counts, make_inputs
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
+from pipelines.forecasting.train import begin
 from toolkit import config as configs
 from toolkit.artifact import read_weights
 from toolkit.data.windows import Cutoffs
@@ -297,3 +299,18 @@ def test_other_values_cannot_go_on_with_a_run(trained: Any, monkeypatch: pytest.
     write_sales(table, make_sales(seed=3))
     result = seqloom("run", config, "--out", "run", "--resume")
     assert result.code == 1 and "another config or other data" in result.err
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.usefixtures("plain_report")
+def test_half_precision_learns_and_leaves_a_run_that_forecasts(precision: str, trained: Any, run: Any) -> None:
+    result = run(trained.table, training={"mixed_precision": precision, "epochs": 2}, model={"kind": "network"})
+    assert result.code == 0, result.err
+    half, single = (Forecaster.load(folder) for folder in ("run", trained.folder))
+    panel = single.read(str(trained.table))
+    found = half.parts(panel, Cutoffs(np.arange(4), panel.ends - HORIZON), ["network"]).forecasts["network"]
+    assert np.isfinite(found).all()
+    config = read_config(Path("run.yaml"))
+    network, _ = begin(config, prepare(config))
+    assert network.encoder.compute_dtype == precision and network.head.compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"

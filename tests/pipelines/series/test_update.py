@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from keywords import seqloom
-from sales import HORIZON, day, make_sales, read_table, write_sales
+from sales import HORIZON, Sales, day, make_sales, read_table, rows_of, write_config, write_sales, write_table
 
+from pipelines.forecasting.config import Config
+from pipelines.forecasting.data import read_splits
+from toolkit import config as configs
 from toolkit.artifact import read_weights
+from toolkit.data import windows
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -56,3 +60,36 @@ def test_what_cannot_be_updated_is_refused(plain: Path, run: Any, monkeypatch: p
     result = seqloom("update", short, "--model", plain, "--out", "new")
     assert result.code == 1 and "0 values of a series at most are new to the run, too few" in result.err
     assert not Path("new").exists()
+
+
+@pytest.mark.usefixtures("plain_report")
+@pytest.mark.parametrize("split", [{"train": 120, "validation": 28, "test": 28}, {"test": "later.csv"}])
+def test_what_was_held_back_once_does_not_hold_new_rows_back(split: dict[str, Any], run: Any) -> None:
+    sales = make_sales(2, 240)
+    table = write_sales(Path("a.csv"), sales.days(176))
+    later = rows_of(Sales(sales.values[:, 176:204], sales.promotions[:, 176:204]))
+    write_table(Path("later.csv"), [[name, day(176 + t % 28), *cells] for t, (name, _, *cells) in enumerate(later)])
+    options = {"data": {"known": []}, "model": {"kind": "network"}, "training": {"epochs": 1}}
+    assert run(table, split=split, **options).code == 0
+    result = seqloom("update", write_sales(Path("b.csv"), sales), "--model", "run", "--out", "new", "--epochs", 1)
+    assert result.code == 0, result.err
+    assert json.loads(Path("new/manifest.json").read_text())["data"]["steps"] == 2 * 240
+    old, new = (json.loads((Path(name) / "learned.json").read_text()) for name in ("run", "new"))
+    assert all(new[name] > old[name] for name in old)
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_what_chooses_and_scores_is_new_to_the_run(run: Any) -> None:
+    """The old weights have learned from all but the last horizons: nothing before those may validate the new ones."""
+    sales = make_sales(2, 210)
+    options = {"data": {"known": []}, "model": {"kind": "network"}, "training": {"epochs": 1}}
+    assert run(write_sales(Path("a.csv"), sales.days(200)), **options).code == 0
+    seen = json.loads(Path("run/learned.json").read_text())
+    new = write_config(Path("b.yaml"), write_sales(Path("b.csv"), sales), **options)
+    config = configs.validate(configs.read_document(new), Config)
+    splits, horizon = read_splits(config, learned=seen)
+    panel = splits.panel
+    firsts = windows.ordinals(panel, splits.validation, 0, 1)[:, 0]
+    assert (firsts >= [seen[panel.ids[k]] for k in splits.validation.series]).all()
+    assert len(splits.validation) and len(splits.test)
+    assert (splits.validation.ends + horizon <= splits.test_starts[splits.validation.series]).all()
