@@ -372,4 +372,4 @@ def test_a_list_is_no_text(translate: Any) -> None:
     Path("a.jsonl").write_text('{"source": "one"}\n{"source": ["one", "two"]}\n')
     result = translate("a.jsonl")
     assert result.code == 1 and len(lines(result)) == 1
-    assert "a.jsonl:2: found \"['one', 'two']\", expected a text or a number." in result.err
+    assert """a.jsonl:2: found "['one', 'two']", expected a text or a number.""" in result.err
