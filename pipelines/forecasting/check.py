@@ -20,7 +20,7 @@ def check(config: Config) -> dict[str, str]:
     prepared = prepare(config)
     plan, panel, splits = prepared.plan, prepared.panel, prepared.splits
     cutoffs = training_cutoffs(prepared, splits.training_ends)
-    lengths = panel.ends - panel.offsets[:-1]
+    lengths = panel.lengths
     missing = sum(int(np.isnan(panel.history(k)).sum()) for k in range(len(panel)))
     span = span_of(plan.frequency, plan.season)
     facts = {

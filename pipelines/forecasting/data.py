@@ -11,6 +11,7 @@ from pipelines.forecasting.config import Config, DataConfig
 from pipelines.forecasting.inputs import Plan
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
+from toolkit.data.panel import ranges
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import ConfigError, DataError
@@ -88,7 +89,7 @@ def read_splits(
         panel = panel.at(np.minimum(panel.offsets[:-1] + used, panel.ends))
     if split.drop:
         panel = panel.at(np.maximum(panel.ends - split.drop, panel.offsets[:-1]))
-    lengths = panel.ends - panel.offsets[:-1]
+    lengths = panel.lengths
     if isinstance(split.test, str):
         grid: dict[str, Any] = {"frequency": _loose(panel.frequency), "categories": panel.categories}
         panel, test_starts = _append(panel, read(config.data, path=split.test, **grid))
@@ -137,7 +138,7 @@ def _seen(panel: Panel, learned: Mapping[str, int]) -> np.ndarray:
     """Where in each series what a run has learned from ends. Shapes: -> (series,) flat positions"""
     starts = panel.starts.tolist()
     steps = [learned.get(name, start) - start for name, start in zip(panel.ids, starts, strict=True)]
-    return panel.offsets[:-1] + np.clip(np.array(steps, np.int64), 0, panel.ends - panel.offsets[:-1])
+    return panel.offsets[:-1] + np.clip(np.array(steps, np.int64), 0, panel.lengths)
 
 
 def steps_of(horizon: int | str, frequency: Frequency) -> int:
@@ -190,25 +191,19 @@ def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
         raise DataError(f"split.test has no series {missing[0]!r} ({len(missing)} of {len(panel)} are missing).")
     order = np.array([number[name] for name in panel.ids])
     counted = panel.frequency.unit == "integer"
-    lengths, more = panel.ends - panel.offsets[:-1], later.ends[order] - later.offsets[order]
+    lengths, more = panel.lengths, later.lengths[order]
     if not counted and (wrong := np.flatnonzero(panel.starts + lengths != later.starts[order])).size:
         name = panel.ids[wrong[0]]
         raise DataError(f"split.test: the values of series {name!r} do not begin one step after its last one.")
     offsets = np.concatenate([[0], np.cumsum(lengths + more)])
-    places, starts = _places(panel.offsets[:-1], lengths), offsets[:-1] + lengths
+    places, starts = ranges(panel.offsets[:-1], lengths)[0], offsets[:-1] + lengths
 
     def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         column = np.empty(offsets[-1])
-        column[_places(offsets[:-1], lengths)] = before[places]
-        column[_places(starts, more)] = after[_places(later.offsets[order], more)]
+        column[ranges(offsets[:-1], lengths)[0]] = before[places]
+        column[ranges(starts, more)[0]] = after[ranges(later.offsets[order], more)[0]]
         return column
 
     values = joined(panel.values, later.values)
     covariates = {name: joined(column, later.covariates[name]) for name, column in panel.covariates.items()}
     return replace(panel, offsets=offsets, ends=offsets[1:].copy(), values=values, covariates=covariates), starts
-
-
-def _places(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Flat positions of `counts` steps from each of `firsts` on."""
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(firsts, counts) + number

@@ -10,7 +10,7 @@ from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
 from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.data.series import Panel
-from toolkit.data.windows import Cutoffs, ordinals
+from toolkit.data.windows import at_ends, ordinals
 from toolkit.errors import ConfigError, DataError
 from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
 
@@ -92,7 +92,7 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
     for row, (start, stop) in enumerate(pairwise(edges), 1):
         rows.values[rows.offsets[row] : rows.ends[row]] = _bridged(values, start, stop)
     assert forecaster.combination is not None
-    parts = forecaster.parts(rows, Cutoffs(np.arange(len(rows)), rows.ends), forecaster.combination.used)
+    parts = forecaster.parts(rows, at_ends(rows), forecaster.combination.used)
     medians = forecaster.base(parts)[0][:, :, plan.median]
     times = _times(panel, -len(values), 0)
     return [times[start] for start in edges[:-1]], np.abs(medians[1:] - medians[0]).mean(axis=1)
@@ -133,7 +133,7 @@ def _has_encoder(forecaster: Forecaster, folder: Path) -> bool:
 
 def _inputs(forecaster: Forecaster, panel: Panel) -> list[np.ndarray]:
     """The segments that the network reads at the end of each series. Shapes: (segments, features) each"""
-    cutoffs = Cutoffs(np.arange(len(panel)), panel.ends)
+    cutoffs = at_ends(panel)
     arrays = make_inputs(forecaster.plan, panel, cutoffs, forecaster.sizes_of(panel, cutoffs)).arrays
     return [segments[:length] for segments, length in zip(arrays["segments"], arrays["lengths"], strict=True)]
 
@@ -161,5 +161,5 @@ def _final(layers: list[Direction], outputs: np.ndarray) -> np.ndarray:
 
 def _times(panel: Panel, first: int, stop: int) -> list[str]:
     """Times of the steps of each series, counted from its end, one series after the other."""
-    cutoffs = Cutoffs(np.arange(len(panel)), panel.ends)
+    cutoffs = at_ends(panel)
     return panel.frequency.text(ordinals(panel, cutoffs, first, stop).ravel())

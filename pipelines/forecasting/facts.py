@@ -36,7 +36,7 @@ class Sizes:
 
 def measure(panel: Panel) -> Sizes:
     """Sizes of all series at once; the least and greatest of no values are inf and -inf."""
-    steps = panel.ends - panel.offsets[:-1]
+    steps = panel.lengths
     past = np.zeros(len(panel.values), bool)
     edges = np.bincount(panel.offsets[:-1], minlength=len(past) + 1) - np.bincount(panel.ends, minlength=len(past) + 1)
     past[:] = np.cumsum(edges)[:-1] > 0

@@ -9,7 +9,7 @@ from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import check_outputs, opened, write_output
 from toolkit.data.series import Panel
-from toolkit.data.windows import Cutoffs, ahead
+from toolkit.data.windows import ahead, at_ends
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 _NOTHING_KNOWN = "this run needs nothing that is known ahead."
@@ -79,7 +79,7 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
 def from_ends(forecaster: Forecaster, panel: Panel, steps: int) -> Forecasts:
     """Forecasts from the end of each series."""
     quantiles = forecaster.forecast(panel, horizon=steps)
-    return Forecasts(panel, Cutoffs(np.arange(len(panel)), panel.ends), forecaster.plan.levels, quantiles)
+    return Forecasts(panel, at_ends(panel), forecaster.plan.levels, quantiles)
 
 
 def _steps(horizon: str | None, forecaster: Forecaster) -> int:
@@ -91,7 +91,7 @@ def _steps(horizon: str | None, forecaster: Forecaster) -> int:
 
 def _check_known(forecaster: Forecaster, panel: Panel, steps: int) -> None:
     """Refuse to forecast where what must be known ahead is not."""
-    cutoffs = Cutoffs(np.arange(len(panel)), panel.ends)
+    cutoffs = at_ends(panel)
     for name in forecaster.plan.known:
         missing = np.isnan(ahead(panel, panel.covariates[name], cutoffs, steps)).any(axis=1)
         if missing.any():

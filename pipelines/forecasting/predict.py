@@ -17,7 +17,6 @@ from toolkit.data import windows
 from toolkit.data.series import Panel, SeriesSource, read_panel
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, intact
-from toolkit.evaluation import intervals
 from toolkit.evaluation.combination import Combination
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.forecasting import naive_scale, never_changed
@@ -106,13 +105,13 @@ class Forecaster:
         """
         steps = self.plan.horizon if horizon is None else horizon
         self.refuse_longer(steps)
-        cutoffs = Cutoffs(np.arange(len(panel)), panel.ends) if cutoffs is None else cutoffs
+        cutoffs = windows.at_ends(panel) if cutoffs is None else cutoffs
         forecasts = np.empty((len(cutoffs), steps, len(self.plan.levels)))
         for rows, conformal in self._calibrations(panel, cutoffs):
             for part in np.split(rows, range(windows.BLOCK, len(rows), windows.BLOCK)):
                 quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
                 forecasts[part] = conformal.apply(quantiles, spread)[:, :steps]
-        return intervals.clip(forecasts, self.plan.lower, self.plan.upper)
+        return np.clip(forecasts, self.plan.lower, self.plan.upper)
 
     def refuse_longer(self, horizon: int) -> None:
         """Raises DataError for more steps than the run was trained for."""

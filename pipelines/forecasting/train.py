@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.intervals import fit_conformal
 from toolkit.runtime import Runtime
 from toolkit.training.fit import Task
-from toolkit.training.runs import history_csv, named_weights, versions
+from toolkit.training.runs import finish, history_csv, named_weights, versions
 
 TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
 BLOCKS = 4  # parts of the horizon with weights of their own
@@ -62,14 +61,13 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         if config.training.refit:
             fitted = refit_all(config, prepared, checkpoints, fitted, start)
             graph = _exported(config, prepared, fitted)
-        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, prepared.splits, forecaster, fitted, graph, folder)
-        facts = _facts(prepared)
-        artifact.seal(folder, NAME, facts)
-        report = evaluate_run(folder, config, prepared, fitted.history, fitted.seconds)
-        artifact.seal(folder, NAME, facts)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return report
+        return finish(
+            folder,
+            NAME,
+            _facts(prepared),
+            write=lambda: _write(config, prepared.splits, forecaster, fitted, graph, folder),
+            score=lambda: evaluate_run(folder, config, prepared, fitted.history, fitted.seconds),
+        )
 
 
 def begin(config: Config, prepared: Prepared) -> tuple[models.Network, Task]:

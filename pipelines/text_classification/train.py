@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -32,7 +31,7 @@ from toolkit.evaluation import classification, decisions
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.runs import history_csv, in_precision, named_weights, set_seed, versions
+from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
 from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
@@ -53,15 +52,15 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         prepared = prepare(config)
         members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
         again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
-        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
         history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
-        _write(config, prepared, members, again, history, folder)
-        artifact.seal(folder, NAME, _facts(config, prepared))
         seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
-        report = evaluate_run(folder, prepared.splits, config, history, seconds, refitted=again is not None)
-        artifact.seal(folder, NAME, _facts(config, prepared))
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return report
+        return finish(
+            folder,
+            NAME,
+            _facts(config, prepared),
+            write=lambda: _write(config, prepared, members, again, history, folder),
+            score=lambda: evaluate_run(folder, prepared.splits, config, history, seconds, refitted=again is not None),
+        )
 
 
 def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Again | None:

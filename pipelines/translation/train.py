@@ -1,7 +1,6 @@
 """From a config to a sealed run folder."""
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -30,7 +29,7 @@ from toolkit.search import SearchSettings
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import Batch, Task, fit
 from toolkit.training.members import Refitted, Trained, fit_members, refit_members
-from toolkit.training.runs import history_csv, in_precision, named_weights, set_seed, versions
+from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
 from toolkit.training.step import Parts, whole
 from toolkit.training.watch import Watch
 
@@ -55,15 +54,15 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         prepared = prepare(config)
         members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
         again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
-        (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
-        _write(config, prepared, members, again, folder)
-        artifact.seal(folder, NAME, _facts(prepared))
         seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
         splits = prepared.splits.joined() if again else prepared.splits
-        report = evaluate_run(folder, splits, config, members[0][1].history, seconds)
-        artifact.seal(folder, NAME, _facts(prepared))
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return report
+        return finish(
+            folder,
+            NAME,
+            _facts(prepared),
+            write=lambda: _write(config, prepared, members, again, folder),
+            score=lambda: evaluate_run(folder, splits, config, members[0][1].history, seconds),
+        )
 
 
 def _check_scoring(config: Config) -> None:

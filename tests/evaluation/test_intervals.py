@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from toolkit.errors import ArtifactError
-from toolkit.evaluation.intervals import Conformal, clip, fit_conformal
+from toolkit.evaluation.intervals import Conformal, fit_conformal
 
 SEEDS = st.integers(0, 10_000)
 LEVELS = tuple(round(0.1 * place, 1) for place in range(1, 10))
@@ -204,14 +204,6 @@ def test_a_spread_of_zero_is_refused():
     spread[3, 1] = 0
     with pytest.raises(ValueError, match="spread must be above 0"):
         fit_conformal(y, quantiles, spread, LEVELS)
-
-
-def test_clipping_keeps_the_bounds_and_the_order():
-    quantiles = np.array([[[-2.0, -1.0, 0.5, 3.0]]])
-    assert clip(quantiles, lower=0).ravel().tolist() == [0, 0, 0.5, 3]
-    assert clip(quantiles, upper=0).ravel().tolist() == [-2, -1, 0, 0]
-    assert clip(quantiles, -1, 1).ravel().tolist() == [-1, -1, 0.5, 1]
-    np.testing.assert_array_equal(clip(quantiles), quantiles)
 
 
 @pytest.mark.parametrize("rows", [0, 3, 20, 60])

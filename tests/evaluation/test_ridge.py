@@ -81,15 +81,12 @@ def test_a_short_row_goes_on_to_the_left_with_its_earliest_season_or_its_first_v
     np.testing.assert_allclose(ridge.forecast(row[None, :2]), ridge.forecast(np.array([[4.0] * 8 + [1]])))
 
 
-def test_held_out_windows_choose_and_windows_passed_in_choose_instead():
+def test_windows_that_are_held_out_choose_how_far_back_to_look():
     random = np.random.default_rng(0)
-    values = np.tile(random.normal(size=(1, 12)), 15) + 0.01 * random.normal(size=(8, 180))
-    assert len(fit_ridge(values, 6, 1, lags=(2, 13)).weights) == 13
-    walk = random.normal(size=(300, 30)).cumsum(axis=1)
-    held_out = walk[:, :24], np.repeat(walk[:, 23:24], 6, axis=1)  # the truth is naive: least weights are best
-    chosen = fit_ridge(values, 6, 1, lags=(2, 13), held_out=held_out)
-    own = fit_ridge(values, 6, 1, lags=(2, 13))
-    assert np.abs(chosen.weights).sum() < np.abs(own.weights).sum()
+    waves = np.tile(random.normal(size=(1, 12)), 15) + 0.01 * random.normal(size=(8, 180))
+    assert len(fit_ridge(waves, 6, 1, lags=(2, 13)).weights) == 13
+    walks = random.normal(size=(8, 180)).cumsum(axis=1)
+    assert len(fit_ridge(walks, 6, 1, lags=(2, 60)).weights) == 2
 
 
 def test_a_map_learnt_from_rows_with_gaps_still_knows_the_waves():

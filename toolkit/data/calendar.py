@@ -45,13 +45,10 @@ def holidays(times: np.ndarray, days: int, country: str) -> np.ndarray:
         country: an ISO code such as US, or with a region such as US-CA.
 
     Raises:
-        ConfigError: the country is unknown, or the package is missing.
+        ConfigError: the country is unknown.
     """
-    try:
-        import holidays as package
-    except ImportError:
-        mend = "Install it (pip install holidays), or leave the country out."
-        raise ConfigError("holidays need the package `holidays`.", mend=mend) from None
+    import holidays as package
+
     dates = times.astype("datetime64[D]")
     if not len(dates):
         return np.zeros(0)

@@ -57,6 +57,11 @@ class Panel:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """(series,) steps before the cutoff of every series."""
+        return self.ends - self.offsets[:-1]
+
     def history(self, k: int) -> np.ndarray:
         """Values of series k before its cutoff, a view of shape (time,)."""
         return self.values[self.offsets[k] : self.ends[k]]
@@ -75,7 +80,7 @@ class Panel:
     def take(self, rows: np.ndarray) -> Panel:
         """Some of the series, by position (rows,) in any order; one may be taken more than once."""
         rows = np.asarray(rows, np.int64)
-        steps, offsets = _concatenated(self.offsets[rows], np.diff(self.offsets)[rows])
+        steps, offsets = ranges(self.offsets[rows], np.diff(self.offsets)[rows])
         return replace(
             self,
             ids=tuple(self.ids[row] for row in rows.tolist()),
@@ -98,13 +103,13 @@ class Panel:
         """
         match = self._match(future)
         lengths = np.diff(self.offsets)
-        own, _ = _concatenated(np.zeros(len(self), np.int64), lengths)  # steps since the start of each series
+        own, _ = ranges(np.zeros(len(self), np.int64), lengths)  # steps since the start of each series
         known = np.flatnonzero(match >= 0)
-        source, bounds = _concatenated(future.offsets[match[known]], np.diff(future.offsets)[match[known]])
+        source, bounds = ranges(future.offsets[match[known]], np.diff(future.offsets)[match[known]])
         series = np.repeat(known, np.diff(bounds))
         shift = future.starts[match[known]] - self.starts[known] - future.offsets[match[known]]
         steps = source + np.repeat(shift, np.diff(bounds))  # since the start of their series here
-        ahead = steps >= (self.ends - self.offsets[:-1])[series]
+        ahead = steps >= self.lengths[series]
         source, series, steps = source[ahead], series[ahead], steps[ahead]
         longer = lengths.copy()
         np.maximum.at(longer, series, steps + 1)
@@ -114,13 +119,13 @@ class Panel:
             raise DataError(f"these begin at {begin}, far away from the history.", where="future covariates", mend=mend)
         offsets = np.concatenate([[0], np.cumsum(longer)])
         own += np.repeat(offsets[:-1], lengths)
-        covariates = {name: _placed(column, own, offsets[-1]) for name, column in self.covariates.items()}
+        covariates = {name: placed(column, own, offsets[-1]) for name, column in self.covariates.items()}
         for name in covariates.keys() & future.covariates.keys():
             told = future.covariates[name][source]
             filled = ~np.isnan(told)
             covariates[name][(offsets[series] + steps)[filled]] = told[filled]
-        ends = self.ends - self.offsets[:-1] + offsets[:-1]
-        values = _placed(self.values, own, offsets[-1])
+        ends = self.lengths + offsets[:-1]
+        values = placed(self.values, own, offsets[-1])
         return replace(self, offsets=offsets, ends=ends, values=values, covariates=covariates)
 
     def _match(self, future: Panel) -> np.ndarray:
@@ -138,13 +143,14 @@ class Panel:
         raise DataError(found, where="future covariates", mend="Use the same names of series in both files.")
 
 
-def _concatenated(begins: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ranges(begins: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The positions of ranges one after the other, and the offsets (ranges + 1,) of the ranges among them."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return np.repeat(begins - offsets[:-1], lengths) + np.arange(offsets[-1]), offsets
 
 
-def _placed(column: np.ndarray, positions: np.ndarray, steps: int) -> np.ndarray:
-    placed = np.full(steps, np.nan)
-    placed[positions] = column
-    return placed
+def placed(column: np.ndarray, positions: np.ndarray, steps: int) -> np.ndarray:
+    """A column of so many steps that is NaN but at these positions."""
+    filled = np.full(steps, np.nan)
+    filled[positions] = column
+    return filled

@@ -13,7 +13,7 @@ from toolkit.data.columns import Columns, find_columns, looks_like_data
 from toolkit.data.files import ending
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
-from toolkit.data.panel import Finding, Panel
+from toolkit.data.panel import Finding, Panel, placed
 from toolkit.data.regular import (
     Observations,
     extremes,
@@ -84,8 +84,8 @@ def read_panel(
         starts=starts,
         offsets=offsets,
         ends=offsets[:-1] + ends - starts,
-        values=_filled(rows.values, positions, offsets[-1]),
-        covariates={name: _filled(column, positions, offsets[-1]) for name, column in rows.covariates.items()},
+        values=placed(rows.values, positions, offsets[-1]),
+        covariates={name: placed(column, positions, offsets[-1]) for name, column in rows.covariates.items()},
         statics=statics,
         categories={**covariate_words, **static_words},
     )
@@ -238,16 +238,10 @@ def _without_infinity(rows: Observations) -> tuple[Observations, list[Finding]]:
     return replace(rows, values=values, covariates=covariates), findings
 
 
-def _filled(column: np.ndarray, positions: np.ndarray, steps: int) -> np.ndarray:
-    filled = np.full(steps, np.nan)
-    filled[positions] = column
-    return filled
-
-
 def _value_findings(rows: Observations, panel: Panel) -> list[Finding]:
     """Values that are missing, series that have none, few or only one value over and over, and steps in the future."""
     known = ~np.isnan(rows.values)
-    past = rows.ordinals < (panel.starts + panel.ends - panel.offsets[:-1])[rows.series]
+    past = rows.ordinals < (panel.starts + panel.lengths)[rows.series]
     bounds = np.searchsorted(rows.series, np.arange(len(panel) + 1))
     counts = np.diff(np.concatenate([[0], np.cumsum(known)])[bounds])
     low = np.fmin.reduceat(rows.values, bounds[:-1])

@@ -57,6 +57,11 @@ def blocks(cutoffs: Cutoffs) -> Iterator[Cutoffs]:
         yield cutoffs.take(slice(start, start + BLOCK))
 
 
+def at_ends(panel: Panel) -> Cutoffs:
+    """The cutoff of every series itself."""
+    return Cutoffs(np.arange(len(panel)), panel.ends)
+
+
 def apart(cutoffs: Cutoffs, horizon: int) -> float:
     """How many of these horizons do not overlap, in all series together; a part that is left over counts in part."""
     if not len(cutoffs):

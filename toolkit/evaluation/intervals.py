@@ -145,13 +145,6 @@ def fit_conformal(
     return Conformal(tuple(map(float, levels)), offsets, counts, reach, bool(few))
 
 
-def clip(quantiles: np.ndarray, lower: float | None = None, upper: float | None = None) -> np.ndarray:
-    """Forecasts or quantiles of any shape kept within bounds that the values are known to have, such as no negative
-    sales; the order of quantiles stays as it is.
-    """
-    return np.clip(quantiles, lower, upper)
-
-
 def _student(scores: np.ndarray, share: float, weighed: int, levels: Sequence[float]) -> np.ndarray:
     """Offsets (levels,) from scores (windows, horizon) of which only a share is independent; see `fit_conformal`.
 

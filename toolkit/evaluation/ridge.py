@@ -60,7 +60,6 @@ def fit_ridge(
     season: int,
     *,
     lags: Sequence[int] = (),
-    held_out: tuple[np.ndarray, np.ndarray] | None = None,
     max_windows: int = 100_000,
 ) -> Ridge:
     """Fit one ridge regression to the windows of all series.
@@ -80,19 +79,13 @@ def fit_ridge(
         histories: (rows, time), NaN where missing and before the first value, or one array (time,) a series.
         lags: numbers of lags to choose from; by default 1 to 30 seasons, at most 750 steps, or 4 to 104 steps where
             there is no season or it is too long.
-        held_out: histories (windows, time) and what came after them (windows, horizon), to choose by instead.
         max_windows: so many are used, spread evenly, when there are more.
     """
     series = flatten(histories, season)
     candidates = sorted(lags) or _lags(int(series.lengths.max(initial=0)) - 2 * horizon, season)
-    until = series.lengths - horizon  # the last origin that has all steps after it
-    if held_out is None:
-        until, rows, origins = hold_out(series.lengths, horizon, candidates[0])
-        targets, known = series.ahead(rows, origins, horizon)
-        tests = _tests(series, rows, origins, np.where(known, targets, np.nan), candidates[-1])
-    else:
-        past, targets = flatten(held_out[0], season), np.asarray(held_out[1], dtype=float)
-        tests = _tests(past, np.arange(len(targets)), past.lengths, targets, candidates[-1])
+    until, rows, origins = hold_out(series.lengths, horizon, candidates[0])
+    targets, known = series.ahead(rows, origins, horizon)
+    tests = _tests(series, rows, origins, np.where(known, targets, np.nan), candidates[-1])
     best, penalty, least = candidates[0], _UNTESTED_PENALTY, np.inf
     for count in candidates:
         rows, origins = all_origins(until, count, max_windows)

@@ -2,13 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from toolkit import artifact
 from toolkit.stanzas import TrainingConfig
 
 PACKAGES = ("seqloom", "keras", "tensorflow", "numpy", "onnxruntime")
@@ -32,6 +36,26 @@ def in_precision(training: TrainingConfig) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+def finish(
+    folder: Path,
+    pipeline: str,
+    facts: Mapping[str, Any],
+    write: Callable[[], None],
+    score: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+    """Make a run of a folder: write what predicts, seal it, score what was sealed, and seal it with its report.
+
+    Until it is sealed, it is a training that can go on from its checkpoints. Returns what `score` gives.
+    """
+    (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
+    write()
+    artifact.seal(folder, pipeline, facts)
+    report = score()
+    artifact.seal(folder, pipeline, facts)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return report
 
 
 def named_weights(networks: Sequence[keras.Model]) -> dict[str, np.ndarray]:
