@@ -79,9 +79,8 @@ def _shared(train: Examples, validation: Examples, test: Examples) -> str:
 
 
 def _truncated(examples: Examples, encoder: TextEncoder) -> float:
-    return sum(len(encoder.split(text, limit=encoder.limit + 1)) > encoder.limit for text in examples.texts) / len(
-        examples
-    )
+    longer = (len(encoder.split(text, limit=encoder.limit + 1)) > encoder.limit for text in examples.texts)
+    return sum(longer) / len(examples)
 
 
 def _coverage(coverage: dict | None) -> str:

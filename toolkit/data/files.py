@@ -193,10 +193,10 @@ def _is_mostly_utf_8(stream: BinaryIO, where: str) -> bool:
         if "\0" in text:
             line += text[: text.index("\0")].count("\n")
             raise _binary(f"{where}:{line}")
-        found = len(_ESCAPED.findall(text))
-        beyond, strays = beyond + sum(sign > "\x7f" for sign in text) - found, strays + found
+        strays += len(_ESCAPED.findall(text))
+        beyond += len(text) - len(text.encode("ascii", "ignore"))  # strays too
         line += text.count("\n")
-    return beyond > strays
+    return beyond > 2 * strays
 
 
 def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int, int] | None:
