@@ -111,7 +111,7 @@ def read_splits(
                 f"{int((panel.ends - seen).max(initial=0)):,} values of a series at most are new to the run, too few to"
                 f" choose by and to score on {horizon:,} steps ahead.",
                 where=config.data.path,
-                mend=f"Give at least {2 * horizon:,} of them, or train anew with `run`.",
+                mend=f"Give at least {2 * horizon:,} of them, update the run that this one came from, or train anew.",
             )
         if longest >= 4 * horizon:
             raise ConfigError(
