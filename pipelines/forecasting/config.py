@@ -155,8 +155,8 @@ class ForecastTraining(TrainingConfig):
 
     batch_size: int = Field(64, ge=1, le=65_536)
     """Windows in a training batch."""
-    bucketing: Literal[True] = True
-    """Windows are of one length, so there is nothing to choose."""
+    bucketing: bool = True
+    """Changes nothing: windows are of one length."""
     epochs: int = Field(20, ge=1, le=10_000)
     """The most passes over the training windows."""
     patience: int = Field(5, ge=1)

@@ -107,8 +107,12 @@ def read_splits(
     if not len(rolled) or not len(validation):
         longest = int(lengths.max(initial=0))
         if learned:
+            new = int((panel.ends - seen).max(initial=0))
+            if not new:
+                found = "no row is later than those that the run has learned from."
+                raise DataError(found, where=config.data.path, mend="Give old rows and new ones in one file.")
             raise DataError(
-                f"{int((panel.ends - seen).max(initial=0)):,} values of a series at most are new to the run, too few to"
+                f"{new:,} values of a series at most are new to the run, too few to"
                 f" choose by and to score on {horizon:,} steps ahead.",
                 where=config.data.path,
                 mend=f"Give at least {2 * horizon:,} of them, update the run that this one came from, or train anew.",

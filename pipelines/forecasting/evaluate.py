@@ -214,10 +214,9 @@ def _truth(splits: Splits, units: np.ndarray, horizon: int, season: int) -> Trut
     """What came at the test cutoffs, with scales from before all of them, in the given units (rows,)."""
     panel, cutoffs = splits.panel, splits.test
     scale, squared = np.ones(len(panel)), np.ones(len(panel))
-    for part in windows.blocks(Cutoffs(np.arange(len(panel)), splits.test_starts)):
-        history = windows.whole_past(panel, part, len(panel.values))
-        scale[part.series] = forecasting.naive_scale(history, season)
-        squared[part.series] = forecasting.naive_scale(history, season, squared=True)
+    for series, history in windows.whole_pasts(panel, splits.test_starts):
+        scale[series] = forecasting.naive_scale(history, season)
+        squared[series] = forecasting.naive_scale(history, season, squared=True)
     adjusted = [naive2(windows.whole_past(panel, part, LONGEST), horizon, season) for part in windows.blocks(cutoffs)]
     rival = np.concatenate(adjusted)
     y = windows.ahead(panel, panel.values, cutoffs, horizon)

@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
     forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
     quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
-    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past; 0 where it never changed
+    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past, 0 where that never changed
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from pipelines.forecasting.inspect import EXAMINED, find_season
 from toolkit.data import windows
 from toolkit.data.batches import round_up
 from toolkit.data.series import Panel
-from toolkit.data.windows import Cutoffs
 from toolkit.evaluation.forecasting import naive_scale
 from toolkit.evaluation.ridge import Ridge, fit_ridge
 
@@ -163,12 +162,11 @@ def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
 def _sizes(panel: Panel, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation and seasonal naive error of each training part. Shapes: -> (series,), (series,)"""
     deviations, units = np.ones(len(panel)), np.ones(len(panel))
-    for rows in windows.blocks(Cutoffs(np.arange(len(panel)), ends)):
-        values = windows.whole_past(panel, rows, len(panel.values))
-        units[rows.series] = naive_scale(values, season)
+    for series, values in windows.whole_pasts(panel, ends):
+        units[series] = naive_scale(values, season)
         with warnings.catch_warnings(action="ignore"):  # series that are all missing
             spread = np.nanstd(values, axis=1)
-        deviations[rows.series] = np.where(spread > 0, spread, 1.0)
+        deviations[series] = np.where(spread > 0, spread, 1.0)
     return deviations, units
 
 

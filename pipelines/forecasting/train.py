@@ -117,7 +117,7 @@ def _sizes(prepared: Prepared) -> dict[str, float]:
 
 
 def _exported(config: Config, prepared: Prepared, fitted: Fitted) -> bytes | None:
-    """The networks, if any, as a graph that is known to compute what they do."""
+    """The networks, if any, as a graph that is known to compute what they do, but for rounding in half precision."""
     if not fitted.networks:
         return None
     graph = models.to_onnx(fitted.networks).SerializeToString()

@@ -96,9 +96,11 @@ def test_another_encoding_is_guessed_aloud_or_given(tmp_path):
 
 
 def test_several_references_are_a_pair_each(tmp_path):
-    rows = [{"source": "a", "target": ["b", "c"]}, {"source": 5, "target": "d"}]
+    nan = float("nan")
+    rows = [{"source": "a", "target": ["b", "c"]}, {"source": 5, "target": "d"}, {"source": "e", "target": [nan, "f"]}]
     path = _write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
-    assert _read(path) == [("a", "b"), ("a", "c"), ("5", "d")]
+    with pytest.warns(UserWarning, match="left out: 1"):
+        assert _read(path) == [("a", "b"), ("a", "c"), ("5", "d"), ("e", "f")]
 
 
 @pytest.mark.parametrize("row", [{"source": ["a"], "target": "b"}, {"source": "a", "target": [["b"]]}])

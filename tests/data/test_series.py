@@ -729,7 +729,7 @@ def test_first_and_last_steps_that_rows_do_not_fill_are_left_out(read, rule):
     panel, findings = read(text, frequency="MS", duplicates=rule)
     assert first_times(panel) == ["2023-02-01"] and len(panel.values) == 10
     assert panel.values.tolist() == ([28, 31, 30, 31, 30, 31, 31, 30, 31, 30] if rule == "sum" else [1] * 10)
-    assert message(findings, "partial").startswith("steps at the ends of series that are not full: 2, first 2023-01-01")
+    assert message(findings, "partial").startswith("steps that the file begins or ends inside of: 2, first 2023-01-01")
     panel, findings = read(text, frequency="MS", duplicates="last")
     assert len(panel.values) == 12 and "partial" not in kinds(findings)
 
@@ -748,3 +748,24 @@ def test_a_last_step_that_only_covariates_fill_is_not_whole(read):
     options = {"frequency": "MS", "duplicates": "sum", "covariates": ("x",), "value": "y"}
     panel, findings = read(table(*rows, header="ds,y,x"), **options)
     assert histories(panel) == {"y": [31]} and "partial" in kinds(findings)
+
+
+def test_opening_hours_and_single_sales_fill_their_steps(read):
+    hours = [f"2024-01-{day:02d} {hour:02d}:00,1" for day in range(1, 6) for hour in range(9, 18)]
+    panel, findings = read(table(*hours), frequency="D", duplicates="sum")
+    assert panel.values.tolist() == [9] * 5 and "partial" not in kinds(findings)
+    panel, findings = read(table(*hours[:-4]), frequency="D", duplicates="sum")
+    assert panel.values.tolist() == [9] * 4 and "partial" in kinds(findings)
+    rows = [*daily(*[1] * 31, name="a", first="2024-01-01"), "b,2024-01-09,5", "c,2024-01-30,2"]
+    panel, findings = read(table(*rows, header="id,ds,y"), frequency="W-SUN", duplicates="sum")
+    assert histories(panel) == {"a": [7, 7, 7], "b": [5], "c": [2]} and "partial" in kinds(findings)
+
+
+def test_a_model_of_steps_of_some_hours_in_utc_reads_later_files_in_utc(read):
+    def rows(begin: str, end: str) -> str:
+        days = pandas.date_range(begin, end, freq="6h", tz="UTC").tz_convert("Europe/Berlin")
+        return table(*(f"{each.isoformat()},{each.hour}" for each in days))
+
+    trained, _ = read(rows("2024-03-25", "2024-04-10"))
+    later, _ = read(rows("2024-05-01", "2024-05-20"), trained=trained.frequency)
+    assert later.frequency == trained.frequency and first_times(later) == ["2024-05-01 00:00:00+00:00"]

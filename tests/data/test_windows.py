@@ -260,4 +260,20 @@ def test_windows_that_do_not_overlap_are_counted_in_all_series():
     ends = np.array([10, 22, 50, 16, 90])
     assert apart(Cutoffs(series, ends), 12) == 4  # two in the first series, one in each other
     assert apart(Cutoffs(series[:4], np.array([10, 13, 50, 11])), 12) == 2.25
+    assert apart(Cutoffs(series[:2], np.array([10, 130])), 12) == 2  # never more than there are
     assert apart(Cutoffs(series[:0], ends[:0]), 12) == 0
+
+
+def test_whole_pasts_are_all_of_each_series_in_pieces_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(windows, "CELLS", 64)
+    panel = _panel([5, 40, 1, 9, 30, 7, 33])
+    ends = panel.ends - np.array([0, 0, 1, 0, 0, 0, 0])
+    found = {}
+    for series, past in windows.whole_pasts(panel, ends):
+        assert past.size <= 64 or len(series) == 1
+        found |= dict(zip(series.tolist(), past, strict=True))
+    assert sorted(found) == list(range(7))
+    for k, row in found.items():
+        history = panel.values[panel.offsets[k] : ends[k]]
+        np.testing.assert_array_equal(row[len(row) - len(history) :], history)
+        assert np.isnan(row[: len(row) - len(history)]).all()

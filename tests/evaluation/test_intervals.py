@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from statistics import NormalDist
 
 import numpy as np
@@ -158,6 +159,10 @@ def test_windows_that_overlap_or_were_fitted_to_say_less():
     assert offsets_of(scores, independent=1.0)[-1] > plain
     assert offsets_of(scores, independent=2.5, weighed=6)[-1] > 1.08 * plain
     assert offsets_of(scores[:1], weighed=50)[-1] > 3 * plain  # with one degree of freedom
+    np.testing.assert_array_equal(offsets_of(scores[:2], independent=11.0), offsets_of(scores[:2]))
+    scores[0, 1::2] = np.nan  # no two neighbours are known
+    with warnings.catch_warnings(action="error"):
+        assert np.isfinite(offsets_of(scores[:1])).all()
 
 
 @pytest.mark.parametrize("follows", [0.0, 0.5, 0.9])

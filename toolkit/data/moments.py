@@ -25,8 +25,8 @@ class Moments:
         order: (rows,) positions of the rows, None when they are in order.
         ordinals: (rows,) in that order.
         advice: what duplicates of these times may come from; "" or a sentence.
-        edges: whether each row is the first, and the last, that there can be in its step, (2, rows) in that order; None
-            where rows are not brought to longer steps than their own.
+        edges: whether each row is the first, and the last, that there can be in its step, (2, rows); None where rows
+            are not brought to longer steps than their own.
     """
 
     frequency: Frequency
@@ -69,7 +69,9 @@ def read_moments(
     zone = zone or (trained.timezone if trained else None) or ("UTC" if parsed.offsets is not None else None)
     timed = parsed.values.dtype.kind == "M" and bool((parsed.values.astype("datetime64[D]") != parsed.values).any())
     if zone and timed:
-        moments = _placed(source, *_utc(parsed, words.codes, series, zone), series, trained, zone, place, findings)
+        utc = _utc(parsed, words.codes, series, zone)
+        longest = max(HOUR, trained.step) if trained and trained.timezone else HOUR
+        moments = _placed(source, *utc, series, trained, zone, place, findings, longest)
         if moments:
             if parsed.offsets is None and (gone := skipped(parsed.values, zone)).any():
                 found = (
@@ -89,8 +91,7 @@ def read_moments(
         moments = None
         if parsed.offsets is not None and zone and timed:
             with contextlib.suppress(DataError):
-                utc = _utc(parsed, words.codes, series, zone)
-                moments = _placed(source, *utc, series, trained, zone, place, findings, longest=DAY - 1)
+                moments = _placed(source, *utc, series, trained, zone, place, findings, DAY - 1)
         if moments is None:
             raise
     assert moments is not None  # only times in UTC can turn out not to be meant in UTC

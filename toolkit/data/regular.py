@@ -66,24 +66,36 @@ def by_series(series: np.ndarray, times: np.ndarray) -> tuple[np.ndarray | None,
 
 
 def without_parts(rows: Observations, edges: np.ndarray, rule: str) -> tuple[Observations, list[Finding]]:
-    """Without the values of a first or last step that its rows do not fill: their sum or mean is none of a whole step.
+    """Without the values of the first and the last step of the file where it begins or ends inside them: the sum or
+    mean of a part is none of a whole step.
+
+    A series keeps them all the same where it has as many rows in such a step as it mostly has, as of opening hours.
 
     Args:
         rows: in order, before they are pooled.
         edges: whether each is the first, and the last, that there can be in its step (2, rows).
     """
-    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
-    part = np.zeros(len(rows.series), bool)
-    for whole, row in zip(edges, extremes(~np.isnan(rows.values), bounds), strict=True):
-        cut = np.append(~whole, False)[row]  # of a series without any value, nothing
-        part |= cut[rows.series] & (rows.ordinals == np.append(rows.ordinals, 0)[row][rows.series])
-    part &= ~np.isnan(rows.values)
-    if not part.any():
+    known = np.flatnonzero(~np.isnan(rows.values))
+    if not len(known):
         return rows, []
-    steps = len(np.unique(np.stack([rows.series[part], rows.ordinals[part]]), axis=1).T)
-    first = rows.named(int(np.argmax(part)))
-    told = f"steps at the ends of series that are not full: {steps}, first {first}; they were left out of the {rule}s."
-    return replace(rows, values=np.where(part, np.nan, rows.values)), [Finding("partial", told)]
+    series, ordinals = rows.series[known], rows.ordinals[known]
+    ends = (ordinals.min(), ordinals.max())
+    cut = [end for end, whole in zip(ends, edges[:, known], strict=True) if not whole[ordinals == end].any()]
+    begins = np.flatnonzero(np.append(True, (np.diff(series) != 0) | (np.diff(ordinals) != 0)))
+    counts = np.diff(np.append(begins, len(known)))
+    step_series, step_ordinals = series[begins], ordinals[begins]
+    order = np.lexsort((counts, step_series))
+    firsts = np.searchsorted(step_series, np.arange(len(rows.ids) + 1))
+    middles = np.minimum(firsts[:-1] + np.diff(firsts) // 2, len(counts) - 1)
+    usual = counts[order][middles]  # the median, by series; of series without any value it is not used
+    partial = np.isin(step_ordinals, cut) & (counts < usual[step_series])
+    if not partial.any():
+        return rows, []
+    values = rows.values.copy()
+    values[known[np.repeat(partial, counts)]] = np.nan
+    first = rows.named(int(known[begins[np.argmax(partial)]]))
+    told = f"steps that the file begins or ends inside of: {partial.sum()}, first {first}; left out of the {rule}s."
+    return replace(rows, values=values), [Finding("partial", told)]
 
 
 def without_duplicates(

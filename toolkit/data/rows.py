@@ -118,7 +118,7 @@ def as_text(cell: Any, row: Row, option: str) -> str:
     if isinstance(cell, dict | list | bytes):
         found = f"found {str(cell)[:60]!r}, expected a text or a number."
         raise DataError(found, where=row.where, mend=f"Name another column with {option}.")
-    text = "" if cell is None else str(cell)
+    text = "" if cell is None or cell != cell else str(cell)
     return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
 
 

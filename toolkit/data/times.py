@@ -291,6 +291,7 @@ def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
     for least, (name, many, micros) in _EPOCHS.items():
         if least <= low and high < 100 * least:
             note = f"numbers such as {texts[0]} were read as {name} since 1970 in UTC."
+            note += " Set frequency to 1 if they only count."
             times = (values * micros // many).astype("datetime64[us]")
             return Times(times, np.zeros(len(values), np.int64), note)
     return Times(values, None, "")

@@ -9,6 +9,7 @@ import numpy as np
 from toolkit.data.series import Panel
 
 BLOCK = 1024  # rows worked on at a time
+CELLS = 2**24  # values in a piece of whole histories
 LARGEST = 1e6  # normalised values beyond this are cut, so that a window which was constant until now does not explode
 
 
@@ -63,14 +64,31 @@ def at_ends(panel: Panel) -> Cutoffs:
 
 
 def apart(cutoffs: Cutoffs, horizon: int) -> float:
-    """How many of these horizons do not overlap, in all series together; a part that is left over counts in part."""
+    """How many horizons that do not overlap these are worth, in all series together; a part counts in part."""
     if not len(cutoffs):
         return 0.0
     order = np.argsort(cutoffs.series, kind="stable")
     begins = np.flatnonzero(np.diff(cutoffs.series[order], prepend=-1))
     ends = cutoffs.ends[order]
     spans = np.maximum.reduceat(ends, begins) - np.minimum.reduceat(ends, begins)
-    return float((spans / horizon + 1).sum())
+    counts = np.diff(np.append(begins, len(ends)))
+    return float(np.minimum(spans / horizon + 1, counts).sum())
+
+
+def whole_pasts(panel: Panel, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Series (rows,) and all that they have before `ends` (series,), in pieces of bounded memory, the shortest first.
+
+    Shapes: -> (rows, time)
+    """
+    lengths = ends - panel.offsets[:-1]
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = order[start : start + BLOCK]
+        while len(rows) > 1 and len(rows) * lengths[rows[-1]] > CELLS:
+            rows = rows[: len(rows) // 2]
+        yield rows, past(panel, panel.values, Cutoffs(rows, ends[rows]), max(int(lengths[rows[-1]]), 1))
+        start += len(rows)
 
 
 def ordinals(panel: Panel, cutoffs: Cutoffs, first: int, stop: int) -> np.ndarray:

@@ -225,7 +225,9 @@ def _has_season(values: np.ndarray, season: int, searched: int) -> bool:
     error = plain * math.sqrt(1 + 2 * (r[1:season] ** 2).sum())
     seasons = np.count_nonzero(~np.isnan(values)) / season
     errors = NormalDist().inv_cdf(1 - NOISE / searched)
-    bound = max(FAINT, errors * plain, min(errors * error, SURE / math.sqrt(seasons)))
+    bound = max(FAINT, min(errors * error, SURE / math.sqrt(seasons)))
+    if searched > 1:
+        bound = max(bound, errors * plain)
     return bool(r[season] > bound and r[season] - r[1:season].min() > FAINT)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 # A difference this small beside the values themselves is what rounding leaves of a constant series.
 _ROUNDING = 1e-12
+_BELIEVED = 20  # equal values in a row, after which nobody expects another one
 
 
 def mse(y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
@@ -125,11 +126,11 @@ def naive_scale(history: np.ndarray, season: int, *, squared: bool = False) -> n
 
 
 def never_changed(history: np.ndarray) -> np.ndarray:
-    """(rows,) whether all known values (rows, time), two or more, are the same up to rounding."""
+    """(rows,) whether all known values (rows, time) are the same up to rounding, and so many that they will stay so."""
     known = ~np.isnan(history)
     low = np.where(known, history, np.inf).min(axis=1, initial=np.inf)
     high = np.where(known, history, -np.inf).max(axis=1, initial=-np.inf)
-    return (known.sum(axis=1) > 1) & (high - low <= _ROUNDING * np.maximum(abs(low), abs(high)))
+    return (known.sum(axis=1) >= _BELIEVED) & (high - low <= _ROUNDING * np.maximum(abs(low), abs(high)))
 
 
 @dataclass(frozen=True)

@@ -130,10 +130,11 @@ def fit_conformal(
     if not (spread[known] > 0).all():
         raise ValueError("the spread must be above 0 wherever y is known")
     rows = int(known.any(axis=1).sum())
-    few = 0 < (rows if independent is None else min(independent, rows)) < _WINDOWS
+    independent = rows if independent is None else min(independent, rows)
+    few = 0 < independent < _WINDOWS
     if few:
         scores = np.where(known, (y - quantiles[..., middle]) / np.where(known, spread, 1), np.nan)
-        offsets += _student(scores, (independent or rows) / rows, weighed, levels)
+        offsets += _student(scores, independent / rows, weighed, levels)
     elif known.any():
         needed = max(_SCORES, *(math.ceil(round(max(t, 1 - t) / min(t, 1 - t), 6)) for t in levels))
         for step in range(y.shape[1]):
@@ -154,8 +155,9 @@ def _student(scores: np.ndarray, share: float, weighed: int, levels: Sequence[fl
     from scipy.stats import t
 
     squares = np.nanmean(scores**2)
-    follows = np.nanmean(scores[:, 1:] * scores[:, :-1]) / squares if scores.shape[1] > 1 and squares else 0.0
-    follows = min(max(np.nan_to_num(follows), 0.0), 1.0)
+    pairs = scores[:, 1:] * scores[:, :-1]
+    follows = np.nanmean(pairs) / squares if squares and np.isfinite(pairs).any() else 0.0
+    follows = min(max(follows, 0.0), 1.0)
     number = max(np.count_nonzero(~np.isnan(scores)) * share * (1 - follows) / (1 + follows), 1.0)
     freedom = max(number - weighed, 1.0)
     return np.sqrt(squares * number / freedom) * t(freedom).ppf(levels)

@@ -58,7 +58,7 @@ def test_what_cannot_be_updated_is_refused(plain: Path, run: Any, monkeypatch: p
     assert result.code == 1 and "weights.safetensors: damaged" in result.err
     short = write_sales(Path("short.csv"), make_sales(2, 20))
     result = seqloom("update", short, "--model", plain, "--out", "new")
-    assert result.code == 1 and "0 values of a series at most are new to the run, too few" in result.err
+    assert result.code == 1 and "no row is later than those that the run has learned from" in result.err
     assert not Path("new").exists()
 
 
