@@ -51,6 +51,7 @@ bench: setup .peers/installed .fasttext/installed .neuralforecast/installed
 	$(BIN)/python benchmarks/forecast_scale.py
 	NEURALFORECAST_PYTHON=.neuralforecast/bin/python $(BIN)/python benchmarks/forecast_training.py $(BENCH)
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/short_series.py
 	$(BIN)/seqloom run benchmarks/trec6.yaml --set training.epochs=1 --set model.members=1 --out $(BENCH)/trec6
 	$(BIN)/python benchmarks/classify_lines.py $(BENCH)/trec6
 	$(BIN)/python benchmarks/bucketing.py benchmarks/clinc150.yaml --set training.epochs=4 --set model.members=1

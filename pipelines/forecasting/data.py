@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -105,29 +105,8 @@ def read_splits(
     rolled = _rolled(panel, test_starts, panel.ends, horizon, split.step)
     validation = _rolled(panel, training_ends, test_starts, horizon, split.step)
     if not len(rolled) or not len(validation):
-        longest = int(lengths.max(initial=0))
-        if learned:
-            new = int((panel.ends - seen).max(initial=0))
-            if not new:
-                found = "no row is later than those that the run has learned from."
-                raise DataError(found, where=config.data.path, mend="Give old rows and new ones in one file.")
-            raise DataError(
-                f"{new:,} values of a series at most are new to the run, too few to"
-                f" choose by and to score on {horizon:,} steps ahead.",
-                where=config.data.path,
-                mend=f"Give at least {2 * horizon:,} of them, update the run that this one came from, or train anew.",
-            )
-        if longest >= 4 * horizon:
-            raise ConfigError(
-                "the parts for validation and for tests would take more than half of each series.",
-                where="split",
-                mend="Hold back less; in a backtest, ask for fewer --windows.",
-            )
-        raise DataError(
-            f"the longest series has {longest:,} values, too few to forecast {horizon:,} steps and to see how well.",
-            where=config.data.path,
-            mend=f"Give at least {4 * horizon:,} values, or a horizon of at most {max(longest // 4, 1):,}.",
-        )
+        new = int((panel.ends - seen).max(initial=0)) if learned else None
+        _refuse_short(config, int(lengths.max(initial=0)), horizon, new)
     for part, cutoffs in (("validation", validation), ("test", rolled)):
         if np.isnan(windows.ahead(panel, panel.values, cutoffs, horizon)).all():
             raise DataError(
@@ -136,6 +115,34 @@ def read_splits(
                 mend=f"Give series with values, or another split.{part}.",
             )
     return Splits(panel, training_ends, test_starts, validation, rolled), horizon
+
+
+def _refuse_short(config: Config, longest: int, horizon: int, new: int | None) -> NoReturn:
+    """Tell why no window is left to choose by or to score on.
+
+    Args:
+        longest: steps of the longest series.
+        new: the most steps of a series that a run which is trained on has not learned from; None where there is none.
+    """
+    where = config.data.path
+    if new == 0:
+        found = "no row is later than those that the run has learned from."
+        raise DataError(found, where=where, mend="Give old rows and new ones in one file.")
+    if new:
+        found = f"{new:,} values of a series at most are new to the run, too few to choose by and to score on"
+        mend = f"Give at least {2 * horizon:,} of them, update the run that this one came from, or train anew."
+        raise DataError(f"{found} {horizon:,} steps ahead.", where=where, mend=mend)
+    if longest >= 4 * horizon:
+        raise ConfigError(
+            "the parts for validation and for tests would take more than half of each series.",
+            where="split",
+            mend="Hold back less; in a backtest, ask for fewer --windows.",
+        )
+    raise DataError(
+        f"the longest series has {longest:,} values, too few to forecast {horizon:,} steps and to see how well.",
+        where=where,
+        mend=f"Give at least {4 * horizon:,} values, or a horizon of at most {max(longest // 4, 1):,}.",
+    )
 
 
 def _seen(panel: Panel, learned: Mapping[str, int]) -> np.ndarray:

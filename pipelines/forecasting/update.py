@@ -1,5 +1,6 @@
 """The `update` command: a run trained on with new rows."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, An
             "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
         )
     start = Start(read_plan(artifact), artifact.read_weights(), read_learned(artifact))
+    if not start.learned:
+        told = "it does not say what it has learned from, so that scores and intervals of the new run may be too good."
+        warnings.warn(f"{model} is a run of an early version: {told}", stacklevel=2)
     old: Config = artifact.read_config(Config)
     training = old.training.model_copy(
         update={"epochs": epochs, "learning_rate": COOLER * old.training.learning_rate, "warmup": 0.0}

@@ -730,6 +730,7 @@ def test_first_and_last_steps_that_rows_do_not_fill_are_left_out(read, rule):
     assert first_times(panel) == ["2023-02-01"] and len(panel.values) == 10
     assert panel.values.tolist() == ([28, 31, 30, 31, 30, 31, 31, 30, 31, 30] if rule == "sum" else [1] * 10)
     assert message(findings, "partial").startswith("steps that the file begins or ends inside of: 2, first 2023-01-01")
+    assert "missing" not in kinds(findings)  # the rows had values
     panel, findings = read(text, frequency="MS", duplicates="last")
     assert len(panel.values) == 12 and "partial" not in kinds(findings)
 

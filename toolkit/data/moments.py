@@ -25,8 +25,8 @@ class Moments:
         order: (rows,) positions of the rows, None when they are in order.
         ordinals: (rows,) in that order.
         advice: what duplicates of these times may come from; "" or a sentence.
-        edges: whether each row is the first, and the last, that there can be in its step, (2, rows); None where rows
-            are not brought to longer steps than their own.
+        edges: where rows are summed or averaged to the source's frequency, whether each is the first, and the last,
+            that there can be in its step, (2, rows); else None.
     """
 
     frequency: Frequency
@@ -191,7 +191,8 @@ def _placed(
     if late:
         told = f"rows behind a later one of their series: {late}; rows were sorted by time."
         findings.append(Finding("disorder", told))
-    edges = _edges(frequency, points, codes, offsets) if source.frequency else None
+    pooled = source.frequency and source.duplicates in ("sum", "mean")
+    edges = _edges(frequency, points, codes, offsets) if pooled else None
     return Moments(frequency, order, frequency.floor(points)[codes], _advice(frequency, series, points, codes), edges)
 
 

@@ -91,11 +91,14 @@ def without_parts(rows: Observations, edges: np.ndarray, rule: str) -> tuple[Obs
     partial = np.isin(step_ordinals, cut) & (counts < usual[step_series])
     if not partial.any():
         return rows, []
-    values = rows.values.copy()
-    values[known[np.repeat(partial, counts)]] = np.nan
+    out = np.zeros(len(rows.series), bool)
+    out[known[np.repeat(partial, counts)]] = True
     first = rows.named(int(known[begins[np.argmax(partial)]]))
     told = f"steps that the file begins or ends inside of: {partial.sum()}, first {first}; left out of the {rule}s."
-    return replace(rows, values=values), [Finding("partial", told)]
+    findings = [Finding("partial", told)]
+    if not rows.covariates:
+        return rows.take(~out), findings
+    return replace(rows, values=np.where(out, np.nan, rows.values)), findings  # what is known ahead of it stays known
 
 
 def without_duplicates(

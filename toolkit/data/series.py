@@ -71,7 +71,7 @@ def read_panel(
         named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
         advice += f" If {named} names the series, set data.id to it in a config."
     told_parts: list[Finding] = []
-    if moments.edges is not None and source.duplicates in ("sum", "mean"):
+    if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
     rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
     rows, ends, told_behind = trimmed(rows)

@@ -10,7 +10,9 @@ import pytest
 from keywords import Result, seqloom
 
 from pipelines.translation.config import Config
+from pipelines.translation.data import grouped
 from toolkit.config import dump
+from toolkit.data.pairs import Pairs
 
 PAIRS = [(f"show city {i} of ohio", f"SELECT a FROM city WHERE n = {i} ;") for i in range(40)]
 
@@ -186,3 +188,10 @@ def test_data_that_cannot_be_split_is_told(pairs: list[tuple[Any, Any]], told: s
     result = check({"train": write("train.jsonl", pairs)})
     assert result.code == 1
     assert told in result.err and "should not happen" not in result.err
+
+
+def test_repeated_pairs_are_scored_once_and_told(tmp_path):
+    rows = [("a", "x"), ("b", "y"), ("a", "x"), ("a", "z")]
+    with pytest.warns(UserWarning, match=r"test: 1 of 4 pairs repeat another one; each is scored once\."):
+        sources = grouped(Pairs([a for a, _ in rows], [b for _, b in rows], "test"))
+    assert sources == (["a", "b"], [("x", "z"), ("y",)])

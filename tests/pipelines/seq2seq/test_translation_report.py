@@ -103,6 +103,23 @@ def test_the_verdict_is_about_what_was_monitored(monitor, expected):
     assert verdict in page.text
 
 
+def test_where_nobody_has_anything_by_a_score_the_verdict_goes_by_another_and_names_the_better_of_equals():
+    def scores(bleu: float, chrf: float) -> dict[str, float]:
+        return {**SCORES, "bleu": bleu, "chrf": chrf, "exact_match": 0.0}
+
+    settings = config(training={"monitor": "exact_match"})
+    for own, rival, expected in (
+        (scores(74.9, 80.0), scores(82.6, 85.0), "nearest wins: BLEU 82.6 against 74.9"),
+        (scores(0.0, 9.0), scores(0.0, 3.0), "This model wins: chrF 9.000 against 3.000 for nearest"),
+    ):
+        report = {"test": own, "baselines": {"copy": scores(0.0, 1.0), "nearest": rival}, "seconds": {"train": 1.0}}
+        _, verdict = page_of(PAIRS[:2], settings, report={**report, "signature": "tok:13a"})
+        assert verdict.startswith(expected)
+    report["test"] = {**SCORES, "exact_match": 0.5}  # where both baselines have nothing, the better one is named
+    _, verdict = page_of(PAIRS[:2], settings, report={**report, "signature": "tok:13a"})
+    assert "against 0.000 for nearest" in verdict
+
+
 def test_scores_stand_beside_baselines_with_the_best_epoch_and_the_signature(page):
     assert ["this model", "copy", "nearest"] in page.rows
     assert ["BLEU", "40.0", "3.000", "35.0"] in [row[:4] for row in page.rows]

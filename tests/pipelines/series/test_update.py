@@ -14,7 +14,7 @@ from sales import HORIZON, Sales, day, make_sales, read_table, rows_of, write_co
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import read_splits
 from toolkit import config as configs
-from toolkit.artifact import read_weights
+from toolkit.artifact import read_weights, seal
 from toolkit.data import windows
 
 
@@ -93,3 +93,14 @@ def test_what_chooses_and_scores_is_new_to_the_run(run: Any) -> None:
     assert (firsts >= [seen[panel.ids[k]] for k in splits.validation.series]).all()
     assert len(splits.validation) and len(splits.test)
     assert (splits.validation.ends + horizon <= splits.test_starts[splits.validation.series]).all()
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_a_run_that_does_not_say_what_it_has_learned_from_is_updated_with_a_warning(plain: Path) -> None:
+    shutil.copytree(plain, "early")
+    Path("early/learned.json").unlink()
+    seal(Path("early"), "forecasting", {})
+    longer = write_sales(Path("longer.csv"), make_sales(4, 240))
+    result = seqloom("update", longer, "--model", "early", "--out", "new", "--epochs", 1)
+    assert result.code == 0 and "early is a run of an early version: it does not say" in result.err
+    assert Path("new/learned.json").exists()
