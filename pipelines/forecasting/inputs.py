@@ -14,7 +14,8 @@ from toolkit.data.series import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
 from toolkit.errors import DataError
 
-MOST_STEPS, MOST_ORDINAL = 10_000_000, 2**60
+MOST_STEPS = 10_000_000
+MOST_ORDINAL, MOST_DATED, MOST_SECONDS = 2**60, 2**48, 10**9  # of numbers that count; of steps of dates; in such a step
 LARGEST_LOGARITHM = float(np.log(LARGEST))  # a forecast beyond this many times the centre of its window is cut
 
 
@@ -76,10 +77,11 @@ class Plan:
             raise ValueError("horizon, season, history or segment is none")
         if 0.5 not in plan.levels or not all(low < high for low, high in pairwise((0, *plan.levels, 1))):
             raise ValueError("levels must rise from 0 to 1, with 0.5 among them")
-        longest = MOST_ORDINAL if frequency.unit == "integer" else 10**9
-        if not (1 <= frequency.step <= longest and abs(frequency.phase) <= MOST_ORDINAL and 1 <= frequency.day <= 31):
+        counted = frequency.unit == "integer"
+        longest, farthest = (MOST_ORDINAL, MOST_ORDINAL) if counted else (MOST_SECONDS, MOST_DATED)
+        if not (1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31):
             raise ValueError("there is no such frequency")
-        if abs(plan.trained_until or 0) > MOST_ORDINAL:
+        if abs(plan.trained_until or 0) > farthest:
             raise ValueError("trained_until is no time")
         if columns != set(plan.scales or {}) or not all(size > 0 for _, size in (plan.scales or {}).values()):
             raise ValueError("scales must have every column and be above 0")

@@ -226,7 +226,7 @@ def test_what_was_learned_is_read_as_carefully_as_what_predicts(copied: Path) ->
     (copied / "learned.json").write_bytes(b"{}")
     result = seqloom("backtest", "d.csv", "--model", copied)
     assert (result.code, result.out) == (1, "") and "learned.json" in told(result)
-    for content in (b"[]", b'{"kiosk0": "today"}', b'{"kiosk0": 1.5}', b'{"kiosk0": %d}' % HUGE, b"[" * 100_000):
+    for content in (b"[]", b'{"kiosk0": "today"}', b'{"kiosk0": 1.5}', b'{"kiosk0": %d}' % (2**62), b"[" * 100_000):
         (copied / "learned.json").write_bytes(content)
         reseal(copied)
         result = seqloom("evaluate", "--data", "d.csv", "--model", copied)
@@ -246,7 +246,7 @@ def test_a_foreign_part_is_refused(part: str, content: bytes, copied: Path) -> N
     assert part in told(result) or "do not fit together" in told(result)
 
 
-HUGE = 2**62
+HUGE = 10**15
 PLANS: list[dict[str, Any]] = [
     *({name: value} for name in ("horizon", "history", "season", "segment") for value in (0, -1, HUGE, "x", None, 2.5)),
     *({name: value} for name in ("known", "past", "static") for value in (["price"], 3, [3], None)),
