@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.forecasting.config import ForecastEncoder
+from pipelines.translation import config as translation
 from toolkit.config import dump
 from toolkit.layers import build_encoder
 from toolkit.stanzas import EncoderConfig
@@ -37,6 +38,14 @@ def test_a_transformer_ignores_defaults_and_its_config_is_read_back(stanza: type
 def test_a_transformer_that_is_told_to_read_from_one_end_is_refused(bidirectional: bool | str) -> None:
     with pytest.raises(ValidationError, match="a transformer reads from both ends"):
         EncoderConfig.model_validate({"cell": "transformer", "bidirectional": bidirectional})
+
+
+def test_a_key_of_an_encoder_leaves_the_others_as_they_are_without_it() -> None:
+    given = translation.Config.model_validate(
+        {"pipeline": "translation", "data": {"train": "a.csv"}, "encoder": {"layers": 2}}
+    )
+    assert (given.encoder.cell, given.encoder.units) == ("gru", 256)
+    assert given.encoder.model_copy(update={"layers": 1}) == translation.TranslationEncoder()
 
 
 def test_what_training_keeps_grows_with_the_square_of_the_steps_of_a_transformer_alone() -> None:

@@ -1,6 +1,6 @@
 """Config stanzas that mean the same in all three pipelines. A field's description is its documentation."""
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,13 @@ STATES_PER_WEIGHT = 5  # the weight, its gradient, two moments of Adam and the b
 FLOATS_PER_UNIT = 24  # kept for the backward pass, for each unit and step of a layer (measured, LSTM)
 FLOATS_PER_PAIR = 4  # the same, for each head and pair of steps of self-attention
 T = TypeVar("T")
+Cell = Annotated[
+    Literal["rnn", "lstm", "gru", "transformer"],
+    Field(
+        description="The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from"
+        " both ends, with residual connections and layer normalisation, whatever the keys for these say."
+    ),
+]
 
 
 def is_a_share(value: T) -> T:
@@ -22,9 +29,7 @@ def is_a_share(value: T) -> T:
 class EncoderConfig(Stanza):
     """The encoder."""
 
-    cell: Literal["rnn", "lstm", "gru", "transformer"] = "lstm"
-    """The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from both ends, with
-    residual connections and layer normalisation, whatever the keys for these say."""
+    cell: Cell = "lstm"
     units: int = Field(128, ge=1, le=4096)
     """Size of the hidden state, for each direction; of a transformer, size of its outputs, with a head for each 32."""
     layers: int = Field(1, ge=1, le=16)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, TrainingConfig, is_a_share
+from toolkit.stanzas import Cell, EncoderConfig, TrainingConfig, is_a_share
 
 Columns = list[Annotated[str, Field(min_length=1)]]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -143,9 +143,7 @@ class ModelConfig(Stanza):
 class ForecastEncoder(EncoderConfig):
     """The encoder."""
 
-    cell: Literal["rnn", "lstm", "gru", "transformer"] = "gru"
-    """The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from both ends, with
-    residual connections and layer normalisation, whatever the keys for these say."""
+    cell: Cell = "gru"
     bidirectional: bool = False
     """Read each sequence from both ends and concatenate the states."""
 
@@ -157,10 +155,6 @@ class ForecastTraining(TrainingConfig):
     """Windows in a training batch."""
     bucketing: bool = True
     """Changes nothing: windows are of one length."""
-    epochs: int = Field(20, ge=1, le=10_000)
-    """The most passes over the training windows."""
-    patience: int = Field(5, ge=1)
-    """Stop after this many epochs without a better validation score."""
     windows: int = Field(20_000, ge=1, le=100_000_000)
     """The most windows in an epoch; of more, each epoch takes others."""
     refit: bool = True

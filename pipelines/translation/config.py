@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from toolkit.config import Stanza
-from toolkit.stanzas import EncoderConfig, TrainingConfig, is_a_share
+from toolkit.stanzas import Cell, EncoderConfig, TrainingConfig, is_a_share
 
 Paths = str | Annotated[list[str], Field(min_length=1)]
 
@@ -42,6 +42,8 @@ class DataConfig(Stanza):
     """Column of the texts to translate."""
     target: str = "target"
     """Column of the translations; a list holds several references."""
+    layout: bool = False
+    """Keep line breaks and levels of indentation, as code needs them; without, a text is one line."""
     database: str | None = None
     """SQLite file that the targets, queries, are executed on to score them; opened to read only."""
 
@@ -94,6 +96,14 @@ class TokensConfig(Stanza):
         if self.merge_count and self.joint:
             raise ValueError("merge_count needs a vocabulary for each side. Set joint: false.")
         return self
+
+
+class TranslationEncoder(EncoderConfig):
+    """The encoder."""
+
+    cell: Cell = "gru"
+    units: int = Field(256, ge=1, le=4096)
+    """Size of the hidden state, for each direction; of a transformer, size of its outputs, with a head for each 32."""
 
 
 class DecoderConfig(Stanza):
@@ -205,7 +215,7 @@ class Config(Stanza):
     """Pre-trained word vectors to start from."""
     model: ModelConfig = ModelConfig()
     """What surrounds encoder and decoder."""
-    encoder: EncoderConfig = EncoderConfig(cell="gru", units=256)
+    encoder: TranslationEncoder = TranslationEncoder()
     """The encoder."""
     decoder: DecoderConfig = DecoderConfig()
     """The recurrent decoder."""
@@ -218,6 +228,8 @@ class Config(Stanza):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
+        if self.data.layout and self.tokens.long_sources == "split":
+            raise ValueError("data.layout is of whole texts. Set tokens.long_sources: truncate.")
         attends = self.decoder.attention != "none"
         for wanted, needs in (
             (self.model.copy_words, "model.copy_words"),

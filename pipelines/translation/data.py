@@ -57,10 +57,8 @@ def grouped(pairs: Pairs) -> Grouped:
 
 def read_files(config: DataConfig, paths: Paths) -> Pairs:
     """The pairs of some files, one file after the other."""
-    found = [
-        read_pairs(PairSource(path, config.source, config.target, config.format, config.header, config.encoding))
-        for path in ([paths] if isinstance(paths, str) else paths)
-    ]
+    how = (config.source, config.target, config.format, config.header, config.encoding, config.layout)
+    found = [read_pairs(PairSource(path, *how)) for path in ([paths] if isinstance(paths, str) else paths)]
     sources = [text for pairs in found for text in pairs.sources]
     targets = [text for pairs in found for text in pairs.targets]
     return Pairs(sources, targets, ", ".join(pairs.name for pairs in found))

@@ -11,22 +11,29 @@ from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data.files import tell_learned
+from toolkit.data.layout import to_line
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 from toolkit.evaluation.sql import Database, execution_accuracy
 
 
 def score(texts: Sequence[str], references: Sequence[Sequence[str]], database: str | None = None) -> dict[str, float]:
-    """All metrics of some translations."""
+    """All metrics of some translations; the signs of their layout, where it is kept, count as words."""
+    lines = as_lines(texts, references)
     scores = {
-        "bleu": metrics.bleu(texts, references).score,
-        "chrf": metrics.chrf(texts, references),
-        "exact_match": metrics.exact_match(texts, references),
+        "bleu": metrics.bleu(*lines).score,
+        "chrf": metrics.chrf(*lines),
+        "exact_match": metrics.exact_match(*lines),
     }
     if database:
         with Database(database) as opened:
             scores["execution_accuracy"] = float(execution_accuracy(opened, texts, references).mean())
     return scores
+
+
+def as_lines(texts: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The same with each text in one line."""
+    return list(map(to_line, texts)), [list(map(to_line, each)) for each in references]
 
 
 def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:

@@ -14,6 +14,7 @@ import numpy as np
 from toolkit.config import quoted
 from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import ending
+from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
 from toolkit.data.rows import Format, Source, read_rows
 from toolkit.errors import DataError
@@ -36,7 +37,7 @@ data:
   train: {train}
   validation: {share:<19}# share of the pairs, or a file of its own
   test: {share:<25}# the same; scored once, at the end
-{columns}
+{columns}{layout}
 tokens:
   kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; dotted: for SQL; characters
   vocabulary: {vocabulary:<19}# the most different pieces
@@ -64,6 +65,7 @@ training:
   batch_tokens: {tokens:<17}# target pieces in a batch
 {concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
+LAYOUT = "  layout: true                   # line breaks and indentation are learned too; false: a text is one line\n"
 COPYING = "  copy_words: true               # names and numbers of the source may be written as they are\n"
 FEEDING = "  input_feeding: false           # trains twice as fast; true reads the last step's attention, too\n"
 CONCATENATING = "  concatenate: 0.5               # pairs of two pairs besides; worth it where they are few\n"
@@ -87,15 +89,17 @@ def init(data: Path) -> str:
     two_files = "{" in str(data) and not data.exists()
     sample = _lines_sample(str(data)) if two_files else _table_sample(str(data))
     code = _is_code(sample.targets)
-    few = sample.pairs < FEW
-    kind: Kind = "bpe" if not code else "dotted" if _is_sql(sample.targets) else "words"
+    few, sql = sample.pairs < FEW, _is_sql(sample.targets)
+    layout = code and not sql and any("\n" in target.strip() for target in sample.targets)
+    kind: Kind = "bpe" if not code else "dotted" if sql else "words"
     joint = not code and _shared_letters(sample) > 0.5
     vocabulary = 1000 if few and not code else 8000 if sample.pairs < MANY or code else 16_000
-    sources, targets = _piece_counts(sample, kind, joint, vocabulary)
+    sources, targets = _piece_counts(sample, kind, joint, vocabulary, usual_indent(sample.targets) if layout else "")
     return TEMPLATE.format(
         train=quoted(str(data)),
         share=0.1 if sample.pairs < MANY else 0.02,
         columns=sample.columns,
+        layout=LAYOUT if layout else "",
         kind=kind,
         vocabulary=vocabulary,
         joint=str(joint).lower(),
@@ -218,9 +222,9 @@ def _languages() -> frozenset[str]:
 
 
 def _is_code(targets: Sequence[str]) -> bool:
-    """Whether most targets look like SQL, or many of their characters are signs."""
-    text = "".join(targets)
-    return _is_sql(targets) or len(SIGNS.findall(text)) > CODE_SIGNS * len(text)
+    """Whether most targets look like SQL or have an indented line, or many of their characters are signs."""
+    text, indented = "".join(targets), sum(DEEPER in to_line(target) for target in targets)
+    return _is_sql(targets) or 2 * indented > len(targets) or len(SIGNS.findall(text)) > CODE_SIGNS * len(text)
 
 
 def _is_sql(targets: Sequence[str]) -> bool:
@@ -233,11 +237,12 @@ def _shared_letters(sample: Sample) -> float:
     return sum(min(first[sign] / first.total(), second[sign] / second.total()) for sign in first if second)
 
 
-def _piece_counts(sample: Sample, kind: Kind, joint: bool, size: int) -> Iterator[list[int]]:
+def _piece_counts(sample: Sample, kind: Kind, joint: bool, size: int, indent: str) -> Iterator[list[int]]:
     """How many pieces each source and each target has."""
     sides: tuple[list[str], list[str]] = sample[:2]
     for texts in sides:
-        codec = fit_codec(kind, [*sides[0], *sides[1]] if joint else texts, size=size, lowercase=False)
+        both = [*sides[0], *sides[1]]
+        codec = fit_codec(kind, both if joint else texts, size=size, lowercase=False, indent=indent)
         yield [len(pieces) for pieces in codec.split(texts, 10_000)]
 
 

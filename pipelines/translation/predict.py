@@ -252,6 +252,7 @@ class Translator:
 
     Attributes:
         settings: how it searches unless told otherwise.
+        layout: whether a translation may have several lines.
 
     Raises:
         ArtifactError: a folder is damaged, unfinished, of another pipeline, or writes other pieces than the first.
@@ -270,7 +271,7 @@ class Translator:
                     " seed draws shares too; or train one run with model.members.",
                 )
         self.searcher = Searcher(codec, [member for _, _, members in runs for member in members])
-        self.shown = codec.target.shown
+        self.shown, self.layout = codec.target.shown, bool(codec.target.indent)
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty."""

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from pipelines.translation.config import Config
 from pipelines.translation.data import Splits, read_splits
 from pipelines.translation.pieces import MOST, SLACK, PairCodec, Source
 from toolkit.data.codec import TextCodec, fit_codec
+from toolkit.data.layout import usual_indent
 from toolkit.data.pairs import Pairs
 from toolkit.data.values import read_values
 from toolkit.data.vectors import load_vectors
@@ -103,15 +105,16 @@ def _with_concatenated(pairs: Encoded, codec: PairCodec, count: int, seed: int) 
 
 def _fit_codecs(config: Config, pairs: Pairs) -> tuple[TextCodec, TextCodec]:
     tokens = config.tokens
-    options = {"size": tokens.vocabulary, "min_count": tokens.min_count}
+    indent = usual_indent(pairs.targets) if config.data.layout else ""
+    fit = partial(fit_codec, tokens.kind, size=tokens.vocabulary, min_count=tokens.min_count, indent=indent)
     if tokens.joint:
-        codec = fit_codec(tokens.kind, [*pairs.sources, *pairs.targets], lowercase=False, **options)
+        codec = fit([*pairs.sources, *pairs.targets], lowercase=False)
         return codec, codec
-    source = fit_codec(tokens.kind, pairs.sources, lowercase=tokens.lowercase_source, **options)
+    source = fit(pairs.sources, lowercase=tokens.lowercase_source)
     if config.vectors.extra_words:
         words = load_vectors(str(config.vectors.source)).words[: config.vectors.extra_words]
         source = replace(source, pieces=[*source.pieces, *(word for word in words if word not in source.ids)])
-    return source, fit_codec(tokens.kind, pairs.targets, lowercase=False, **options)
+    return source, fit(pairs.targets, lowercase=False)
 
 
 def _growth(encoded: Encoded) -> float:

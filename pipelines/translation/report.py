@@ -7,9 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from pipelines.translation.config import Config
+from pipelines.translation.evaluate import as_lines
 from pipelines.translation.predict import NAME, Translation, Translator
 from toolkit import report as pages
 from toolkit.artifact import Artifact
+from toolkit.data.layout import to_line
 from toolkit.data.pairs import Grouped
 from toolkit.evaluation import translation as metrics
 from toolkit.report import Paragraph, Picture, Section, Table, picture
@@ -85,7 +87,7 @@ def _length_blocks(
     own = f"this model ({_attention(config)})"
     others, notes = _other_runs(test, config)
     curves = {
-        name: metrics.scores_by_length(lengths, texts, test.references, edges)
+        name: metrics.scores_by_length(lengths, *as_lines(texts, test.references), edges)
         for name, texts in {own: [each.text for each in found], **rival, **others}.items()
     }
     if truncated := sum(each.truncated for each in found):
@@ -136,12 +138,13 @@ def _attention_sections(found: Sequence[Translation], shown: Callable[[str], str
 
 
 def _sentence_tables(found: Sequence[Translation], test: Grouped, seed: int) -> list[Table]:
-    scores = metrics.sentence_chrf([each.text for each in found], test.references)
+    texts, references = as_lines([each.text for each in found], test.references)
+    scores = metrics.sentence_chrf(texts, references)
     worst = [i for i in np.argsort(scores, kind="stable")[:WORST].tolist() if scores[i] < PERFECT]
     typical = sorted(np.random.default_rng(seed).permutation(len(found))[:TYPICAL].tolist())
 
     def table(rows: Sequence[int], caption: str) -> Table:
-        cells = [(test.sources[i], " / ".join(test.references[i]), found[i].text, float(scores[i])) for i in rows]
+        cells = [(to_line(test.sources[i]), " / ".join(references[i]), texts[i], float(scores[i])) for i in rows]
         return Table(("source", "reference", "translation", "chrF"), cells, caption)
 
     drawn = table(typical, f"{len(typical)} drawn at random, to see what is typical.")

@@ -121,7 +121,7 @@ def translate(
     truncated = Truncated(translator.searcher.codec.limits[0])
     waiting: deque[Item] = deque()
     with opened(out) as stream:
-        write = _writer(output, stream, best)
+        write = _writer(output, stream, best, "\n" if translator.layout else "")
         translation = None
         for translation in _watched(translator.translate(_remember(inputs, waiting), settings), out):
             item = waiting.popleft()
@@ -168,11 +168,11 @@ def _format_for(out: Path | None) -> str:
     return FORMATS.get(suffix, "text")
 
 
-def _writer(output: str, stream: TextIO, best: int) -> Callable[[str, Translation], None]:
-    """A function that writes one translation."""
+def _writer(output: str, stream: TextIO, best: int, after: str) -> Callable[[str, Translation], None]:
+    """A function that writes one translation; `after` ends one in a text, besides the end of its line."""
 
     def text(_: str, translation: Translation) -> None:
-        stream.write(translation.text + "\n")
+        stream.write(f"{translation.text}\n{after}")
 
     def jsonl(source: str, translation: Translation) -> None:
         record = {"source": source, **_scored(translation.text, translation.score)}

@@ -148,6 +148,30 @@ def test_whatever_a_model_writes_is_one_line_of_text(codecs, kind):
     is_one_line()
 
 
+CODE = "for x in rows:\n  if x:\n    print(x)\n\n  y = x\nprint(y)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layout_comes_back_where_it_is_kept(kind):
+    codec = fit_codec(kind, [CODE] * 3, size=400, lowercase=False, indent="  ")
+    (pieces,) = codec.split([CODE], EVERYTHING)
+    assert codec.join(pieces) == CODE
+    assert codec.split([CODE.replace("  ", "\t")], EVERYTHING) == [pieces]
+    flat = fit_codec(kind, [CODE] * 3, size=400, lowercase=False)
+    assert flat.join(flat.split([CODE], EVERYTHING)[0]) == normalize(CODE)
+
+
+def test_signs_of_layout_are_shown_as_they_are():
+    codec = fit_codec("words", [CODE], size=400, lowercase=False, indent="  ")
+    assert [codec.shown(piece) for piece in codec.split(["a:\n  b"], 9)[0]] == ["a", ":", "⇥", "b"]
+
+
+def test_pieces_of_runs_before_layout_was_kept_are_read(codecs):
+    value = codecs["words"].to_json()
+    del value["indent"]
+    assert TextCodec.from_json(value, "target.json") == codecs["words"]
+
+
 def test_a_word_is_the_same_piece_wherever_it_stands(codecs):
     split = codecs["words"].split
     assert split(["f(x) >= -y.z_1"], 50) == [["f", "￭(￭", "x", "￭)", ">", "￭=", "-￭", "y", "￭.￭", "z_1"]]
@@ -225,6 +249,9 @@ def test_a_codec_comes_back_from_json(codecs, kind):
         ("words", {"merges": ["a b"]}),
         ("words", {"scores": [0.0]}),
         ("words", {"more": 1}),
+        ("words", {"indent": "x"}),
+        ("words", {"indent": " " * 9}),
+        ("words", {"indent": None}),
         ("bpe", {"pieces": [*RESERVED, "a"], "merges": []}),
         ("bpe", {"merges": ["a"]}),
         ("bpe", {"merges": ["a b c"]}),

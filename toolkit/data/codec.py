@@ -9,6 +9,7 @@ from functools import cache, cached_property, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
+from toolkit.data.layout import INDENT, from_line, to_line
 from toolkit.data.wordpieces import bpe_tokenizer, join_bytes, learn_bpe, learn_unigram, unigram_tokenizer
 from toolkit.errors import ConfigError, DataError, expect, intact
 
@@ -41,7 +42,7 @@ def normalize(text: str) -> str:
 @dataclass(frozen=True)
 class TextCodec:
     """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, but for
-    its capitals where `lowercase` says so.
+    its capitals where `lowercase` says so, and line by line where layout is kept.
 
     - bpe, unigram: parts of words, written as bytes; nothing is unknown.
     - words: words, and single signs, which say with ￭ where they touch a neighbour: `f(x)` is f, ￭(￭, x, ￭). A word is
@@ -54,6 +55,8 @@ class TextCodec:
         lowercase: whether capitals are lost.
         merges: of bpe, "left right" in order.
         scores: of unigram, the log-probability of each piece.
+        indent: a level of indentation, where line breaks and indentation are pieces too (`toolkit.data.layout`); empty
+            where a text is one line.
 
     Raises: ValueError when these contradict each other, so that every codec there is can encode.
     """
@@ -63,6 +66,7 @@ class TextCodec:
     pieces: list[str]
     merges: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    indent: str = ""
 
     def __post_init__(self) -> None:
         expect(self.kind in get_args(Kind), f"kind must be one of {', '.join(get_args(Kind))}")
@@ -72,6 +76,8 @@ class TextCodec:
             fits = isinstance(value, list) and len(value) <= MOST_PIECES
             expect(fits, f"{name} must be a list of at most {MOST_PIECES:,}")
         expect(all(isinstance(each, str) for each in [*self.pieces, *self.merges]), "pieces and merges must be texts")
+        expect(isinstance(self.indent, str), "indent must be a text")
+        expect(not self.indent or bool(INDENT.fullmatch(self.indent)), "indent must be up to 8 blanks, or a tab")
         expect(tuple(self.pieces[: len(RESERVED)]) == RESERVED, f"the first pieces must be {', '.join(RESERVED)}")
         expect(len(self.ids) == len(self.pieces), "no two pieces may be the same")
         expect(not self.merges or self.kind == "bpe", f"{self.kind} has no merges")
@@ -104,7 +110,11 @@ class TextCodec:
         return [list(islice(cut(text), limit)) for text in self._prepared(texts, limit)]
 
     def join(self, pieces: Sequence[str]) -> str:
-        """The text that pieces stand for, in one line. They need no ids; the reserved ones are left out but `<unk>`."""
+        """The text that pieces stand for. They need no ids; the reserved ones are left out but `<unk>`."""
+        line = self._line(pieces)
+        return from_line(line, self.indent) if self.indent else line
+
+    def _line(self, pieces: Sequence[str]) -> str:
         spoken = [piece for piece in pieces if piece not in _SILENT]
         match self.kind:
             case "words" | "dotted":
@@ -117,7 +127,7 @@ class TextCodec:
 
     def shown(self, piece: str) -> str:
         """A piece as people read it, without what marks its place."""
-        return piece if piece in RESERVED else self.join([piece]) or _BLANK
+        return piece if piece in RESERVED else self._line([piece]) or _BLANK
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -131,14 +141,18 @@ class TextCodec:
         """
         with intact("these pieces are damaged", where):
             names = list(cls.__dataclass_fields__)
-            expect(isinstance(value, dict) and sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
+            expect(isinstance(value, dict), f"it must be a table with the keys {', '.join(names)}")
+            value = {"indent": "", **value}  # which older runs do not have
+            expect(sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
             return cls(**value)
 
     def _prepared(self, texts: Sequence[str], limit: int) -> Iterator[str]:
-        return (_prepare(text, self.lowercase)[: limit * _CHARACTERS_PER_PIECE] for text in texts)
+        return (_prepare(text, self.lowercase, bool(self.indent))[: limit * _CHARACTERS_PER_PIECE] for text in texts)
 
 
-def fit_codec(kind: Kind, texts: Sequence[str], *, size: int, lowercase: bool, min_count: int = 1) -> TextCodec:
+def fit_codec(
+    kind: Kind, texts: Sequence[str], *, size: int, lowercase: bool, min_count: int = 1, indent: str = ""
+) -> TextCodec:
     """Learn at most `size` pieces, the reserved ones among them; the same texts give the same codec.
 
     Words and characters are kept when they occur `min_count` times, the most frequent first; pieces of BPE likewise,
@@ -152,25 +166,27 @@ def fit_codec(kind: Kind, texts: Sequence[str], *, size: int, lowercase: bool, m
     if size < least:
         mend = f"Make it {least} or more."
         raise ConfigError(f"{size} pieces are too few for {kind}.", where="tokens.vocabulary", mend=mend)
-    prepared = [text for text in (_prepare(text, lowercase) for text in texts) if text]
+    prepared = [text for text in (_prepare(text, lowercase, bool(indent)) for text in texts) if text]
     if not prepared:
         raise DataError(f"there is no text to learn {kind} from.", mend="See that the data is not empty.")
     match kind:
         case "bpe":
             pieces, merges = learn_bpe(map(_spaced, prepared), RESERVED, size=size, min_count=min_count)
-            return TextCodec(kind, lowercase, pieces, merges=merges)
+            return TextCodec(kind, lowercase, pieces, merges=merges, indent=indent)
         case "unigram":
             pieces, scores = learn_unigram(map(_spaced, prepared), RESERVED, size=size)
-            return TextCodec(kind, lowercase, pieces, scores=scores)
+            return TextCodec(kind, lowercase, pieces, scores=scores, indent=indent)
     counts = Counter(chain.from_iterable(map(_CUTTERS[kind], prepared)))
     ranked = sorted((-count, piece) for piece, count in counts.items() if count >= min_count)
     if not ranked:
         raise DataError(f"no {kind} that occur {min_count} times.", mend="Add texts, or lower the minimum count.")
-    return TextCodec(kind, lowercase, [*RESERVED, *(piece for _, piece in ranked[: size - len(RESERVED)])])
+    pieces = [*RESERVED, *(piece for _, piece in ranked[: size - len(RESERVED)])]
+    return TextCodec(kind, lowercase, pieces, indent=indent)
 
 
-def _prepare(text: str, lowercase: bool) -> str:
-    return normalize(text.lower() if lowercase else text)
+def _prepare(text: str, lowercase: bool, layout: bool) -> str:
+    text = text.lower() if lowercase else text
+    return normalize(to_line(text) if layout else text)
 
 
 def _spaced(text: str) -> str:

@@ -34,6 +34,7 @@ class PairSource:
         format: of a table; `auto` goes by the name, and takes .txt for tsv.
         header: whether the first row of a csv or tsv file names the columns.
         encoding: of the text; None reads UTF-8 and UTF-16 with a mark, and guesses aloud when a file is neither.
+        layout: whether targets keep their line breaks; else these and the indentation after them become one blank.
     """
 
     path: str
@@ -42,6 +43,7 @@ class PairSource:
     format: PairFormat = "auto"
     header: bool = True
     encoding: str | None = None
+    layout: bool = False
 
 
 class Grouped(NamedTuple):
@@ -100,9 +102,12 @@ def read_pairs(source: PairSource) -> Pairs:
     if empty:
         told = f"{source.path}: rows with an empty side, which are left out: {len(empty):,}, the first at {empty[0]}."
         warnings.warn(told, stacklevel=2)
-    if broken := sum("\n" in target.strip() for target in targets):
-        told = f"{source.path}: targets of several lines: {broken:,}. Line breaks and indentation become one blank"
-        warnings.warn(f"{told}, in what is learned, written and scored.", stacklevel=2)
+    broken = () if source.layout else [i for i, target in enumerate(targets) if "\n" in target.strip()]
+    if broken:
+        told = f"{source.path}: targets of several lines: {len(broken):,}. Line breaks and indentation become one blank"
+        warnings.warn(f"{told} in all of them; data.layout: true keeps both.", stacklevel=2)
+    for i in broken:
+        targets[i] = " ".join(targets[i].split())
     return Pairs(sources, targets, source.path)
 
 
