@@ -315,7 +315,7 @@ def layers_of(encoder: Any) -> list[Layer]:
         name = next(part for part in weight.path.split("/") if re.fullmatch(r"layer\d+_\w+", part))
         inner.setdefault(name, []).append(value.astype(np.float64))
     parts = ("forward", "backward", "norm")
-    found = [[inner.get(f"layer{i}_{part}") for part in parts] for i in range(encoder.settings["layers"])]
+    found = [[inner.get(f"layer{i}_{part}") for part in parts] for i in range(encoder.get_config()["layers"])]
     return [Layer(*(tuple(weights) if weights else None for weights in layer)) for layer in found]
 
 
@@ -331,11 +331,11 @@ def decoder_of(decoder: Any) -> Decoder:
     for weight, value in zip(decoder.weights, decoder.get_weights(), strict=True):
         name = next(part for part in weight.path.split("/") if re.match(r"layer\d|bridge|attention|combine", part))
         inner.setdefault(name, []).append(value.astype(np.float64))
-    names = [f"layer{i}" for i in range(decoder.settings["layers"])]
+    names = [f"layer{i}" for i in range(decoder.get_config()["layers"])]
     norms = [tuple(inner[f"{name}_norm"]) if f"{name}_norm" in inner else None for name in names]
     layers = [Layer(tuple(inner[name]), norm=norm) for name, norm in zip(names, norms, strict=True)]
     bridge, attention = tuple(inner["bridge"]), inner.get("attention", [])
-    match decoder.settings["attention"]:
+    match decoder.get_config()["attention"]:
         case "none":
             return Decoder(layers, bridge)
         case "bahdanau":

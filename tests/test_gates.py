@@ -111,7 +111,7 @@ def test_an_encoder_equals_its_keras_layer_inside_the_length(
     inputs[0], inputs[1, :5] = sequence(9), sequence(5, seed=3)
     expected = keras.ops.convert_to_numpy(encoder(inputs, lengths)[0])
     for row, length in enumerate(lengths):
-        found, outputs = trace_encoder(weights_of(encoder), encoder.settings, inputs[row, :length])
+        found, outputs = trace_encoder(weights_of(encoder), encoder.get_config(), inputs[row, :length])
         np.testing.assert_allclose(outputs, expected[row, :length], atol=1e-5)
     both = {False: 0, True: 3, "first": 1}[bidirectional]
     assert len(found) == 3 + both
@@ -125,7 +125,7 @@ def test_a_transformer_equals_that_of_keras_and_has_no_gates(units: int, layers:
     encoder.build((None, None, FEATURES))
     randomize(encoder, scale=units**-0.5)
     inputs = sequence(9)
-    settings = {**encoder.settings, "cell": "transformer"}
+    settings = {**encoder.get_config(), "cell": "transformer"}
     found, outputs = trace_encoder(weights_of(encoder), settings, inputs)
     expected = keras.ops.convert_to_numpy(encoder(inputs[None], np.array([9], np.int32))[0])
     assert not found
@@ -138,10 +138,10 @@ def test_the_backward_direction_stands_in_the_order_of_the_words(time: int, seed
     encoder.build((None, None, FEATURES))
     randomize(encoder, seed=seed)
     weights, inputs = weights_of(encoder), sequence(time, seed=seed)
-    (_, backward), _ = trace_encoder(weights, encoder.settings, inputs)
+    (_, backward), _ = trace_encoder(weights, encoder.get_config(), inputs)
     changed = inputs.copy()
     changed[0] += 1
-    (_, after), _ = trace_encoder(weights, encoder.settings, changed)
+    (_, after), _ = trace_encoder(weights, encoder.get_config(), changed)
     for name, gate in backward.trace.gates.items():
         np.testing.assert_array_equal(after.trace.gates[name][1:], gate[1:])  # read before the first word is
         assert not np.array_equal(after.trace.gates[name][0], gate[0])
@@ -151,7 +151,7 @@ def test_pieces_are_joined_step_by_step() -> None:
     encoder = make_encoder(bidirectional=True, layers=2, name="encoder")
     encoder.build((None, None, FEATURES))
     weights = weights_of(encoder)
-    pieces = [trace_encoder(weights, encoder.settings, sequence(time)) for time in (4, 4, 1)]
+    pieces = [trace_encoder(weights, encoder.get_config(), sequence(time)) for time in (4, 4, 1)]
     layers, outputs = joined(pieces)
     assert [each.name for each in layers] == [each.name for each in pieces[0][0]]
     assert outputs.shape == (9, 2 * UNITS)
@@ -177,7 +177,7 @@ def test_weights_of_another_network_are_refused(damage: Any) -> None:
         pytest.raises(ArtifactError, match=r"run/weights.safetensors: .* not those of the run's config"),
         fitting("run"),
     ):
-        trace_encoder(weights, encoder.settings, sequence(3))
+        trace_encoder(weights, encoder.get_config(), sequence(3))
 
 
 def wrong(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

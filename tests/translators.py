@@ -93,7 +93,7 @@ def probabilities(network: Any, inputs: Mapping[str, np.ndarray]) -> tuple[np.nd
 
     Shapes: -> (batch, target, vocab [+ source]); (batch, target, vocab)
     """
-    encoder, decoder = network.encoder.settings, network.decoder.settings
+    encoder, decoder = network.encoder.get_config(), network.decoder.get_config()
     tables = [layer.get_weights()[0].astype(float) for layer in (network.source_embedding, network.target_embedding)]
     memory, final = reference.encode(
         reference.layers_of(network.encoder),

@@ -207,7 +207,7 @@ def _add_queries(graph: export.Graph, network: ForecastNetwork, context: list[st
     if network.features["future"]:
         features.append(graph.add("Transpose", "future", perm=[1, 0, 2]))
     if not features:
-        units = graph.constant([network.encoder.settings["units"]], np.int64)
+        units = graph.constant(network.positions.embeddings.shape[1:], np.int64)
         return graph.add("Expand", positions, graph.add("Concat", parts, batch, units, axis=0))
     joined = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=-1)
     return graph.add("Add", export.dense(graph, network.condition, joined), positions)

@@ -43,7 +43,7 @@ def _decode(decoder, inputs, **kwargs):
 
 
 def _assert_equals_reference(decoder):
-    settings, inputs = decoder.settings, _inputs()
+    settings, inputs = decoder.get_config(), _inputs()
     shape = {name: settings[name] for name in ("cell", "input_feeding", "residual")}
     bottom = settings["attend_from"] == "bottom"
     expected = reference.decode(reference.decoder_of(decoder), inputs, **shape, bottom=bottom)
@@ -227,7 +227,7 @@ def test_a_single_parallel_layer_has_nothing_to_drop():
 def test_dropout_has_one_mask_for_all_steps_of_a_row(feeding):
     """The first layer gives the same at every step, the second lets it through: what is seen is the dropout between."""
     units = 8
-    settings = make_decoder(cell="rnn", layers=2, attention="none", dropout=0.5, input_feeding=feeding).settings
+    settings = make_decoder(cell="rnn", layers=2, attention="none", dropout=0.5, input_feeding=feeding).get_config()
     decoder = RecurrentDecoder(**{**settings, "units": units})
     decoder.build((None, None, FEATURES), (None, WIDTH), (None, None, WIDTH), (None,))
     width = FEATURES + units * feeding

@@ -30,7 +30,7 @@ def dilated(layer, inputs):
         weights = tuple(ops.convert_to_numpy(weight) for weight in recurrent.weights)
         states = np.zeros((len(inputs), UNITS))
         for first in range(min(2**i, len(inputs))):
-            states[first :: 2**i] = reference.run(layer.settings["cell"], weights, outputs[first :: 2**i])
+            states[first :: 2**i] = reference.run(layer.get_config()["cell"], weights, outputs[first :: 2**i])
         outputs = states + outputs if i else states
         if layer.norms:
             scale, shift = layer.norms[i].get_weights()

@@ -34,7 +34,7 @@ def _built(**changes):
 
 def _assert_equals_reference(encoder):
     inputs, lengths = sequences(LENGTHS, time=7)
-    settings = encoder.settings
+    settings = encoder.get_config()
     expected = reference.encode(
         reference.layers_of(encoder), inputs, lengths, cell=settings["cell"], residual=settings["residual"]
     )
@@ -104,8 +104,8 @@ def test_equals_masked_keras_layers_on_the_same_weights(cell, bidirectional):
 
 
 def _masked(encoder, inputs, *, return_sequences):
-    layer = LAYERS[encoder.settings["cell"]](encoder.settings["units"], return_sequences=return_sequences)
-    layer = keras.layers.Bidirectional(layer) if encoder.settings["bidirectional"] else layer
+    layer = LAYERS[encoder.get_config()["cell"]](encoder.get_config()["units"], return_sequences=return_sequences)
+    layer = keras.layers.Bidirectional(layer) if encoder.get_config()["bidirectional"] else layer
     network = keras.Sequential([keras.layers.Masking(MASKED), layer])
     network.build(inputs.shape)
     network.set_weights(encoder.get_weights())

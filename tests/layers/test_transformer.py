@@ -166,7 +166,7 @@ def test_one_stanza_builds_every_encoder(cell):
     stanza = dict(units=4, layers=2, dropout=0.1, variational=True, bidirectional=True, residual=True)
     encoder = build_encoder(cell=cell, normalization="layer", name="encoder", **stanza)
     assert isinstance(encoder, TransformerEncoder if cell == "transformer" else RecurrentEncoder)
-    assert (encoder.name, encoder.settings["units"], encoder.settings["layers"]) == ("encoder", 4, 2)
+    assert (encoder.name, encoder.get_config()["units"], encoder.get_config()["layers"]) == ("encoder", 4, 2)
     inputs, lengths = sequences(LENGTHS, time=7)
     outputs, final = _encode(encoder, inputs, lengths)
     assert (outputs.shape[-1], final.shape[-1]) == (encoder.width, encoder.width)

@@ -59,7 +59,7 @@ def kernel_weights(layer: RecurrentDecoder) -> dict[str, np.ndarray]:
     """What `toolkit.kernels.search.DecoderStep` needs but the words' vectors, by name; nothing where it has no step."""
     if layer.loops or not layer.input_feeding:
         return {}
-    cell = str(layer.settings["cell"])
+    cell = layer.cell
     arrays = [*fused_decoder.gates(cell, layer.layers[0].cell), layer.combine.kernel, layer.combine.bias]
     if isinstance(layer.attention, BahdanauAttention):
         query = layer.attention.query_projection

@@ -65,9 +65,6 @@ class LuongAttention(_Attention):
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         return ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), "kind": self.kind}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class BahdanauAttention(_Attention):
@@ -101,6 +98,3 @@ class BahdanauAttention(_Attention):
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         query = ops.expand_dims(self.query_projection(queries), 2)
         return ops.squeeze(self.energy(ops.tanh(query + ops.expand_dims(keys, 1))), axis=-1)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "units": self.units}

@@ -11,7 +11,7 @@ from toolkit.kernels.prediction import KINDS
 from toolkit.layers.attention import BahdanauAttention, LuongAttention
 from toolkit.layers.fused_decoder import decode
 from toolkit.layers.loop import loop
-from toolkit.layers.recurrent import LAYERS, kernel_for, recur
+from toolkit.layers.recurrent import LAYERS, NORMALIZATIONS, kernel_for, recur, require
 from toolkit.layers.sequence import Tensor
 
 Attend = Callable[[Tensor], tuple[Tensor, Tensor]]  # queries to context and weights
@@ -56,25 +56,11 @@ class RecurrentDecoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, known in (
-            ("cell", cell, tuple(LAYERS)),
-            ("attention", attention, ATTENTIONS),
-            ("attend_from", attend_from, ("top", "bottom")),
-            ("normalization", normalization, ("none", "layer")),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}.")
-        self.settings = {
-            "cell": cell,
-            "units": units,
-            "layers": layers,
-            "attention": attention,
-            "attend_from": attend_from,
-            "input_feeding": input_feeding,
-            "residual": residual,
-            "normalization": normalization,
-            "dropout": dropout,
-        }
+        require("cell", cell, LAYERS)
+        require("attention", attention, ATTENTIONS)
+        require("attend_from", attend_from, ("top", "bottom"))
+        require("normalization", normalization, NORMALIZATIONS)
+        self.cell = cell
         self.units, self.residual, self.states_per_layer = units, residual, CELLS[cell].states
         self.attention_kind = attention
         self.input_feeding = input_feeding
@@ -201,6 +187,3 @@ class RecurrentDecoder(keras.layers.Layer):
         batch, target, _ = inputs_shape
         weights = (batch, target, memory_shape[1]) if self.attention else None
         return (batch, target, self.units), weights
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings}

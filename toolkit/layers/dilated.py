@@ -5,7 +5,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from toolkit.layers.recurrent import LAYERS, recur
+from toolkit.layers.recurrent import LAYERS, NORMALIZATIONS, recur, require
 from toolkit.layers.sequence import Tensor
 
 
@@ -29,18 +29,8 @@ class DilatedEncoder(keras.layers.Layer):
         self, *, cell: str, units: int, layers: int, normalization: str, dropout: float, variational: bool, **kwargs
     ):
         super().__init__(**kwargs)
-        if cell not in LAYERS:
-            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(LAYERS)}.")
-        if normalization not in ("none", "layer"):
-            raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
-        self.settings = {
-            "cell": cell,
-            "units": units,
-            "layers": layers,
-            "normalization": normalization,
-            "dropout": dropout,
-            "variational": variational,
-        }
+        require("cell", cell, LAYERS)
+        require("normalization", normalization, NORMALIZATIONS)
         self.units = units
         names = [f"layer{i}" for i in range(layers)]
         policy = {"dtype": self.dtype_policy}
@@ -72,6 +62,3 @@ class DilatedEncoder(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape):
         return (inputs_shape[0], self.units)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings}

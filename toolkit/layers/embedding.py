@@ -63,9 +63,6 @@ class WordEmbedding(keras.layers.Layer):
     def compute_output_shape(self, tokens_shape):
         return (*tokens_shape, self.units)
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), "rows": self.rows, "tuned": self.tuned, "units": self.units}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class SubwordEmbedding(keras.layers.Layer):
@@ -126,10 +123,6 @@ class SubwordEmbedding(keras.layers.Layer):
     def compute_output_shape(self, tokens_shape, unknown_ngrams_shape=None):
         return (*tokens_shape, self.units)
 
-    def get_config(self) -> dict:
-        sizes = {"rows": self.rows, "per_word": self.per_word, "buckets": self.buckets, "units": self.units}
-        return {**super().get_config(), **sizes}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class WordDropout(keras.layers.Layer):
@@ -156,6 +149,3 @@ class WordDropout(keras.layers.Layer):
 
     def compute_output_shape(self, tokens_shape):
         return tokens_shape
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "rate": self.rate, "unknown_id": self.unknown_id, "seed": self.seed}

@@ -6,7 +6,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from toolkit.layers.recurrent import LAYERS, recur
+from toolkit.layers.recurrent import LAYERS, NORMALIZATIONS, recur, require
 from toolkit.layers.sequence import Tensor, last_step, zero_padding
 
 
@@ -45,22 +45,9 @@ class RecurrentEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if cell not in LAYERS:
-            raise ValueError(f"cell is {cell!r}, expected one of {', '.join(LAYERS)}.")
-        if normalization not in ("none", "layer"):
-            raise ValueError(f"normalization is {normalization!r}, expected none or layer.")
-        if bidirectional not in (True, False, "first"):
-            raise ValueError(f"bidirectional is {bidirectional!r}, expected True, False or first.")
-        self.settings = {
-            "cell": cell,
-            "units": units,
-            "layers": layers,
-            "bidirectional": bidirectional,
-            "residual": residual,
-            "normalization": normalization,
-            "dropout": dropout,
-            "variational": variational,
-        }
+        require("cell", cell, LAYERS)
+        require("normalization", normalization, NORMALIZATIONS)
+        require("bidirectional", bidirectional, (True, False, "first"))
         both = {False: 0, True: layers, "first": 1}[bidirectional]  # how many layers read from both ends
         self.widths = [2 * units] * both + [units] * (layers - both)
         self.width = self.widths[-1]
@@ -75,9 +62,8 @@ class RecurrentEncoder(keras.layers.Layer):
         self.backward_layers = [recurrent(name=f"{name}_backward") for name in names[:both]]
         self.norms = [norm(name=f"{name}_norm") for name in names if normalization == "layer"]
         self.dropouts = [drop(name=f"{name}_dropout") for name in names[1:]]
-        self.nudge: Callable[[Tensor, Tensor], Tensor] | None = (
-            None  # see `nudged`; of the first layer's inputs, lengths
-        )
+        # From the first layer's inputs and lengths: see `nudged`.
+        self.nudge: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def build(self, inputs_shape, lengths_shape=None):
         batch, time, features = inputs_shape
@@ -123,9 +109,6 @@ class RecurrentEncoder(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, lengths_shape=None):
         batch, time, _ = inputs_shape
         return (batch, time, self.width), (batch, self.width)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings}
 
 
 def nudged(cell: keras.Layer, inputs: Tensor, nudges: Tensor) -> Tensor:

@@ -37,9 +37,6 @@ class ParallelDecoder(keras.layers.Layer):
     def compute_output_shape(self, queries_shape, state_shape=None):
         return (*queries_shape[:-1], self.units)
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), "units": self.units}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class AttentionDecoder(keras.layers.Layer):
@@ -76,9 +73,6 @@ class AttentionDecoder(keras.layers.Layer):
 
     def compute_output_shape(self, queries_shape, state_shape=None, memory_shape=None, lengths_shape=None):
         return (*queries_shape[:-1], self.units)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -125,6 +119,3 @@ class QuantileHead(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape):
         return (*inputs_shape[:-1], self.steps, self.levels)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "steps": self.steps, "levels": self.levels, "median": self.median}

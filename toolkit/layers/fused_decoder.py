@@ -29,7 +29,7 @@ def decode(
     """
     import tensorflow as tf
 
-    kind, attention, combine = decoder.settings["cell"], decoder.attention, decoder.combine
+    kind, attention, combine = decoder.cell, decoder.attention, decoder.combine
     matrix, bias = gates(kind, decoder.layers[0].cell)
     of_words, recurrent = tf.split(matrix, [inputs.shape[-1], 2 * decoder.units])
     asks = tf.zeros((0, 0)), tf.zeros((0,)), tf.zeros((0,))

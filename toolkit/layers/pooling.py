@@ -79,6 +79,3 @@ class SequencePooling(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, lengths_shape=None, final_shape=None):
         return inputs_shape[0], sum(final_shape[-1] if kind == "last" else inputs_shape[-1] for kind in self.kinds)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "kinds": self.kinds}

@@ -1,6 +1,6 @@
 """One recurrent layer in one direction, over right-padded sequences whose lengths are known."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +13,13 @@ from toolkit.layers.loop import read_once
 from toolkit.layers.sequence import Tensor, last_step, reverse_sequences, zero_padding
 
 LAYERS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}  # see toolkit/cells.py
+NORMALIZATIONS = ("none", "layer")
+
+
+def require(name: str, value: Any, known: Collection) -> None:
+    """Raise ValueError where an argument is none of the known values."""
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(str, known))}.")
 
 
 def recur(

@@ -33,9 +33,6 @@ class SmoothingCell(keras.layers.Layer):
         renewed = season + season_rate * (value - season - level)
         return season, [level, ops.concatenate([seasons[:, 1:], renewed], axis=1)]
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), "season": self.season}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class ExponentialSmoothing(keras.layers.Layer):
@@ -103,9 +100,6 @@ class ExponentialSmoothing(keras.layers.Layer):
 
     def compute_output_shape(self, values_shape, known_shape=None, series_shape=None):
         return values_shape, (values_shape[0], 1), (values_shape[0], self.season)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "series": self.series, "season": self.season}
 
 
 def _first_logits(shape, dtype=None) -> Tensor:

@@ -32,7 +32,6 @@ class TransformerEncoder(keras.layers.Layer):
 
     def __init__(self, *, units: int, layers: int, dropout: float, variational: bool, **kwargs):
         super().__init__(**kwargs)
-        self.settings = {"units": units, "layers": layers, "dropout": dropout, "variational": variational}
         self.width = units
         policy = {"dtype": self.dtype_policy}
         self.projection: keras.layers.Dense | None = None
@@ -68,9 +67,6 @@ class TransformerEncoder(keras.layers.Layer):
         batch, time, _ = inputs_shape
         return (batch, time, self.width), (batch, self.width)
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings}
-
 
 @keras.saving.register_keras_serializable(package="seqloom")
 class TransformerBlock(keras.layers.Layer):
@@ -87,7 +83,6 @@ class TransformerBlock(keras.layers.Layer):
 
     def __init__(self, *, units: int, dropout: float, variational: bool, **kwargs):
         super().__init__(**kwargs)
-        self.settings = {"units": units, "dropout": dropout, "variational": variational}
         heads, policy = heads_of(units), {"dtype": self.dtype_policy}
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="attention_norm", **policy)
         self.attention = keras.layers.MultiHeadAttention(heads, units // heads, name="attention", **policy)
@@ -112,9 +107,6 @@ class TransformerBlock(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, real_shape=None):
         return inputs_shape
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **self.settings}
 
 
 def heads_of(units: int) -> int:
