@@ -4,11 +4,13 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from safetensors import safe_open
+from scipy import stats
 
 from pipelines.catalogue import stage
 from toolkit import artifact
@@ -117,14 +119,23 @@ def table(found: list[Result], metric: str) -> tuple[tuple[str, ...], list[tuple
 
 
 def verdict(found: list[Result], metric: str) -> str:
-    """Which rung is best on the mean, and which others are within the seeds' spread of it."""
-    means = {name: statistics.mean(each.test[metric] for each in rows) for name, rows in _by_rung(found).items()}
-    best = min(means, key=lambda name: METRICS[metric].cost(means[name]))
-    scores = [each.test[metric] for each in _by_rung(found)[best]]
-    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-    near = [name for name, mean in means.items() if name != best and abs(mean - means[best]) <= spread]
-    told = f" Within one standard deviation of it: {', '.join(near)}." if near else ""
-    return f"{best} is best: {METRICS[metric].title} {_spread(scores)}.{told}"
+    """Which rung is best on the mean, and which others its seeds do not tell from it."""
+    scores = {name: [each.test[metric] for each in rows] for name, rows in _by_rung(found).items()}
+    best = min(scores, key=lambda name: METRICS[metric].cost(statistics.mean(scores[name])))
+    near = [name for name in scores if name != best and not _differ(scores[name], scores[best])]
+    seeds = len(scores[best])
+    told = f" Not told from it by {seeds} seeds: {', '.join(near)}." if near and seeds > 1 else ""
+    told = " One seed does not tell whether it is luck." if seeds == 1 else told
+    return f"{best} is best: {METRICS[metric].title} {_spread(scores[best])}.{told}"
+
+
+def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether scores of the same seeds differ by more than chance does in 95 of 100 cases (paired t-test)."""
+    if len(one) < 2:
+        return False
+    differences = np.subtract(one, other)
+    error = differences.std(ddof=1) / len(one) ** 0.5
+    return bool(abs(differences.mean()) > stats.t.ppf(0.975, len(one) - 1) * error)
 
 
 def page(found: list[Result], metric: str, pipeline: str) -> str:

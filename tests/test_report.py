@@ -151,6 +151,21 @@ def test_bars_of_many_labels_show_the_best_and_the_worst():
 
 
 @pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.01, 0.05), "This model wins: accuracy 0.730 against 0.700 for B, the best baseline."),
+        (
+            (-0.012, 0.05),
+            "No clear winner: accuracy 0.730 against 0.700 for B, the best baseline; with other test rows the"
+            " difference may be anything from -0.012 to +0.050. B is simpler.",
+        ),
+    ],
+)
+def test_nobody_wins_by_luck(interval, expected):
+    assert verdict("accuracy", 0.73, {"A": 0.5, "B": 0.7}, {"B": interval}.__getitem__) == expected
+
+
+@pytest.mark.parametrize(
     ("metric", "score", "baselines", "expected"),
     [
         ("accuracy", 0.95, {"A": 0.5, "B": 0.9}, r"^This model wins: accuracy 0\.950 against 0\.900 for B"),

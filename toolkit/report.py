@@ -5,7 +5,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -70,7 +70,10 @@ METRICS = {
     "oos_recall": Metric("out-of-scope recall", "share of rows without a label that were given none"),
     "oos_precision": Metric("out-of-scope precision", "share of rows that were given no label which indeed have none"),
     "ece": Metric("ECE", "how far stated probabilities are from what comes true, on average; 0 is best", 0),
+    "ece_given": Metric("ECE of given labels", "the same, of the labels that were given alone", 0),
     "nll": Metric("NLL", "surprise at the true label, in nats; 0 is best", 0),
+    "among_given": Metric("label among those given", "share of rows where one of the labels that were given is right"),
+    "labels_given": Metric("labels given", "labels to a row that was given any, on average", 1),
     "aurc": Metric("AURC", "mistakes left when only the surest rows are answered, on average; 0 is best", 0),
     "mse": Metric("MSE", "mean squared error", 0),
     "mae": Metric("MAE", "mean absolute error", 0),
@@ -140,8 +143,17 @@ def render_report(*, title: str, verdict: str, sections: Sequence[Section], subt
     return page.encode("utf-8", "replace").decode()  # a lone surrogate could not be written to a file
 
 
-def verdict(metric: str, score: float, baselines: Mapping[str, float]) -> str:
-    """One sentence: which won, by how much, and which to use when it was not the model."""
+def verdict(
+    metric: str,
+    score: float,
+    baselines: Mapping[str, float],
+    interval: Callable[[str], tuple[float, float]] | None = None,
+) -> str:
+    """One sentence: which won, by how much, and which to use when it was not the model.
+
+    Args:
+        interval: where the difference to a baseline may lie with other test rows; nobody wins where that may be 0.
+    """
     shown = METRICS[metric]
     if not baselines:
         return f"This model has {shown.title} {_show(score)}; there is no baseline to compare it with."
@@ -150,6 +162,12 @@ def verdict(metric: str, score: float, baselines: Mapping[str, float]) -> str:
     model_text, rival_text = _show(score), _show(rival)
     if model_text == rival_text:
         return f"This model and {name} tie: {shown.title} {model_text} for both; {name} is simpler, so use that."
+    low, high = interval(name) if interval else (math.nan, math.nan)
+    if low <= 0 <= high:
+        return (
+            f"No clear winner: {shown.title} {model_text} against {rival_text} for {name}, the best baseline; with"
+            f" other test rows the difference may be anything from {low:+.3f} to {high:+.3f}. {name} is simpler."
+        )
     if shown.cost(score) < shown.cost(rival):
         return f"This model wins: {shown.title} {model_text} against {rival_text} for {name}, the best baseline."
     return (
@@ -172,10 +190,10 @@ def metrics_table(test: Mapping[str, float], baselines: Mapping[str, Mapping[str
 
 
 def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
-    """Precision, recall, F1 and rows of every label; one without any row is not in macro F1 and has no scores."""
-    rows = scores.support.tolist()
+    """Precision, recall, F1 and rows of every label; those that no row has or was given are not in macro F1."""
+    rows, counted = scores.support.tolist(), (scores.support + scores.predicted > 0).tolist()
     parts = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist())
-    columns = ([score if n else None for score, n in zip(part, rows, strict=True)] for part in parts)
+    columns = ([score if n else None for score, n in zip(part, counted, strict=True)] for part in parts)
     return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, rows, strict=True)))
 
 

@@ -1,10 +1,11 @@
 """Decisions beside the truth, which scores and the report are made from."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.evaluation import classification, decisions
+from toolkit.evaluation import classification, comparison, decisions
 from toolkit.evaluation.decisions import Decision
 
 
@@ -22,7 +23,23 @@ class Answers:
     def scores(self) -> dict[str, float]:
         if self.truth.ndim == 2:
             return classification.score_many(self.truth, self.flags(), self.probabilities)
-        return classification.score_single(self.truth, self.best(), self.probabilities)
+        scores = classification.score_single(self.truth, self.best(), self.probabilities)
+        if all(len(ids) < 2 for ids in self.decided):
+            return scores
+        counts = [len(ids) for ids in self.decided if ids]
+        among = [truth in ids if ids else truth == classification.OUT_OF_SCOPE for truth, ids in self._rows()]
+        return {**scores, "among_given": float(np.mean(among)), "labels_given": float(np.mean(counts))}
+
+    def _rows(self) -> Iterator[tuple[int, Decision]]:
+        return zip(self.truth.tolist(), self.decided, strict=True)
+
+    def evidence(self, metric: str) -> np.ndarray:
+        """What accuracy or macro_f1 is made of, for each row. Shapes: -> (rows, n)."""
+        if metric == "accuracy":
+            return np.stack([self.best() == self.truth, np.ones(len(self.truth), bool)], axis=1)
+        labels = self.probabilities.shape[1]
+        given = self.flags() if self.truth.ndim == 2 else classification.as_flags(self.best(), labels)
+        return classification.label_evidence(classification.as_flags(self.truth, labels), given)
 
     def best(self) -> np.ndarray:
         """The first label of each row, -1 where none was given. Shapes: -> (rows,)."""
@@ -31,3 +48,10 @@ class Answers:
     def flags(self) -> np.ndarray:
         """Shapes: -> (rows, labels) booleans."""
         return decisions.decision_flags(self.decided, self.probabilities.shape[1])
+
+
+def difference_interval(one: Answers, other: Answers, metric: str) -> tuple[float, float]:
+    """Where the difference in accuracy or macro_f1 may lie; see `toolkit.evaluation.comparison`."""
+    score: Callable[[np.ndarray], np.ndarray]
+    score = comparison.mean_of_hits if metric == "accuracy" else classification.macro_f1
+    return comparison.difference_interval(one.evidence(metric), other.evidence(metric), score)

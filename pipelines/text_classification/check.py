@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.text_classification import model as networks
 from pipelines.text_classification.config import Config, Paths
-from pipelines.text_classification.data import Examples, read_examples, shared_texts
+from pipelines.text_classification.data import Examples, Splits, read_examples, shared_texts
 from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, one_line
@@ -37,7 +37,7 @@ def check(config: Config) -> dict[str, str]:
     return {
         "rows": "  ".join(f"{name} {len(examples):,}" for name, examples in vars(prepared.splits).items()),
         "labels": _label_counts(train, prepared.labels),
-        "shared texts": _shared(prepared.splits.train, prepared.splits.validation, prepared.splits.test),
+        "shared texts": _shared(prepared.splits),
         "words read": f"median {int(np.median(lengths))}, longest {lengths.max()}",
         "truncated": f"{_truncated(train, encoder):.1%} of the training texts are longer than tokens.max_tokens",
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
@@ -74,8 +74,10 @@ def _label_counts(examples: Examples, labels: tuple[str, ...]) -> str:
     return f"{len(labels)}: {shown}{more}" + (f"; none of them {none:,}" if none else "")
 
 
-def _shared(train: Examples, validation: Examples, test: Examples) -> str:
-    return f"{shared_texts(train, validation)} of validation and {shared_texts(train, test)} of test stand in train too"
+def _shared(splits: Splits) -> str:
+    validation = shared_texts(splits.train, splits.validation)
+    test = shared_texts(splits.joined().train, splits.test)
+    return f"{validation} of validation stand in train too, {test} of test in train or validation"
 
 
 def _truncated(examples: Examples, encoder: TextEncoder) -> float:

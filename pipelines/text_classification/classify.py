@@ -142,8 +142,10 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
     """A function that writes one prediction."""
 
     def best(prediction: Prediction) -> list[tuple[str, float]]:
-        order = np.argsort(-prediction.probabilities, kind="stable")[:top]
-        return [(labels[i], round(float(prediction.probabilities[i]), 4)) for i in order]
+        """The most probable labels, and those that are given whatever their probability."""
+        order = np.argsort(-prediction.probabilities, kind="stable")
+        shown = {*order[:top].tolist(), *prediction.ids}
+        return [(labels[i], round(float(prediction.probabilities[i]), 4)) for i in order.tolist() if i in shown]
 
     def given(prediction: Prediction) -> list[str]:
         return [labels[i] for i in prediction.ids]

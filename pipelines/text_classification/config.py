@@ -135,7 +135,7 @@ class NoneConfig(Stanza):
     """When to answer none of the above."""
 
     score: Literal["max_probability", "entropy", "energy", "centroid"] = "max_probability"
-    """What is compared with the threshold."""
+    """What is compared with the threshold; entropy for one label a row only."""
     target: Literal["recall", "precision", "keep"] = "keep"
     """What the threshold must reach on validation rows: recall or precision of out-of-scope rows, or the share of
     other rows that keep their labels."""

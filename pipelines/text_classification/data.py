@@ -1,6 +1,8 @@
 """Labelled texts: read, checked, split, and turned into targets."""
 
+import math
 import random
+import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -148,7 +150,8 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
         parts = as_text(value, row, "data.label").split(config.label_separator)
     else:
         parts = [as_text(value, row, "data.label")]
-    parts = [part for part in dict.fromkeys(map(str.strip, parts)) if part]
+    parts = [unicodedata.normalize("NFC", part.strip()) for part in parts]
+    parts = list(dict.fromkeys(filter(None, parts)))
     if not parts and not isinstance(value, list) and not config.label_separator:
         mend = "Give it one, or name the rows that have none with data.out_of_scope."
         raise DataError("this row has no label.", where=row.where, mend=mend)
@@ -187,14 +190,21 @@ def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, E
         labels = examples.labels[rows[0]]
         strata[min(labels, key=lambda label: (counts[label], label)) if labels else ""].append(rows)
     rng, aside, seen, taken = random.Random(seed), [], 0, 0
+
+    def labels_of(rows: list[int]) -> Counter[str]:
+        return Counter(label for i in rows for label in examples.labels[i])
+
+    def may_go(rows: list[int]) -> bool:
+        return all(counts[label] > count for label, count in labels_of(rows).items())
+
     for _, stratum in sorted(strata.items()):
         rng.shuffle(stratum)
-        seen += len(stratum)
+        seen += sum(map(may_go, stratum))
+        most = taken + math.ceil(len(stratum) * share)
         for rows in stratum:
-            going = Counter(label for i in rows for label in examples.labels[i])
-            if taken < int(seen * share + 0.5) and all(counts[label] > count for label, count in going.items()):
+            if taken < min(int(seen * share + 0.5), most) and may_go(rows):
                 taken += 1
-                counts -= going
+                counts -= labels_of(rows)
                 aside += rows
     chosen = set(aside)
     return examples.take([i for i in range(len(examples)) if i not in chosen]), examples.take(sorted(chosen))
@@ -227,4 +237,4 @@ def _check_labels(splits: Splits) -> None:
 
 
 def _key(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())

@@ -21,23 +21,44 @@ from toolkit.evaluation.decisions import NoneRule, Policy
 from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
 
 
-def fit_linear(splits: Splits, labels: Labels, scorer: Scorer, capitals: bool) -> LinearMember | None:
+def fit_linear(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -> LinearMember | None:
     """The linear model to average with the scorer's networks, weighed on validation rows; None: it gets no weight."""
-    model = baselines.fit_tfidf_logistic(splits.train.texts, targets(splits.train, labels), len(labels), capitals)
+    model = _tuned_linear(splits, labels, balanced=is_balanced(config), capitals=config.tokens.capitals)
     texts, truth = splits.validation.texts, targets(splits.validation, labels)
     return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth)
 
 
-def refit_linear(member: LinearMember, splits: Splits, labels: Labels) -> LinearMember:
+def refit_linear(config: Config, member: LinearMember, splits: Splits, labels: Labels) -> LinearMember:
     """The same, fitted to other training rows; its weight and temperatures stay."""
-    truth, capitals = targets(splits.train, labels), member.model.capitals
-    return replace(member, model=baselines.fit_tfidf_logistic(splits.train.texts, truth, len(labels), capitals))
+    return replace(member, model=_fit_linear_again(member.model, splits, labels, is_balanced(config)))
 
 
-def fit_policy(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:
+def _tuned_linear(splits: Splits, labels: Labels, *, balanced: bool, capitals: bool) -> TfidfLogistic:
+    train, validation = ((rows.texts, targets(rows, labels)) for rows in (splits.train, splits.validation))
+    return baselines.tune_tfidf_logistic(*train, len(labels), validation, balanced=balanced, capitals=capitals)
+
+
+def _fit_linear_again(model: TfidfLogistic, splits: Splits, labels: Labels, balanced: bool) -> TfidfLogistic:
+    """The same on other training rows."""
+    return baselines.fit_tfidf_logistic(
+        splits.train.texts,
+        targets(splits.train, labels),
+        len(labels),
+        strength=model.strength,
+        balanced=balanced,
+        capitals=model.capitals,
+    )
+
+
+def is_balanced(config: Config) -> bool:
+    """Whether all labels weigh alike in training, however often they occur."""
+    return config.training.class_weights == "balanced"
+
+
+def fit_policy(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -> Policy:
     """The decision rule of a run, fitted on its validation rows."""
     logits, features = scorer.score(splits.validation.texts)
-    centroids = fit_centroids(config, splits, labels, scorer)
+    centroids = fit_centroids(config.decision, splits, labels, scorer)
     return _fit(config, labels, logits, targets(splits.validation, labels), features, centroids)
 
 
@@ -63,7 +84,7 @@ def evaluate_run(
     evaluated = time.monotonic()
     linear = classifier.scorer.linear
     served = linear.model if linear and not linear.model.capitals else None
-    others = fit_baselines(config.decision, splits, labels, served, refitted)
+    others = fit_baselines(config, splits, labels, served, refitted)
     scores = {name: answers.scores() for name, answers in others.items()}
     report: dict[str, Any] = {
         "pipeline": NAME,
@@ -77,7 +98,7 @@ def evaluate_run(
     }
     if config.model.linear:
         report["linear_weight"] = linear.weight if linear else 0.0
-    page, report["verdict"] = render(report, model, others, history, splits.test.texts, labels)
+    page, report["verdict"] = render(report, model, others, history, splits.test.texts, labels, config.training.monitor)
     artifact.write_json(folder / "report.json", report)
     artifact.write_text(folder / "report.html", page)
     return report
@@ -100,7 +121,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
 
 
 def fit_baselines(
-    config: DecisionConfig,
+    config: Config,
     splits: Splits,
     labels: Labels,
     logistic: TfidfLogistic | None = None,
@@ -114,14 +135,20 @@ def fit_baselines(
         refit: what answers on test rows has seen the validation rows too, as the run's networks have.
     """
     whole = splits.joined() if refit else splits
-    seen, all_seen = (targets(rows.train, labels) for rows in (splits, whole))
-    last = logistic or baselines.fit_tfidf_logistic(whole.train.texts, all_seen, len(labels))
-    first = baselines.fit_tfidf_logistic(splits.train.texts, seen, len(labels)) if refit else last
+    balanced = is_balanced(config)
+    if refit:
+        first = (
+            _fit_linear_again(logistic, splits, labels, balanced)
+            if logistic
+            else _tuned_linear(splits, labels, balanced=balanced, capitals=False)
+        )
+        last = logistic or _fit_linear_again(first, whole, labels, balanced)
+    else:
+        first = last = logistic or _tuned_linear(splits, labels, balanced=balanced, capitals=False)
+    # The same constant for both: thresholds stand right at it.
+    constant = baselines.majority(targets(whole.train, labels), len(labels), rows=1)[0]
     logits = {
-        "majority class": (
-            baselines.majority(seen, len(labels), len(splits.validation)),
-            baselines.majority(all_seen, len(labels), len(splits.test)),
-        ),
+        "majority class": tuple(np.tile(constant, (len(rows), 1)) for rows in (splits.validation, splits.test)),
         "TF-IDF + logistic regression": (first.logits(splits.validation.texts), last.logits(splits.test.texts)),
     }
     truth, answers = targets(splits.test, labels), {}
@@ -138,7 +165,7 @@ def _answers(classifier: Classifier, examples: Examples) -> Answers:
 
 
 def _fit(
-    config: DecisionConfig,
+    config: Config,
     labels: Labels,
     logits: np.ndarray,
     truth: np.ndarray,
@@ -147,22 +174,24 @@ def _fit(
 ) -> Policy:
     """A decision rule from the logits (rows, labels) and the truth of validation rows."""
     many = truth.ndim == 2
-    policy = Policy(labels, many, decisions.fit_temperature(logits, truth, many), (0.5,) * len(labels) * many)
-    cutoff = config.cutoff
+    temperature, shift = decisions.calibrate(logits, truth, many, is_balanced(config))
+    policy = Policy(labels, many, temperature, (0.5,) * len(labels) * many, shift=shift)
+    cutoff = config.decision.cutoff
     if cutoff == "auto":
         flags = classification.as_flags(truth, len(labels))
         cutoff = decisions.fit_cutoff(policy.probabilities(logits), flags)
-    policy = replace(policy, cutoff=cutoff, margin=config.margin)
+    policy = replace(policy, cutoff=cutoff, margin=config.decision.margin)
     if many:
         thresholds = decisions.fit_thresholds_per_label(policy.probabilities(logits), truth)
         policy = replace(policy, thresholds=tuple(thresholds.tolist()))
-    wanted = config.none_of_the_above
+    wanted = config.decision.none_of_the_above
     if wanted is None:
         return policy
     # A baseline has no pooled features to measure distances in.
     score = wanted.score if features is not None or wanted.score != "centroid" else "max_probability"
     policy = replace(policy, centroids=centroids)
-    scores = policy.scope_scores(score, logits, features)
+    answered = np.array(list(map(len, policy.decide(logits)))) > 0
+    scores = np.where(answered, policy.scope_scores(score, logits, features), -np.inf)
     inside = truth.any(axis=1) if many else truth != classification.OUT_OF_SCOPE
     threshold = decisions.fit_none_threshold(scores[inside], scores[~inside], wanted.target, wanted.value)
     return replace(policy, none=NoneRule(score, threshold))

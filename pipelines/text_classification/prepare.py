@@ -41,10 +41,14 @@ def prepare(config: Config) -> Prepared:
     """Read the data, choose the vocabulary and look up its vectors."""
     splits = read_splits(config.data, config.seed)
     _check_decisions(config.decision, splits)
-    for name, examples in (("validation", splits.validation), ("test", splits.test)):
-        shared = shared_texts(splits.train, examples)
+    for name, examples, before in (
+        ("validation", splits.validation, splits.train),
+        ("test", splits.test, splits.joined().train),
+    ):
+        shared = shared_texts(before, examples)
         if shared:
-            warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the training rows too.", stacklevel=2)
+            where = "training rows" if name == "validation" else "training or validation rows"
+            warnings.warn(f"{shared} of {len(examples)} {name} texts stand in the {where} too.", stacklevel=2)
     return learn(config, splits)
 
 
@@ -84,6 +88,11 @@ def _check_decisions(config: DecisionConfig, splits: Splits) -> None:
             mend="Remove them.",
         )
     if wanted := config.none_of_the_above:
+        if splits.train.many and wanted.score == "entropy":
+            found = (
+                "decision.none_of_the_above.score: entropy is for one label a row; with many labels, it is as low where"
+            )
+            raise ConfigError(f"{found} all are surely wrong.", mend="Use energy or max_probability.")
         outside = sum(not labels for labels in splits.validation.labels)
         scores = np.zeros(len(splits.validation) - outside), np.zeros(outside)
         decisions.fit_none_threshold(*scores, wanted.target, wanted.value)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.text_classification.answers import Answers
+from pipelines.text_classification.answers import Answers, difference_interval
 from toolkit import report as pages
 from toolkit.evaluation import classification
 from toolkit.report import Paragraph, Section, Table, picture
@@ -20,12 +20,20 @@ def render(
     history: list[dict[str, float]],
     texts: list[str],
     labels: tuple[str, ...],
+    monitor: str,
 ) -> tuple[str, str]:
-    """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
+    """The page as HTML, and its verdict. `report` holds the numbers that report.json has.
+
+    Args:
+        monitor: the score that chose the epoch.
+    """
     many = model.truth.ndim == 2
-    metric = "macro_f1" if many else "accuracy"
+    metric = "macro_f1" if many or monitor == "macro_f1" else "accuracy"
     verdict = pages.verdict(
-        metric, report["test"][metric], {name: scores[metric] for name, scores in report["baselines"].items()}
+        metric,
+        report["test"][metric],
+        {name: scores[metric] for name, scores in report["baselines"].items()},
+        lambda name: difference_interval(model, baselines[name], metric),
     )
     rows = f"{len(texts):,} test rows, {len(labels)} labels, {report['seconds']['train']:,.0f} s of training"
     sections = [
@@ -68,12 +76,15 @@ def _confusion_section(model: Answers, labels: tuple[str, ...]) -> Section:
 
 def _confidence_section(model: Answers, baselines: Mapping[str, Answers]) -> Section:
     confidence, correct = _stated(model)
+    rows = "in rows that have a label, " if (model.truth == classification.OUT_OF_SCOPE).any() else ""
     curves = {"this model": classification.risk_coverage(*_sureness(model))}
     curves |= {name: classification.risk_coverage(*_sureness(answers)) for name, answers in baselines.items()}
     return Section(
         "Can its probabilities be trusted?",
         [
-            Paragraph("Left: how often what is stated comes true. Right: mistakes when only the surest are answered."),
+            Paragraph(
+                f"Left: {rows}how often what is stated comes true. Right: mistakes when only the surest are answered."
+            ),
             picture(
                 pages.reliability_diagram(classification.reliability(confidence, correct)),
                 "Stated probability against the share that came true",
@@ -121,7 +132,8 @@ def _mistakes_section(model: Answers, texts: list[str], labels: tuple[str, ...])
     """The mistakes that the model was surest of, where a wrong label in the data is most likely too."""
     confidence, _ = _sureness(model)
     truth = classification.as_flags(model.truth, len(labels))
-    wrong = np.flatnonzero((truth != model.flags()).any(axis=1))
+    many = model.truth.ndim == 2
+    wrong = np.flatnonzero((truth != model.flags()).any(axis=1) if many else model.truth != model.best())
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     rows = [
         (

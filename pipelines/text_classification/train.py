@@ -178,12 +178,12 @@ def _write(
     networks = [network for network, _ in members]
     graph, scorer = _export(config, prepared, networks)
     if config.model.linear:
-        scorer.linear = fit_linear(prepared.splits, prepared.labels, scorer, config.tokens.capitals)
-    policy = fit_policy(config.decision, prepared.splits, prepared.labels, scorer)
+        scorer.linear = fit_linear(config, prepared.splits, prepared.labels, scorer)
+    policy = fit_policy(config, prepared.splits, prepared.labels, scorer)
     if again:  # what was chosen stays
         prepared, networks, linear = again.prepared, [network for network, _ in again.members], scorer.linear
         graph, scorer = _export(config, prepared, networks)
-        scorer.linear = refit_linear(linear, prepared.splits, prepared.labels) if linear else None
+        scorer.linear = refit_linear(config, linear, prepared.splits, prepared.labels) if linear else None
         policy = replace(policy, centroids=fit_centroids(config.decision, prepared.splits, prepared.labels, scorer))
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_bytes(folder / "model.onnx", graph)

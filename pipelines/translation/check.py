@@ -17,7 +17,7 @@ from pipelines.translation.train import COMPILED_STEP, STEP
 from toolkit.artifact import Artifact
 from toolkit.data.codec import UNKNOWN
 from toolkit.data.pair_batches import Shape, padding_share, plan_batches
-from toolkit.data.pairs import Grouped, Pairs, shared_sources, suspicious
+from toolkit.data.pairs import Grouped, shared_sources, suspicious
 from toolkit.data.vectors import load_vectors
 from toolkit.errors import SeqloomError
 from toolkit.evaluation.sql import Database
@@ -82,20 +82,19 @@ def _pairs(grouped: Grouped) -> str:
 
 
 def _oddities(config: Config, splits: Splits) -> dict[str, str]:
-    validation, test = (
-        shared_sources(splits.train, Pairs(grouped.sources, grouped.sources, ""))
-        for grouped in (splits.validation, splits.test)
-    )
+    seen, validation, test = splits.train.sources, splits.validation.sources, splits.test.sources
+    shared = shared_sources(seen, validation), shared_sources([*seen, *validation], test)
     odd = config.data.train and suspicious(splits.train)  # pairs that were written here are as they should be
     facts = {
-        "shared sources": f"{validation} of validation and {test} of test stand in train too",
+        "shared sources": "{} of validation stand in train too, {} of test in train or validation".format(*shared),
         "suspicious pairs": "in training there are; the notes name them" if odd else "none in training",
     }
     if config.data.database:
         with Database(config.data.database) as database:
             failing = database.failing(splits.test.references)
+        why = f"; the first: {failing[0]}" if failing else ""
         facts["failing queries"] = (
-            f"{failing:,} of {len(splits.test.references):,} test sources have no query that works"
+            f"{len(failing):,} of {len(splits.test.references):,} test sources have no query that works{why}"
         )
     return facts
 

@@ -39,10 +39,13 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
             train, parts[name] = split_pairs(train, share, seed)
         else:
             parts[name] = read_files(config, source)
-            if shared := shared_sources(train, parts[name]):
-                warnings.warn(
-                    f"{shared} of {len(parts[name])} {name} sources stand in the training pairs too.", stacklevel=2
-                )
+    for name, before, where in (
+        ("validation", train.sources, "training"),
+        ("test", train.sources + parts["validation"].sources, "training or validation"),
+    ):
+        if shared := shared_sources(before, parts[name].sources):
+            told = f"{shared} of {len(parts[name])} {name} sources stand in the {where} pairs too."
+            warnings.warn(told, stacklevel=2)
     return Splits(train, grouped(parts["validation"]), grouped(parts["test"]))
 
 

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.translation.config import Config, DataConfig
 from pipelines.translation.data import Splits, grouped, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
+from toolkit.data.codec import normalize
 from toolkit.data.files import tell_learned
 from toolkit.data.layout import to_line
+from toolkit.evaluation import comparison
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 from toolkit.evaluation.sql import Database, execution_accuracy
@@ -32,8 +36,34 @@ def score(texts: Sequence[str], references: Sequence[Sequence[str]], database: s
 
 
 def as_lines(texts: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The same with each text in one line."""
-    return list(map(to_line, texts)), [list(map(to_line, each)) for each in references]
+    """The same with each text in one line, and as translations are: a letter with its accent may be written as two."""
+
+    def line(text: str) -> str:
+        return normalize(to_line(text))
+
+    return list(map(line, texts)), [list(map(line, each)) for each in references]
+
+
+def difference_interval(
+    metric: str, one: Sequence[str], other: Sequence[str], references: Sequence[Sequence[str]], database: str | None
+) -> tuple[float, float]:
+    """Where the difference of two translators in bleu, exact_match or execution_accuracy may lie."""
+    first, second = (_evidence(metric, texts, references, database) for texts in (one, other))
+    score = metrics.bleu_of if metric == "bleu" else comparison.mean_of_hits
+    return comparison.difference_interval(first, second, score)
+
+
+def _evidence(
+    metric: str, texts: Sequence[str], references: Sequence[Sequence[str]], database: str | None
+) -> np.ndarray:
+    lines = as_lines(texts, references)
+    if metric == "bleu":
+        return metrics.bleu_evidence(*lines)
+    hits = metrics.matches(*lines)
+    if metric == "execution_accuracy":
+        with Database(str(database)) as opened:
+            hits = execution_accuracy(opened, texts, references)
+    return np.stack([hits, np.ones_like(hits)], axis=1)
 
 
 def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
@@ -50,7 +80,7 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
         "test": score([each.text for each in found], test.references, config.data.database),
         "baselines": {name: score(texts, test.references, config.data.database) for name, texts in others.items()},
         "seconds": {"train": seconds, "evaluate": evaluated - started, "baselines": time.monotonic() - evaluated},
-        "signature": metrics.bleu([each.text for each in found], test.references).signature,
+        "signature": metrics.bleu(*as_lines([each.text for each in found], test.references)).signature,
     }
     page, report["verdict"] = render(report, found, others, history, test, config, translator.shown)
     artifact.write_json(folder / "report.json", report)

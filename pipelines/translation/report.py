@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipelines.translation.config import Config
-from pipelines.translation.evaluate import as_lines
+from pipelines.translation.evaluate import as_lines, difference_interval
 from pipelines.translation.predict import NAME, Translation, Translator
 from toolkit import report as pages
 from toolkit.artifact import Artifact
@@ -41,10 +41,15 @@ def render(
     Raises:
         ArtifactError: a run of `config.compare` is missing or damaged.
     """
-    metric = _telling(_metric(config), report)
+    metric = _telling("execution_accuracy" if config.data.database else _metric(config), report)
     rivals = sorted(report["baselines"].items(), key=lambda item: -item[1]["chrf"])  # of equal ones, the better first
     scores = {name: each[metric] for name, each in rivals}
-    verdict = pages.verdict(metric, report["test"][metric], scores)
+    own = [each.text for each in found]
+
+    def interval(name: str) -> tuple[float, float]:
+        return difference_interval(metric, own, baselines[name], test.references, config.data.database)
+
+    verdict = pages.verdict(metric, report["test"][metric], scores, None if metric == "chrf" else interval)
     rival = max(scores, key=lambda name: scores[name])
     sections = [
         Section("Scores on the test pairs", _score_blocks(report, history)),

@@ -14,7 +14,7 @@ from scipy.special import expit, logsumexp, softmax
 
 from toolkit.errors import ArtifactError, ConfigError
 from toolkit.evaluation import decisions
-from toolkit.evaluation.classification import ece, nll
+from toolkit.evaluation.classification import as_flags, ece, nll
 from toolkit.evaluation.decisions import NoneRule, Policy
 
 SEEDS = st.integers(0, 10_000)
@@ -27,12 +27,13 @@ def policies() -> st.SearchStrategy[Policy]:
     share = st.none() | st.floats(0, 1)
     centroids = np.random.default_rng(0).normal(size=(4, 3))
     rule = st.none() | st.one_of(
-        st.builds(NoneRule, st.just("max_probability"), st.floats(0, 1)),
+        st.builds(NoneRule, st.just("max_probability"), st.floats(0, 0.99)),
         st.builds(NoneRule, st.just("energy"), st.floats(-2, 12)),
         st.builds(NoneRule, st.just("centroid"), st.floats(-1, 1)),
     )
     shared = {"labels": st.just(LABELS), "temperature": st.floats(0.1, 10), "none": rule}
     shared["centroids"] = st.just(centroids)
+    shared["shift"] = st.just(()) | st.tuples(*[st.floats(-2, 2)] * 4)
     single = st.builds(Policy, many=st.just(False), cutoff=share, margin=share, **shared)
     thresholds = st.tuples(*[st.floats(0, 1)] * 4)
     return single | st.builds(Policy, many=st.just(True), thresholds=thresholds, **shared)
@@ -40,15 +41,15 @@ def policies() -> st.SearchStrategy[Policy]:
 
 def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tuple[int, ...]:
     """What `Policy.decide` says of one row, by the definitions."""
-    scaled = logits / policy.temperature
-    probabilities = expit(scaled) if policy.many else softmax(scaled)
+    scaled = logits / policy.temperature + (policy.shift or 0)
+    probabilities, alike = expit(scaled) if policy.many else softmax(scaled), softmax(logits / policy.temperature)
     best = max(range(4), key=lambda label: logits[label])
     if policy.many:
         given = {label for label in range(4) if probabilities[label] >= policy.thresholds[label]}
     else:
-        floors = [1.1 if policy.cutoff is None else policy.cutoff]
-        floors.append(1.1 if policy.margin is None else probabilities[best] - policy.margin)
-        given = {best} | {label for label in range(4) if probabilities[label] >= min(floors)}
+        cutoff = 1.1 if policy.cutoff is None else policy.cutoff
+        near = 1.1 if policy.margin is None else alike[best] - policy.margin
+        given = {best} | {label for label in range(4) if probabilities[label] >= cutoff or alike[label] >= near}
     if policy.none is not None:
         cosines = [c @ features / np.linalg.norm(c) / np.linalg.norm(features) for c in policy.centroids]
         free = np.log1p(np.exp(scaled)).sum() if policy.many else logsumexp(scaled)
@@ -117,7 +118,7 @@ def test_decisions_become_ids_and_flags():
 @given(policies())
 def test_a_policy_survives_json(policy):
     stored = json.loads(json.dumps(policy.to_json()))
-    assert Policy.from_json(stored, policy.centroids) == policy
+    assert Policy.from_json(stored, policy.centroids, "decision.json") == policy
 
 
 @pytest.mark.parametrize(
@@ -143,23 +144,27 @@ def test_a_policy_survives_json(policy):
         {"none": {"score": "energy"}},
         {"none": {"score": "centroid", "threshold": 0.5}},
         {"none": []},
+        {"none": {"score": "entropy", "threshold": 0}},
+        {"shift": [0.5]},
+        {"shift": "000"},
+        {"shift": [float("nan")] * 3},
         {"extra": 1},
     ],
 )
 def test_a_damaged_policy_is_refused(damage):
     whole = Policy(("a", "b", "c"), many=True, thresholds=(0.5,) * 3).to_json()
     with pytest.raises(ArtifactError, match=r"policy is damaged.*train again"):
-        Policy.from_json({**whole, **damage})
+        Policy.from_json({**whole, **damage}, None, "decision.json")
 
 
 def test_a_policy_with_missing_keys_or_foreign_centroids_is_refused():
     whole = Policy(("a", "b"), many=False).to_json()
     for data in (None, [], {}, {name: whole[name] for name in list(whole)[1:]}):
         with pytest.raises(ArtifactError):
-            Policy.from_json(data)
+            Policy.from_json(data, None, "decision.json")
     for centroids in (np.zeros((3, 5)), np.zeros(2), np.full((2, 5), np.nan)):
         with pytest.raises(ArtifactError):
-            Policy.from_json(whole, centroids)
+            Policy.from_json(whole, centroids, "decision.json")
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -258,8 +263,16 @@ def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, level
 
     def holds(target: str, threshold: float) -> bool:
         wrong, right = rejections(threshold)
-        whole = {"recall": len(outside), "precision": wrong + right, "keep": len(inside)}[target]
-        return (len(inside) - wrong if target == "keep" else right) >= share * whole - 1e-9
+        if target == "precision":
+            rows, part = wrong + right, right / max(wrong + right, 1)
+            # Wilson's interval, one standard error wide, from its usual form.
+            middle, width = (
+                part + 0.5 / max(rows, 1),
+                (part * (1 - part) / max(rows, 1) + 0.25 / max(rows, 1) ** 2) ** 0.5,
+            )
+            return not rows or (middle - width) / (1 + 1 / rows) >= share - 1e-9
+        done, rows = (len(inside) - wrong, len(inside)) if target == "keep" else (right, len(outside))
+        return done >= min(share * (rows + 1), rows) - 1e-9
 
     for target, extreme in (("recall", min), ("precision", max), ("keep", max)):
         threshold = decisions.fit_none_threshold(inside, outside, target, share)
@@ -271,10 +284,81 @@ def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, level
 def test_keep_needs_no_rows_out_of_scope_and_the_others_say_so():
     inside, nothing = np.linspace(0, 1, 100), np.array([])
     threshold = decisions.fit_none_threshold(inside, nothing, "keep", 0.95)
-    assert (inside >= threshold).mean() == pytest.approx(0.95)
+    assert (inside >= threshold).mean() == pytest.approx(0.96)  # 95 of 100 would be too few of 101
     for target in ("recall", "precision"):
         with pytest.raises(ConfigError, match=r"out of scope, and there are none.*ask for keep"):
             decisions.fit_none_threshold(inside, nothing, target, 0.5)
+
+
+@pytest.mark.parametrize(("target", "value"), [("precision", 0.9), ("precision", 0.7), ("keep", 0.95), ("recall", 0.6)])
+def test_none_thresholds_hold_on_new_rows(target, value):
+    random = np.random.default_rng(0)
+    inside, outside = np.sort(random.normal(1.5, 1, 20_000)), np.sort(random.normal(0, 1, 20_000))
+    found = []
+    for _ in range(200):
+        few = random.normal(1.5, 1, 100), random.normal(0, 1, 20)
+        threshold = decisions.fit_none_threshold(*few, target, value)
+        wrong, right = (np.searchsorted(each, threshold) / 20_000 for each in (inside, outside))
+        rejected = 20 * right + 100 * wrong
+        found.append(
+            {"precision": 20 * right / rejected if rejected else 1, "keep": 1 - wrong, "recall": right}[target]
+        )
+    assert np.mean(found) >= value
+
+
+def test_rows_without_a_label_anyway_count_as_rejected():
+    inside = np.array([-np.inf] * 4 + list(np.linspace(0, 1, 96)))
+    threshold = decisions.fit_none_threshold(inside, np.array([]), "keep", 0.9)
+    assert (inside >= threshold).sum() == 91
+    with pytest.warns(UserWarning, match="no threshold has a keep of 0.97 .* It rejects no others"):
+        threshold = decisions.fit_none_threshold(inside, np.array([]), "keep", 0.97)
+    assert (inside >= threshold).sum() == 96
+    with pytest.warns(UserWarning, match="no threshold"):
+        assert np.isfinite(decisions.fit_none_threshold(np.full(9, -np.inf), np.array([]), "keep", 0.9))
+
+
+def test_entropy_is_refused_with_many_labels_where_it_is_least_for_rows_that_surely_have_none():
+    with pytest.raises(ValueError, match="entropy does not go with many"):
+        Policy(("a", "b"), many=True, thresholds=(0.5, 0.5), none=NoneRule("entropy", 0.0))
+    policy, sure = Policy(("a", "b"), many=True, thresholds=(0.5, 0.5)), np.array([[-9.0, -9.0], [9.0, -9.0]])
+    for score in ("energy", "max_probability"):
+        without, labelled = policy.scope_scores(score, sure)
+        assert without < labelled
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(many):
+    random, share = np.random.default_rng(0), np.array([0.9, 0.07, 0.03])
+    if many:
+        targets = random.random((4000, 3)) < share
+        logits = 4 * targets - 2 + random.normal(0, 1.5, (4000, 3))
+    else:
+        targets = random.choice(3, p=share, size=4000)
+        logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (4000, 3))
+    temperature, shift = decisions.fit_calibration(logits, targets, many)
+    policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
+    plain = Policy(("a", "b", "c"), many, decisions.fit_temperature(logits, targets, many), (0.5,) * 3 * many)
+    truth = as_flags(targets, 3)
+    np.testing.assert_allclose(policy.probabilities(logits).mean(axis=0), truth.mean(axis=0), atol=1e-3)
+    assert np.abs(plain.probabilities(logits).mean(axis=0) - truth.mean(axis=0)).max() > 0.03
+    assert nll(targets, policy.probabilities(logits)) < 0.95 * nll(targets, plain.probabilities(logits))
+    # What is best goes by the logits, in which labels weigh alike.
+    if not many:
+        np.testing.assert_array_equal(decisions.first_ids(policy.decide(logits)), logits.argmax(axis=1))
+        margin = replace(policy, margin=0.1).decide(logits)
+        assert margin == replace(policy, shift=(), margin=0.1).decide(logits)
+
+
+def test_calibration_survives_rows_that_do_not_tell():
+    assert decisions.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False) == (1.0, (0.0, 0.0))
+    temperature, shift = decisions.fit_calibration(np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False)
+    assert np.isfinite([temperature, *shift]).all()
+
+
+def test_policies_of_runs_before_there_was_a_shift_are_read():
+    stored = Policy(("a", "b"), many=False).to_json()
+    del stored["shift"]
+    assert Policy.from_json(stored, None, "decision.json") == Policy(("a", "b"), many=False)
 
 
 def test_thresholds_lie_between_scores_so_that_rounding_moves_no_row():

@@ -31,7 +31,7 @@ ODD = ["", "  ", "zzz", "İstanbul parcel", "a_b c-d", "late " * 500, "\0\x1f", 
 
 @pytest.fixture(scope="module")
 def model() -> TfidfLogistic:
-    return fit_tfidf_logistic(TEXTS, IDS, labels=2)
+    return fit_tfidf_logistic(TEXTS, IDS, labels=2, strength=10.0)
 
 
 @pytest.fixture(scope="module")
@@ -116,19 +116,21 @@ def member(model: TfidfLogistic) -> LinearMember:
 
 
 def test_it_is_the_same_after_storing(member: LinearMember) -> None:
-    again = LinearMember.from_json(member.to_json(), member.arrays(), labels=2)
+    again = LinearMember.from_json(member.to_json(), member.arrays(), labels=2, where="linear.json")
     np.testing.assert_array_equal(again.model.logits(TEXTS), member.model.logits(TEXTS))
     assert (again.weight, again.temperatures) == (member.weight, member.temperatures)
 
 
 def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> None:
     texts = ["My PARCEL is Late", *TEXTS]
-    reading = LinearMember(fit_tfidf_logistic(texts, np.array([0, *IDS]), 2, capitals=True), 0.3, (1.5, 0.7))
-    again = LinearMember.from_json(reading.to_json(), reading.arrays(), labels=2)
+    reading = LinearMember(
+        fit_tfidf_logistic(texts, np.array([0, *IDS]), 2, strength=10.0, capitals=True), 0.3, (1.5, 0.7)
+    )
+    again = LinearMember.from_json(reading.to_json(), reading.arrays(), labels=2, where="linear.json")
     np.testing.assert_array_equal(again.model.logits(texts), reading.model.logits(texts))
     assert not np.allclose(*again.model.logits(["parcel", "a PARCEL"]))
     old = {name: value for name, value in member.to_json().items() if name != "capitals"}
-    assert not LinearMember.from_json(old, member.arrays(), labels=2).model.capitals
+    assert not LinearMember.from_json(old, member.arrays(), labels=2, where="linear.json").model.capitals
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> N
 )
 def test_hostile_numbers_are_refused(name: str, value: Any, member: LinearMember) -> None:
     with pytest.raises(ArtifactError, match="the linear model is damaged"):
-        LinearMember.from_json({**member.to_json(), name: value}, member.arrays(), labels=2)
+        LinearMember.from_json({**member.to_json(), name: value}, member.arrays(), labels=2, where="linear.json")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_hostile_numbers_are_refused(name: str, value: Any, member: LinearMember
 def test_hostile_terms_are_refused(change: Any, member: LinearMember) -> None:
     data = member.to_json()
     with pytest.raises(ArtifactError, match="the linear model is damaged"):
-        LinearMember.from_json({**data, "terms": change(data["terms"])}, member.arrays(), labels=2)
+        LinearMember.from_json({**data, "terms": change(data["terms"])}, member.arrays(), labels=2, where="linear.json")
 
 
 @pytest.mark.parametrize(
@@ -182,10 +184,12 @@ def test_hostile_terms_are_refused(change: Any, member: LinearMember) -> None:
 def test_hostile_arrays_are_refused(name: str, change: Any, member: LinearMember) -> None:
     arrays = member.arrays()
     with np.errstate(invalid="ignore"), pytest.raises(ArtifactError, match="the linear model is damaged"):
-        LinearMember.from_json(member.to_json(), {**arrays, name: change(arrays.get(name))}, labels=2)
+        LinearMember.from_json(
+            member.to_json(), {**arrays, name: change(arrays.get(name))}, labels=2, where="linear.json"
+        )
 
 
 @pytest.mark.parametrize("data", [None, [], 3, {}])
 def test_other_json_is_refused(data: Any, member: LinearMember) -> None:
     with pytest.raises(ArtifactError, match="the linear model is damaged"):
-        LinearMember.from_json(data, member.arrays(), labels=2)
+        LinearMember.from_json(data, member.arrays(), labels=2, where="linear.json")

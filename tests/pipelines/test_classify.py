@@ -19,6 +19,7 @@ from keywords import Result, keyword_rows, seqloom, write_table
 
 from pipelines.text_classification import classify as command
 from pipelines.text_classification.predict import Classifier
+from toolkit.evaluation.decisions import Policy
 
 START = "import sys; from pipelines.cli import main; sys.argv[0] = 'seqloom'; "
 
@@ -43,6 +44,13 @@ def test_a_file_is_one_text(classify: Any) -> None:
     assert record["labels"] == ["delivery"]
     assert next(iter(record["probabilities"])) == "delivery"
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_label_that_is_given_is_shown_with_its_probability(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Policy, "decide", lambda self, logits, features: [(2, 1)] * len(logits))
+    (record,) = classify("-", "--top", 1, stdin=b"where is my parcel").records
+    assert record["labels"] == ["refund", "delivery"]
+    assert set(record["probabilities"]) == {"refund", "delivery"}
 
 
 def test_a_folder_is_read_in_order_without_hidden_files(classify: Any) -> None:

@@ -133,8 +133,8 @@ def test_check_tells_what_a_run_would_do(here: Path) -> None:
     facts = json.loads(result.out)
     assert facts["rows"] == "train 96  validation 36  test 2"
     assert facts["labels"] == "3: delivery 33, account 32, refund 31"
-    assert "1 of test stand in train too" in facts["shared texts"]
-    assert "1 of 2 test texts stand in the training rows too" in result.err
+    assert "1 of test in train or validation" in facts["shared texts"]
+    assert "1 of 2 test texts stand in the training or validation rows too" in result.err
     assert facts["truncated"].startswith("1.0% ")
     assert facts["words read"] == "median 7, longest 10"
     assert facts["steps an epoch"] == "6 of 16 rows, 30 in all at most"

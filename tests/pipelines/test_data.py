@@ -9,7 +9,7 @@ import pytest
 from keywords import Row, keyword_rows, write_table
 
 from pipelines.text_classification.config import DataConfig
-from pipelines.text_classification.data import Examples, label_set, read_examples, read_splits, targets
+from pipelines.text_classification.data import Examples, label_set, read_examples, read_splits, shared_texts, targets
 from toolkit.errors import DataError
 
 ROWS = keyword_rows(30)
@@ -211,3 +211,23 @@ def test_files_of_their_own_are_taken_as_they_are(here: Path) -> None:
     write_table(Path("test.csv"), ROWS[3:9])
     splits = read_splits(DataConfig(train=write("csv", ROWS), validation="validation.csv", test="test.csv"), 1)
     assert [part.texts for part in vars(splits).values()] == [[t for t, _ in r] for r in (ROWS, ROWS[:9], ROWS[3:9])]
+
+
+def test_labels_too_rare_to_be_set_aside_take_no_rows_of_others(here: Path) -> None:
+    rare = [(f"rare {n}", f"a{n:03}") for n in range(300)]
+    common = [(f"{label} {n}", label) for label in ("refund", "shipping") for n in range(60)]
+    write_table(here / "d.csv", [*rare, *common])
+    with pytest.warns(UserWarning, match="only one training row"):
+        splits = read_splits(DataConfig(train="d.csv"), seed=1)
+    for part, rows in ((splits.test, 6), (splits.validation, 6), (splits.train, 48)):
+        counts = Counter(label for labels in part.labels for label in labels)
+        assert all(abs(counts[label] - rows) <= 1 for label in ("refund", "shipping"))
+
+
+def test_letters_written_as_two_are_the_same_text_and_the_same_label(here: Path) -> None:
+    kinds = ("caf\u00e9", "th\u00e9"), ("cafe\u0301", "the\u0301"), ("tea", "tea")
+    write_table(here / "d.csv", [(f"{text} {n}", label) for text, label in kinds for n in range(20)])
+    splits = read_splits(DataConfig(train="d.csv"), seed=1)
+    assert label_set(splits.train) == ("tea", "th\u00e9")
+    assert shared_texts(splits.train, splits.test) == shared_texts(splits.train, splits.validation) == 0
+    assert shared_texts(Examples(["caf\u00e9"], [()], False, ""), Examples(["cafe\u0301"], [()], False, "")) == 1

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keywords import keyword_rows, seqloom, write_config, write_splits
+from keywords import keyword_rows, seqloom, write_config, write_splits, write_table
 
 from pipelines.text_classification import evaluate, train
-from pipelines.text_classification.config import Config, DecisionConfig, NoneConfig
+from pipelines.text_classification.answers import Answers
+from pipelines.text_classification.config import Config, NoneConfig
 from pipelines.text_classification.data import Examples, Splits, read_splits
 from pipelines.text_classification.evaluate import fit_baselines, fit_policy
 from pipelines.text_classification.predict import Classifier
@@ -43,7 +44,12 @@ def decide(classifier: Classifier, policy: Policy, texts: list[str]) -> list[tup
 
 
 def fit(classifier: Classifier, splits: Splits, **options: Any) -> Policy:
-    return fit_policy(DecisionConfig(**options), splits, classifier.policy.labels, classifier.scorer)
+    return fit_policy(deciding(**options), splits, classifier.policy.labels, classifier.scorer)
+
+
+def deciding(**options: Any) -> Config:
+    options = {name: getattr(value, "model_dump", lambda value=value: value)() for name, value in options.items()}
+    return Config.model_validate({"pipeline": "text_classification", "data": {"train": "a.csv"}, "decision": options})
 
 
 def test_every_text_gets_its_best_label_unless_asked_otherwise(classifier: Classifier, texts: list[str]) -> None:
@@ -96,7 +102,7 @@ def test_a_target_about_rows_that_are_not_there_is_refused(target: str, classifi
 
 
 def test_baselines_are_decided_alike(splits: Splits, classifier: Classifier) -> None:
-    config = DecisionConfig(none_of_the_above=NoneConfig(target="recall", value=1.0, score="centroid"))
+    config = deciding(none_of_the_above=NoneConfig(target="recall", value=1.0, score="centroid"))
     chatter = replace(splits, test=splits.validation)
     for answers in fit_baselines(config, chatter, classifier.policy.labels).values():
         outside = [not labels for labels in splits.validation.labels]
@@ -151,3 +157,61 @@ def test_cutoff_and_margin_are_refused_with_many_labels(here: Path) -> None:
     assert result.code == 2
     assert "decision.margin" in result.err and "Remove" in result.err
     assert "epoch   1" not in result.err  # told before the training, not after
+
+
+def answers(truth: list[int], given: list[tuple[int, ...]], stated: list[list[float]]) -> Answers:
+    return Answers(np.array(truth), np.array(stated), given)
+
+
+def test_what_a_second_label_adds_is_scored() -> None:
+    stated = [[0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.4, 0.4, 0.2]]
+    found = answers([0, 1, 1, -1], [(0, 1), (0, 1), (1,), ()], stated).scores()
+    assert found["accuracy"] == 0.75  # by the first label alone
+    assert (found["among_given"], found["labels_given"]) == (1.0, pytest.approx(5 / 3))
+    assert "among_given" not in answers([0, 1], [(0,), (0,)], stated[:2]).scores()
+
+
+def test_the_calibration_of_given_labels_counts_what_users_get() -> None:
+    rows = 50
+    found = answers([0] * rows + [-1] * rows, [(0,)] * 2 * rows, [[0.98, 0.02]] * 2 * rows).scores()
+    assert found["ece"] == pytest.approx(0.02)  # rows in scope
+    assert found["ece_given"] == pytest.approx(0.48)
+    flags = np.zeros((100, 20), bool)
+    flags[:50, 0] = True
+    many = Answers(flags, np.tile([0.9] + [0.001] * 19, (100, 1)), [(0,)] * 100).scores()
+    assert many["ece_given"] == pytest.approx(0.4)
+    assert many["ece"] < 0.05
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_weights_of_labels_leave_probabilities_true(here: Path) -> None:
+    """Labels that weigh alike in training make rare ones likelier than they are; what is stated must not be."""
+    rows = keyword_rows(600, seed=3)
+    random = np.random.default_rng(0)
+    kept = [(text, label) for text, label in rows if label == "delivery" or random.random() < 0.12]
+    noisy = [(text, label if random.random() < 0.7 else "delivery") for text, label in kept]
+    write_table(here / "skewed.csv", noisy)
+    weighed = {"class_weights": "balanced", "epochs": 3}
+    config = write_config(Path("c.yaml"), {"train": "skewed.csv", "validation": 0.3, "test": 0.3}, training=weighed)
+    assert "accuracy" in run(config)["test"]
+    policy = json.loads(Path("run/decision.json").read_text())
+    assert len(policy["shift"]) == 3
+    settings = configs.validate(configs.read_document(config), Config)
+    validation = read_splits(settings.data, settings.seed).validation
+    stated = np.stack([each.probabilities for each in Classifier("run").classify(validation.texts)]).mean(axis=0)
+    shares = [np.mean([label == (name,) for label in validation.labels]) for name in policy["labels"]]
+    np.testing.assert_allclose(stated, shares, atol=0.02)
+
+
+def test_entropy_with_many_labels_is_refused_before_training(here: Path) -> None:
+    data = write_splits(here, many=True, other=True) | {"out_of_scope": "other", "label_separator": ";"}
+    none = {"score": "entropy", "target": "keep", "value": 0.9}
+    result = seqloom("run", write_config(Path("c.yaml"), data, decision={"none_of_the_above": none}), "--out", "run")
+    assert result.code == 2
+    assert "entropy is for one label a row" in result.err and "Use energy or max_probability" in result.err
+
+
+def test_a_test_row_among_validation_rows_is_told(here: Path) -> None:
+    data = write_splits(here)
+    result = seqloom("check", write_config(Path("c.yaml"), data | {"validation": data["test"]}))
+    assert "test texts stand in the training or validation rows too" in result.err

@@ -71,16 +71,16 @@ def test_the_report_tells_the_weight_and_the_baseline_is_the_same(linear: Any, t
     assert "linear" not in (trained.folder / "report.html").read_text()
 
 
-def useless(*arguments: Any) -> TfidfLogistic:
-    model = FIT(*arguments)
+def useless(*arguments: Any, **options: Any) -> TfidfLogistic:
+    model = TUNE(*arguments, **options)
     return replace(model, weights=0 * model.weights)
 
 
-FIT = baselines.fit_tfidf_logistic
+TUNE = baselines.tune_tfidf_logistic
 
 
 def test_a_useless_linear_model_is_left_out(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "fit_tfidf_logistic", useless)
+    monkeypatch.setattr(baselines, "tune_tfidf_logistic", useless)
     report = run(write_config(Path("c.yaml"), trained.data, model={"linear": True}))
     assert report["linear_weight"] == 0
     assert not any(Path("run", name).exists() for name in PARTS)

@@ -10,8 +10,8 @@ from interruptions import at_call, interrupt
 from keywords import seqloom, write_config
 
 from pipelines.text_classification import evaluate
-from pipelines.text_classification.config import DecisionConfig
-from pipelines.text_classification.data import label_set, read_splits
+from pipelines.text_classification.config import Config
+from pipelines.text_classification.data import Examples, Splits, label_set, read_splits
 from pipelines.text_classification.predict import Classifier
 from toolkit import config as configs
 from toolkit.evaluation import baselines
@@ -125,12 +125,39 @@ def test_a_linear_model_and_centroids_are_fitted_again_too(config: Path, here: P
 
 
 def test_the_baseline_sees_the_same_rows(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.text_classification.config import Config
+    settings = configs.validate(configs.read_document(config), Config)
+    splits, seen = read_splits(settings.data, seed=1), []
 
-    splits = read_splits(configs.validate(configs.read_document(config), Config).data, seed=1)
-    fit, seen = baselines.fit_tfidf_logistic, []
-    monkeypatch.setattr(baselines, "fit_tfidf_logistic", lambda *a: seen.append(len(a[0])) or fit(*a))
-    for refit, sizes in ((False, [192]), (True, [192 + 36, 192])):
+    def counting(fit: Any) -> Any:
+        def counted(texts: list[str], *others: Any, **options: Any) -> Any:
+            seen.append(len(texts))
+            return fit(texts, *others, **options)
+
+        return counted
+
+    for name in ("tune_tfidf_logistic", "fit_tfidf_logistic"):
+        monkeypatch.setattr(baselines, name, counting(getattr(baselines, name)))
+    for refit, sizes in ((False, [192]), (True, [192, 192 + 36])):
         seen.clear()
-        evaluate.fit_baselines(DecisionConfig(), splits, label_set(splits.train), refit=refit)
+        evaluate.fit_baselines(settings, splits, label_set(splits.train), refit=refit)
         assert seen == sizes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_refitting_leaves_the_majority_class_where_it_was(seed: int) -> None:
+    """Thresholds stand right at a constant answer, so the least change of the constant would change every answer."""
+    random = np.random.default_rng(seed)
+    names = ("a", "b", "c")
+
+    def rows(count: int) -> Examples:
+        flags = random.random((count, 3)) < (0.5, 0.3, 0.2)
+        labels = [tuple(np.array(names)[row]) for row in flags]
+        return Examples(["some words"] * count, labels, True, "made")
+
+    splits = Splits(rows(200), rows(60), rows(60))
+    config = Config.model_validate({"pipeline": "text_classification", "data": {"train": "made"}})
+    scores = [
+        evaluate.fit_baselines(config, splits, names, refit=refit)["majority class"].scores()["macro_f1"]
+        for refit in (False, True)
+    ]
+    assert scores[1] == pytest.approx(scores[0], abs=0.1)

@@ -136,10 +136,10 @@ def split_pairs(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
     return pairs.take([i for i in range(len(pairs)) if i not in chosen]), pairs.take(sorted(chosen))
 
 
-def shared_sources(first: Pairs, second: Pairs) -> int:
-    """How many pairs of the second have a source that stands in the first too."""
-    known = {_key(text) for text in first.sources}
-    return sum(_key(text) in known for text in second.sources)
+def shared_sources(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many of the second sources stand among the first too."""
+    known = set(map(_key, first))
+    return sum(_key(text) in known for text in second)
 
 
 def suspicious(pairs: Pairs) -> list[str]:

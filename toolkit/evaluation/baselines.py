@@ -6,11 +6,15 @@ by the same functions of `decisions` as for the model; only then do they compare
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from toolkit.evaluation.classification import as_flags
+from toolkit.evaluation.decisions import calibrated_loss
 from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_terms
+
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # that `tune_tfidf_logistic` chooses from
 
 
 def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
@@ -27,7 +31,15 @@ def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
     return np.tile(log_odds, (rows, 1))
 
 
-def fit_tfidf_logistic(texts: Sequence[str], targets: np.ndarray, labels: int, capitals: bool = False) -> TfidfLogistic:
+def fit_tfidf_logistic(
+    texts: Sequence[str],
+    targets: np.ndarray,
+    labels: int,
+    *,
+    strength: float,
+    balanced: bool = False,
+    capitals: bool = False,
+) -> TfidfLogistic:
     """Words, signs and pairs of them, weighted by TF-IDF with 1 + log(tf), and a logistic regression for each label.
 
     One regression a label serves single and many labels alike, keeps rows out of scope as rows without a label, and is
@@ -36,18 +48,57 @@ def fit_tfidf_logistic(texts: Sequence[str], targets: np.ndarray, labels: int, c
     Args:
         texts: training texts, at least one of them with a visible character.
         targets: training ids (rows,) or flags (rows, labels).
+        strength: C of scikit-learn, the inverse of how strongly weights are held back.
+        balanced: rows that have a label weigh as much in all as those that do not.
         capitals: read those too (see `text_terms`); what is compared with does not.
     """
+    return _fit(*_vectorize(texts, capitals), targets, labels, strength, balanced, capitals)
+
+
+def tune_tfidf_logistic(
+    texts: Sequence[str],
+    targets: np.ndarray,
+    labels: int,
+    validation: tuple[Sequence[str], np.ndarray],
+    *,
+    balanced: bool = False,
+    capitals: bool = False,
+) -> TfidfLogistic:
+    """The same with the strength, one of `STRENGTHS`, at which validation texts are most likely.
+
+    Args:
+        validation: texts, and their ids or flags.
+    """
+    best, least = None, np.inf
+    values = _vectorize(texts, capitals)
+    for strength in STRENGTHS:
+        model = _fit(*values, targets, labels, strength, balanced, capitals)
+        loss = calibrated_loss(model.logits(validation[0]), validation[1], balanced)
+        if best is None or loss < least:
+            best, least = model, loss
+    assert best
+    return best
+
+
+def _vectorize(texts: Sequence[str], capitals: bool) -> tuple[Any, Any]:
+    """A fitted vectorizer and the values of the texts, a sparse matrix (texts, terms)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+
+    analyzer = partial(text_terms, capitals=capitals)
+    vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, max_features=MOST_TERMS)
+    return vectorizer, vectorizer.fit_transform(texts)
+
+
+def _fit(
+    vectorizer: Any, values: Any, targets: np.ndarray, labels: int, strength: float, balanced: bool, capitals: bool
+) -> TfidfLogistic:
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(
-        analyzer=partial(text_terms, capitals=capitals), sublinear_tf=True, max_features=MOST_TERMS
-    )
-    values = vectorizer.fit_transform(texts)
+    regression = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
     flags = as_flags(targets, labels)
     weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(targets, labels, rows=1)[0]
     for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
-        regression = LogisticRegression(C=10, solver="liblinear").fit(values, flags[:, label])
+        regression.fit(values, flags[:, label])
         weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
-    return TfidfLogistic(tuple(vectorizer.get_feature_names_out().tolist()), vectorizer.idf_, weights, bias, capitals)
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return TfidfLogistic(terms, vectorizer.idf_, weights, bias, capitals, strength)

@@ -60,7 +60,7 @@ class LabelScores:
     @property
     def macro_f1(self) -> float:
         """Mean F1 over the labels that occur or were predicted; a label that did neither has no F1."""
-        return _mean(self.f1[self.predicted + self.support > 0])
+        return float(macro_f1(np.concatenate([self.hits, self.predicted, self.support])))
 
     @property
     def micro_f1(self) -> float:
@@ -71,6 +71,17 @@ class LabelScores:
 def label_scores(targets: np.ndarray, predictions: np.ndarray) -> LabelScores:
     """Counts every label over flags (rows, labels); a row out of scope that is given a label costs its precision."""
     return LabelScores((targets & predictions).sum(axis=0), predictions.sum(axis=0), targets.sum(axis=0))
+
+
+def label_evidence(targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What `macro_f1` is made of, for each row: hits, predicted and true labels. Shapes: -> (rows, 3 labels)."""
+    return np.concatenate([targets & predictions, predictions, targets], axis=1)
+
+
+def macro_f1(sums: np.ndarray) -> np.ndarray:
+    """`LabelScores.macro_f1` from sums of `label_evidence`. Shapes: (..., 3 labels) -> (...)."""
+    hits, predicted, support = np.split(sums, 3, axis=-1)
+    return _ratio(_ratio(2 * hits, predicted + support).sum(axis=-1), (predicted + support > 0).sum(axis=-1))
 
 
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, labels: int) -> np.ndarray:
@@ -175,9 +186,10 @@ def whole_answer(
 def score_single(targets: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """All metrics of single-label predictions, by their names in report.json; fractions but for `nll` (nats).
 
-    `accuracy` and `macro_f1` judge the decisions. `ece` and `nll` judge the probability of the labels, before any
-    rejection, on the rows in scope; `aurc`, the area under the risk-coverage curve, judges how well the probability of
-    the best label tells right from wrong, on all rows. With out-of-scope rows there are also:
+    `accuracy` and `macro_f1` judge the first label that was given. `ece` and `nll` judge the probability of the labels,
+    before any rejection, on the rows in scope; `ece_given` that of the first labels that were given, on all rows;
+    `aurc`, the area under the risk-coverage curve, how well the probability of the best label tells right from wrong,
+    on all rows. With out-of-scope rows there are also:
 
         in_scope_accuracy   share of the rows in scope that are given their label
         oos_recall          share of the rows out of scope that are rejected
@@ -198,6 +210,7 @@ def score_single(targets: np.ndarray, predictions: np.ndarray, probabilities: np
         "macro_f1": label_scores(truth, given).macro_f1,
         **_scope_scores(truth, given),
         "ece": ece(confidence[in_scope], correct[in_scope]),
+        "ece_given": ece(probabilities[given], truth[given]),
         "nll": nll(targets, probabilities),
         "aurc": _mean(risk_coverage(confidence, correct)[1]),
     }
@@ -206,8 +219,9 @@ def score_single(targets: np.ndarray, predictions: np.ndarray, probabilities: np
 def score_many(targets: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """All metrics of many-label predictions, by their names in report.json; fractions but for `nll` (nats).
 
-    `ece` and `nll` are over all (row, label) pairs; `aurc` ranks rows by `whole_answer`. Where some rows have no label,
-    the metrics of `score_single` for out-of-scope rows are there too: in scope, a row counts when it is an exact match.
+    `ece` and `nll` are over all (row, label) pairs, most of which surely are none; `ece_given` is over the labels that
+    were given. `aurc` ranks rows by `whole_answer`. Where some rows have no label, the metrics of `score_single` for
+    out-of-scope rows are there too: in scope, a row counts when it is an exact match.
 
     Args:
         targets: flags (rows, labels).
@@ -222,6 +236,7 @@ def score_many(targets: np.ndarray, predictions: np.ndarray, probabilities: np.n
         "exact_match": exact_match(targets, predictions),
         **_scope_scores(targets, predictions),
         "ece": ece(probabilities.ravel(), targets.ravel()),
+        "ece_given": ece(probabilities[predictions], targets[predictions]),
         "nll": nll(targets, probabilities),
         "aurc": _mean(risk_coverage(confidence, correct)[1]),
     }
@@ -244,4 +259,4 @@ def _mean(values: np.ndarray) -> float:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Element-wise part / whole, and 0 where both are 0."""
-    return part / np.maximum(whole, 1)
+    return part / np.maximum(whole, 1)  # of counts

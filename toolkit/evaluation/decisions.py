@@ -4,6 +4,7 @@ Every `fit_*` sees validation rows only: on training rows a model is surer than 
 must not be looked at before they are scored.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
@@ -17,6 +18,7 @@ Decision = tuple[int, ...]
 ScopeScore = Literal["max_probability", "entropy", "energy", "centroid"]
 Target = Literal["recall", "precision", "keep"]
 
+_LISTS = ("labels", "thresholds", "shift")
 WEIGHTS = np.arange(10) / 10  # that `fit_weight` chooses from
 
 
@@ -33,13 +35,18 @@ class Policy:
     """How logits become labels.
 
     With `many`, a row gets every label whose probability reaches that label's own threshold; that may be none.
-    Otherwise it gets the best label and besides it every label of at least the probability `cutoff`, and every label
-    at most `margin` less probable than the best. Either way, `none` may then take all of them away.
+    Otherwise it gets the label of the largest logit and besides it every label of at least the probability `cutoff`,
+    and every label at most `margin` less probable than the best. Either way, `none` may then take all of them away.
+
+        p = softmax(z / temperature + shift), or the sigmoid with `many`
 
     Attributes:
-        labels: names, in the order of the logits.
+        labels: names, in the order of the logits z.
         many: independent labels (sigmoid) instead of exclusive ones (softmax).
         temperature: divides the logits; see `fit_temperature`.
+        shift: a number for each label, or none; see `fit_calibration`. Where labels weighed alike in training, it gives
+            the probabilities of labels as frequent as they are. It leaves the best label and `margin` alone, which go
+            by the logits, and so by labels that weigh alike.
         thresholds: a probability for each label with `many`, else empty.
         cutoff, margin: probabilities; only without `many`.
         none: the rule for none of the above.
@@ -55,6 +62,7 @@ class Policy:
     cutoff: float | None = None
     margin: float | None = None
     none: NoneRule | None = None
+    shift: tuple[float, ...] = ()
     centroids: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,9 +75,12 @@ class Policy:
         expect(all(_within(share, 0, 1) for share in shares), "thresholds, cutoff and margin must be from 0 to 1")
         expect(len(self.thresholds) == len(self.labels) * self.many, "many takes one threshold a label, else none")
         expect(not (self.many and extras), "cutoff and margin do not go with many")
+        expect(len(self.shift) in (0, len(self.labels)), "shift takes one number a label, or none")
+        expect(all(_within(each, -1e6, 1e6) for each in self.shift), "shift must be finite numbers")
         if self.none is not None:
             expect(self.none.score in get_args(ScopeScore), f"none.score must be one of {get_args(ScopeScore)}")
             expect(_within(self.none.threshold, -1e12, 1e12), "none.threshold must be a finite number")
+            expect(not (self.many and self.none.score == "entropy"), "the score entropy does not go with many")
             expect(self.none.score != "centroid" or self.centroids is not None, "the score centroid needs centroids")
         if self.centroids is not None:
             fits = self.centroids.ndim == 2 and len(self.centroids) == len(self.labels)
@@ -77,32 +88,36 @@ class Policy:
 
     def to_json(self) -> dict[str, Any]:
         """All but the centroids, ready for `json.dump`."""
-        values = asdict(self) | {"labels": list(self.labels), "thresholds": list(self.thresholds)}
+        values = asdict(self) | {name: list(getattr(self, name)) for name in _LISTS}
         return {name: value for name, value in values.items() if name != "centroids"}
 
     @classmethod
-    def from_json(cls, data: Any, centroids: np.ndarray | None = None, where: str = "") -> Self:
+    def from_json(cls, data: Any, centroids: np.ndarray | None, where: str) -> Self:
         """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
         with intact("the decision policy is damaged", where):
             names = {each.name for each in fields(cls)} - {"centroids"}
-            expect(isinstance(data, dict) and data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
-            lists = {name: data[name] for name in ("labels", "thresholds")}
-            expect(all(isinstance(each, list) for each in lists.values()), "labels and thresholds must be lists")
+            data = {"shift": [], **data}  # which older runs do not have
+            expect(data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
+            lists = {name: data[name] for name in _LISTS}
+            expect(all(isinstance(each, list) for each in lists.values()), f"{', '.join(_LISTS)} must be lists")
             none = None if data["none"] is None else NoneRule(**data["none"])
             tuples = {name: tuple(each) for name, each in lists.items()}
             return cls(**{**data, **tuples, "none": none}, centroids=centroids)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities from logits, both (rows, labels)."""
-        scaled = np.asarray(logits, dtype=np.float64) / self.temperature
-        return np.exp(scaled - _softplus(scaled) if self.many else scaled - _logsumexp(scaled)[:, None])
+        return _probabilities(self._calibrated(logits), self.many)
+
+    def _calibrated(self, logits: np.ndarray) -> np.ndarray:
+        return np.asarray(logits, dtype=np.float64) / self.temperature + np.array(self.shift or 0.0)
 
     def scope_scores(self, score: ScopeScore, logits: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         """How much every row looks like the rows that have a label (rows,); larger is more in scope.
 
             max_probability = max_k p[k]
-            entropy         = sum_k p[k] log p[k], the entropy with its sign turned; with `many`, of every yes or no
-            energy          = T log sum_k exp(z[k] / T);  with `many`, T sum_k log(1 + exp(z[k] / T))
+            entropy         = sum_k p[k] log p[k], the entropy with its sign turned; not with `many`, where a row is as
+                              sure when it surely has no label
+            energy          = T log sum_k exp(y[k]),  y = z / T + shift;  with `many`, T sum_k log(1 + exp(y[k]))
             centroid        = max_k cos(features, centroid[k])
 
         Args:
@@ -116,10 +131,9 @@ class Policy:
             return self.probabilities(logits).max(axis=1)
         if score == "entropy":
             probabilities = self.probabilities(logits)
-            shares = [probabilities, 1 - probabilities] if self.many else [probabilities]
-            return sum((p * np.log(np.maximum(p, 1e-300))).sum(axis=1) for p in shares)
+            return (probabilities * np.log(np.maximum(probabilities, 1e-300))).sum(axis=1)
         if score == "energy":
-            return self.temperature * _log_partition(np.asarray(logits, dtype=np.float64) / self.temperature, self.many)
+            return self.temperature * _log_partition(self._calibrated(logits), self.many)
         if features is None or self.centroids is None:
             raise ValueError("the score centroid needs features and centroids")
         return (_unit(features) @ _unit(self.centroids).T).max(axis=1)
@@ -149,7 +163,8 @@ class Policy:
         if self.cutoff is not None:
             chosen |= probabilities >= self.cutoff
         if self.margin is not None:
-            chosen |= probabilities >= probabilities.max(axis=1, keepdims=True) - self.margin
+            alike = _probabilities(logits / self.temperature, many=False)
+            chosen |= alike >= alike.max(axis=1, keepdims=True) - self.margin
         return chosen
 
 
@@ -196,6 +211,64 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
         return float(_log_partition(scale * logits, many).mean() - scale * evidence)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
+
+
+def fit_calibration(logits: np.ndarray, targets: np.ndarray, many: bool) -> tuple[float, tuple[float, ...]]:
+    """The temperature and the shift of each label at which validation rows are most likely; for labels that weighed
+    otherwise in training than they occur, whose probabilities no temperature can mend.
+
+        minimise over T and b:  mean over rows of  log_partition(z / T + b) - (z / T + b)[target]
+
+    As with `fit_temperature`, one row is added whose target is shared evenly.
+
+    Args:
+        logits, targets: as there.
+
+    Returns: the temperature, and a number for each label.
+    Reference: Alexandari et al. 2020, arXiv:1901.06852, section 3 (bias-corrected temperature scaling)
+    """
+    from scipy.optimize import minimize
+
+    if not many:
+        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
+    logits = np.asarray(logits, dtype=np.float64)
+    rows, labels = logits.shape
+    even = np.full(labels, 0.5 if many else 1 / labels)
+    shares = (targets.sum(axis=0) + even) / (rows + 1)
+    evidence = ((logits * targets).sum() + (logits @ even).mean() if rows else 0.0) / (rows + 1)
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        scaled = values[0] * logits + values[1:]
+        probabilities = _probabilities(scaled, many)
+        value = _log_partition(scaled, many).mean() - values[0] * evidence - values[1:] @ shares
+        slopes = probabilities.mean(axis=0) - shares
+        return float(value), np.array([(probabilities * logits).sum(axis=1).mean() - evidence, *slopes])
+
+    if not rows:
+        return 1.0, (0.0,) * labels
+    bounds = [(1 / 20, 20), *[(-50, 50)] * labels]
+    scale, *shift = minimize(loss, np.eye(1, labels + 1)[0], jac=True, bounds=bounds, method="L-BFGS-B").x.tolist()
+    return 1 / scale, tuple(shift)
+
+
+def calibrate(logits: np.ndarray, targets: np.ndarray, many: bool, shifted: bool) -> tuple[float, tuple[float, ...]]:
+    """`fit_calibration`, or without a shift `fit_temperature`."""
+    return fit_calibration(logits, targets, many) if shifted else (fit_temperature(logits, targets, many), ())
+
+
+def calibrated_loss(logits: np.ndarray, targets: np.ndarray, shifted: bool) -> float:
+    """The mean negative log-likelihood of validation rows, in nats, once their probabilities are calibrated on them.
+
+    Args:
+        logits, targets: as of `fit_temperature`.
+        shifted: with `fit_calibration`.
+    """
+    many = targets.ndim == 2
+    temperature, shift = calibrate(logits, targets, many, shifted)
+    if not many:
+        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
+    scaled = logits / temperature + np.array(shift or 0.0)
+    return float((_log_partition(scaled, many) - (scaled * targets).sum(axis=1)).mean()) if len(scaled) else 0.0
 
 
 def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many: bool) -> float:
@@ -263,12 +336,15 @@ def fit_none_threshold(scores_in: np.ndarray, scores_out: np.ndarray, target: Ta
                     which may be none
         keep        at least this share of the rows in scope is not rejected, with as many rejections as that allows
 
-    Precision holds for as many rows out of scope among all rows as there are in the validation rows.
+    What is chosen on few rows falls short on new ones, so a share must be reached by one row more than there are, as
+    new rows are one more (Vovk et al. 2005, split conformal prediction), and a precision by its lower bound of one
+    standard error (Wilson 1927). Precision holds for as many rows out of scope among all rows as there are in the
+    validation rows.
 
     Args:
-        scores_in: `Policy.scope_scores` of the rows in scope (rows,).
+        scores_in: `Policy.scope_scores` of the rows in scope (rows,); -inf for those that have no label anyway.
         scores_out: the same of the rows out of scope (rows,); "keep" does without any.
-        value: a share from 0 to 1.
+        value: a share from 0 to 1. Where rows without a label anyway are too many for it, no more are rejected, aloud.
 
     Raises: ConfigError when the validation rows that the target is about are missing.
     """
@@ -279,16 +355,35 @@ def fit_none_threshold(scores_in: np.ndarray, scores_out: np.ndarray, target: Ta
             None if target == "keep" else "Add some, or ask for keep: the share of rows in scope to keep their label."
         )
         raise ConfigError(message, mend=mend)
-    cuts = _cuts(np.concatenate([scores_in, scores_out]))
-    rejected_in, rejected_out = (np.searchsorted(np.sort(scores), cuts) for scores in (scores_in, scores_out))
-    shares: dict[Target, tuple[np.ndarray, np.ndarray | int]] = {
-        "recall": (rejected_out, len(scores_out)),
-        "precision": (rejected_out, rejected_in + rejected_out),
-        "keep": (len(scores_in) - rejected_in, len(scores_in)),
-    }
-    share, whole = shares[target]
-    able = cuts[share >= value * whole - 1e-9]  # 0.07 * 100 is a little more than 7
-    return float(able[0] if target == "recall" else able[-1])
+    scores = np.concatenate([scores_in, scores_out])
+    cuts = _cuts(scores[np.isfinite(scores)]) if np.isfinite(scores).any() else np.zeros(1)
+    rejected_in, rejected_out = (np.searchsorted(np.sort(each), cuts) for each in (scores_in, scores_out))
+    match target:
+        case "recall":
+            able = rejected_out >= _least_rows(value, len(scores_out))
+        case "keep":
+            able = len(scores_in) - rejected_in >= _least_rows(value, len(scores_in))
+        case "precision":
+            able = _lower_bound(rejected_out, rejected_in + rejected_out) >= value - 1e-9
+    if not able.any():
+        warnings.warn(
+            f"decision.none_of_the_above: no threshold has a {target} of {value:g} on validation rows, since"
+            " too many of them pass no label's own threshold. It rejects no others.",
+            stacklevel=2,
+        )
+        return float(cuts[0])
+    return float(cuts[able][0 if target == "recall" else -1])
+
+
+def _least_rows(share: float, rows: int) -> float:
+    """How many of the rows are a share of one more than these, or all; 0.07 * 100 is a little more than 7."""
+    return min(share * (rows + 1), rows) - 1e-9
+
+
+def _lower_bound(hits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The share of hits less one standard error, by Wilson's interval; 1 where there are no rows."""
+    error = np.sqrt(hits * (rows - hits) / np.maximum(rows, 1) + 0.25)
+    return np.where(rows, (hits + 0.5 - error) / (rows + 1), 1.0)
 
 
 def class_centroids(features: np.ndarray, targets: np.ndarray, labels: int) -> np.ndarray:
@@ -321,6 +416,10 @@ def _reaching(cuts: np.ndarray, ascending: np.ndarray) -> np.ndarray:
 def _log_partition(logits: np.ndarray, many: bool) -> np.ndarray:
     """Log of the sum over all answers of exp(score): of one label (softmax), or of any set of labels (sigmoid)."""
     return _softplus(logits).sum(axis=1) if many else _logsumexp(logits)
+
+
+def _probabilities(scaled: np.ndarray, many: bool) -> np.ndarray:
+    return np.exp(scaled - _softplus(scaled) if many else scaled - _logsumexp(scaled)[:, None])
 
 
 def _logsumexp(logits: np.ndarray) -> np.ndarray:

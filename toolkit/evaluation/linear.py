@@ -1,6 +1,7 @@
 """A linear model of words and pairs of words, alone and beside networks; predicting needs NumPy alone."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ def text_terms(text: str, capitals: bool = False) -> list[str]:
     With `capitals`, words that have some stand there once more as no more than that: "What is NASA?" gives <AA>,
     is <AA> and <AA> ? besides.
     """
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
     if not capitals:
         words = _WORDS.findall(text.lower())
         return [*words, *map(" ".join, pairwise(words))]
@@ -43,7 +45,7 @@ class TfidfLogistic:
         value[t]  = idf[t] (1 + log count[t]),  divided by the length of all values together
         logits[k] = sum over t of value[t] weights[t,k] + bias[k]
 
-    `capitals` is that of `text_terms`.
+    `capitals` is that of `text_terms`, `strength` what it was fitted with.
 
     Shapes: idf (terms,); weights (terms, labels); bias (labels,)
 
@@ -54,10 +56,12 @@ class TfidfLogistic:
     idf: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    capitals: bool = False
+    capitals: bool
+    strength: float
 
     def __post_init__(self) -> None:
         expect(isinstance(self.capitals, bool), "capitals must be true or false")
+        expect(isinstance(self.strength, float) and self.strength > 0, "strength must be a positive number")
         size, labels = len(self.terms), self.bias.size
         expect(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
         expect(all(isinstance(term, str) for term in self.terms), "terms must be texts")
@@ -121,18 +125,18 @@ class LinearMember:
 
     def to_json(self) -> dict[str, Any]:
         """All but the arrays, ready for `json.dump`."""
-        model = {"terms": list(self.model.terms), "capitals": self.model.capitals}
+        model = {"terms": list(self.model.terms), "capitals": self.model.capitals, "strength": self.model.strength}
         return {"weight": self.weight, "temperatures": list(self.temperatures), **model}
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self.model, name) for name in _ARRAYS}
 
     @classmethod
-    def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int, where: str = "") -> Self:
+    def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int, where: str) -> Self:
         """The reverse of `to_json` and `arrays`; ArtifactError, with its place, for what those cannot have given."""
         with intact("the linear model is damaged", where):
-            expected = ["capitals", "temperatures", "terms", "weight"]
-            data = {"capitals": False, **data}  # of runs from before there was this
+            expected = ["capitals", "strength", "temperatures", "terms", "weight"]
+            data = {"capitals": False, "strength": 10.0, **data}  # of runs from before there were these
             expect(sorted(data) == expected, f"its keys must be {', '.join(expected)}")
             expect(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
             lists = [data[name] for name in ("terms", "temperatures")]
@@ -140,8 +144,8 @@ class LinearMember:
             expect(
                 arrays["bias"].shape == (labels,), f"bias has the shape {arrays['bias'].shape}, expected ({labels},)"
             )
-            model = TfidfLogistic(tuple(data["terms"]), **arrays, capitals=data["capitals"])
-            return cls(model, data["weight"], tuple(data["temperatures"]))
+            options: dict[str, Any] = {**arrays, "capitals": data["capitals"], "strength": data["strength"]}
+            return cls(TfidfLogistic(tuple(data["terms"]), **options), data["weight"], tuple(data["temperatures"]))
 
 
 def fit_linear_member(

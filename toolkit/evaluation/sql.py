@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -44,6 +44,13 @@ class Failure:
     """Why a query gave no result: what SQLite says, or which bound it passed."""
 
     reason: str
+
+
+class Result(NamedTuple):
+    """What a query gives; the number of columns tells results without rows apart."""
+
+    columns: int
+    rows: list[Row]
 
 
 class Database:
@@ -77,7 +84,7 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def run(self, query: str) -> list[Row] | Failure:
+    def run(self, query: str) -> Result | Failure:
         """All rows of a query's result, or why there are none to compare; nothing is raised, whatever the query."""
         with closing(self._connection.cursor()) as cursor:  # raises when the database is closed: not the query's fault
             self._deadline, self._forbidden = time.monotonic() + self._seconds, False
@@ -99,13 +106,20 @@ class Database:
             return False
         for reference in references:
             expected = self.run(reference)
-            if not isinstance(expected, Failure) and _same_rows(found, expected, ordered=_is_sorted(reference)):
+            if isinstance(expected, Failure) or found.columns != expected.columns:
+                continue
+            if _same_rows(found.rows, expected.rows, ordered=_is_sorted(reference)):
                 return True
         return False
 
-    def failing(self, references: Iterable[Sequence[str]]) -> int:
-        """For how many rows all references fail, so that no prediction can be right."""
-        return sum(all(isinstance(self.run(query), Failure) for query in each) for each in references)
+    def failing(self, references: Iterable[Sequence[str]]) -> list[str]:
+        """Why the first reference fails, of each row where all do, so that no prediction can be right."""
+        failed = []
+        for each in references:
+            results = [self.run(query) for query in each]
+            reasons = [result.reason for result in results if isinstance(result, Failure)]
+            failed += reasons[:1] if len(reasons) == len(results) else []
+        return failed
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -125,7 +139,7 @@ class Database:
             raise
         return connection
 
-    def _fetch(self, cursor: sqlite3.Cursor) -> list[Row] | Failure:
+    def _fetch(self, cursor: sqlite3.Cursor) -> Result | Failure:
         rows, size = [], 0
         for row in cursor:
             rows.append(row)
@@ -134,7 +148,7 @@ class Database:
                 return Failure(f"it gives more than {MOST_ROWS:,} rows")
             if size > MOST_BYTES:
                 return Failure(f"it gives more than {MOST_BYTES / 1e6:,.0f} MB")
-        return rows
+        return Result(len(cursor.description), rows)
 
     def _reason(self, error: Exception) -> str:
         if self._is_late():
@@ -178,7 +192,7 @@ def _is_sorted(query: str) -> bool:
 
 def _same_rows(first: list[Row], second: list[Row], *, ordered: bool) -> bool:
     rows = [*first, *second]
-    if len(first) != len(second) or len({len(row) for row in rows}) > 1:
+    if len(first) != len(second):
         return False
     merged = list(zip(*(_merge_near(column) for column in zip(*rows, strict=True)), strict=True))
     left, right = merged[: len(first)], merged[len(first) :]

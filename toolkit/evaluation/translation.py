@@ -4,12 +4,16 @@ All take hypotheses, one a row, and for every row one or more references, which 
 All raise ValueError where there is no row, where a row has no reference, and where the two are not of one length.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 References = Sequence[Sequence[str]]
+
+_CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff]")  # Thai, Lao, Burmese, Khmer, kana
 
 
 class Bleu(NamedTuple):
@@ -29,16 +33,52 @@ class LengthBin(NamedTuple):
     exact_match: float
 
 
-def bleu(hypotheses: Sequence[str], references: References, tokenize: str = "13a") -> Bleu:
+def bleu(
+    hypotheses: Sequence[str], references: References, *, tokenize: str | None = None, effective_order: bool = False
+) -> Bleu:
     """Corpus BLEU of cased and detokenised text by sacreBLEU, which splits it into words itself.
 
     Args:
-        tokenize: sacreBLEU's name of how; "13a" for most languages, "zh" for Chinese, "char" where words are not
-            separated, "intl" for signs beyond ASCII, "none" for what is split by blanks already.
+        tokenize: sacreBLEU's name of how; None goes by the letters of the references (`word_splitter`).
+        effective_order: leave n-grams out that are longer than any text.
 
     Reference: Papineni et al. 2002, section 2; Post 2018, arXiv:1804.08771
     """
-    return _bleu(hypotheses, references, tokenize)
+    metric = _bleu_metric(hypotheses, references, tokenize, effective_order)
+    score = metric.corpus_score(hypotheses, _streams(references)).score
+    return Bleu(min(score, 100.0), str(metric.get_signature()))  # rounding takes a perfect one beyond 100
+
+
+def bleu_evidence(hypotheses: Sequence[str], references: References) -> np.ndarray:
+    """What `bleu_of` makes BLEU of, for each row: right and all n-grams of 1 to 4 words, and both lengths.
+
+    Shapes: -> (rows, 10)
+    """
+    metric = _bleu_metric(hypotheses, references, None, effective_order=True)
+    found = [metric.sentence_score(text, list(each)) for text, each in zip(hypotheses, references, strict=True)]
+    return np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found])
+
+
+def bleu_of(sums: np.ndarray) -> np.ndarray:
+    """Corpus BLEU of sums of `bleu_evidence`. Shapes: (..., 10) -> (...)."""
+    from sacrebleu.metrics import BLEU
+
+    scores = [
+        BLEU.compute_bleu(row[:4].tolist(), row[4:8].tolist(), int(row[8]), int(row[9]), smooth_method="exp").score
+        for row in sums.reshape(-1, 10)
+    ]
+    return np.reshape(scores, sums.shape[:-1])
+
+
+def word_splitter(references: References) -> Literal["13a", "zh", "char"]:
+    """sacreBLEU's name of how to split texts into words: zh where most letters are Chinese, char where they are of
+    another language that writes no blanks between words (Japanese, Thai, Lao, Khmer, Burmese), else 13a."""
+    text = "".join(each[0] for each in references)
+    letters = sum(map(str.isalpha, text))
+    others, chinese = len(_UNSPACED.findall(text)), len(_CHINESE.findall(text))
+    if 2 * (chinese + others) <= letters:
+        return "13a"
+    return "zh" if 10 * others < chinese else "char"
 
 
 def chrf(hypotheses: Sequence[str], references: References) -> float:
@@ -63,10 +103,18 @@ def sentence_chrf(hypotheses: Sequence[str], references: References) -> np.ndarr
 
 
 def exact_match(hypotheses: Sequence[str], references: References) -> float:
-    """The share of rows that equal one of their references, however long the blanks between the words are."""
+    """The share of rows that equal one of their references."""
+    return float(matches(hypotheses, references).mean())
+
+
+def matches(hypotheses: Sequence[str], references: References) -> np.ndarray:
+    """Which rows equal one of their references, however long the blanks between words are.
+
+    Shapes: -> (rows,) of bool
+    """
     _require_rows(hypotheses, references)
     pairs = zip(hypotheses, references, strict=True)
-    return float(np.mean([hypothesis.split() in [text.split() for text in each] for hypothesis, each in pairs]))
+    return np.array([hypothesis.split() in [text.split() for text in each] for hypothesis, each in pairs])
 
 
 def length_edges(lengths: Sequence[int] | np.ndarray, bins: int = 6) -> list[int]:
@@ -101,21 +149,17 @@ def scores_by_length(
             continue
         some, theirs = [hypotheses[i] for i in rows], [references[i] for i in rows]
         # A bin of texts under four words has no 4-gram; without the effective order even perfect ones would score 0.
-        score = _bleu(some, theirs, effective_order=True).score
+        score = bleu(some, theirs, effective_order=True).score
         found.append(LengthBin(edges[place - 1], edges[place] - 1, len(rows), score, exact_match(some, theirs)))
     return found
 
 
-def _bleu(
-    hypotheses: Sequence[str], references: References, tokenize: str = "13a", effective_order: bool = False
-) -> Bleu:
+def _bleu_metric(hypotheses: Sequence[str], references: References, tokenize: str | None, effective_order: bool) -> Any:
     from sacrebleu.metrics import BLEU
 
     _require_rows(hypotheses, references)
     # `force` only silences the log line about text that looks tokenised; it changes no score.
-    metric = BLEU(tokenize=tokenize, effective_order=effective_order, force=True)
-    score = metric.corpus_score(hypotheses, _streams(references)).score
-    return Bleu(min(score, 100.0), str(metric.get_signature()))  # rounding takes a perfect one beyond 100
+    return BLEU(tokenize=tokenize or word_splitter(references), effective_order=effective_order, force=True)
 
 
 def _streams(references: References) -> list[list[Any]]:

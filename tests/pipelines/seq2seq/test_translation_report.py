@@ -1,5 +1,6 @@
 """The page of a translator: who won, by which length, where it looked, what it wrote."""
 
+import math
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.translation import report as pages
 from pipelines.translation.config import Config
 from pipelines.translation.predict import NOTHING, Translation
 from pipelines.translation.report import render
@@ -84,6 +86,12 @@ PAIRS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def surely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores that these reports have are not those of their texts, so neither are differences."""
+    monkeypatch.setattr(pages, "difference_interval", lambda *_: (math.nan, math.nan))
+
+
 @pytest.fixture(scope="module")
 def page() -> Page:
     return page_of(PAIRS)[0]
@@ -101,6 +109,26 @@ def test_the_verdict_is_about_what_was_monitored(monitor, expected):
     page, verdict = page_of(PAIRS[:2], config(training={"monitor": monitor}))
     assert verdict.startswith(expected)
     assert verdict in page.text
+
+
+def test_nobody_wins_where_other_test_pairs_might_have_it_the_other_way(monkeypatch):
+    monkeypatch.undo()
+    test = Grouped([f"{n}" for n in range(40)], [(f"the right words of {n}",) for n in range(40)])
+    right = [each[0] for each in test.references]
+    wrong = [f"wholly other signs at {n}" for n in range(40)]
+    clear = {"exact_match": 1.0}, {"exact_match": 0.0}
+    close = {"exact_match": 0.5}, {"exact_match": 0.45}
+    for (own, rival), first, second, expected in (
+        (clear, right, wrong, "This model wins: exact match 1.000 against 0.000 for nearest"),
+        (close, right[:20] + wrong[20:], wrong[:22] + right[22:], "No clear winner: exact match 0.500 against 0.450"),
+    ):
+        scores = {"test": {**SCORES, **own}, "baselines": {"nearest": {**SCORES, **rival}}}
+        report = {**scores, "seconds": {"train": 1.0}, "signature": "tok:13a"}
+        pairs = [(source, text, text) for source, text in zip(test.sources, first, strict=True)]
+        changed = {"test": test, "baselines": {"nearest": second}, "report": report}
+        _, verdict = page_of(pairs, config(training={"monitor": "exact_match"}), **changed)
+        assert verdict.startswith(expected)
+    assert "the difference may be anything from -0." in verdict
 
 
 def test_where_nobody_has_anything_by_a_score_the_verdict_goes_by_another_and_names_the_better_of_equals():

@@ -1,0 +1,53 @@
+"""What is luck with the test rows, and what is not."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from toolkit.evaluation.classification import label_evidence, label_scores, macro_f1
+from toolkit.evaluation.comparison import difference_interval, mean_of_hits
+
+
+def evidence(hits: np.ndarray) -> np.ndarray:
+    return np.stack([hits, np.ones_like(hits)], axis=1)
+
+
+def systems(random: np.random.Generator, rows: int, first: float, second: float) -> tuple[np.ndarray, np.ndarray]:
+    """Hits of two systems that err on the same rows for the most part."""
+    hard = random.random(rows)
+    return evidence(hard < first), evidence(np.where(random.random(rows) < 0.2, random.random(rows), hard) < second)
+
+
+def test_the_interval_is_that_of_a_difference_of_means():
+    first, second = systems(np.random.default_rng(1), 2000, 0.8, 0.75)
+    low, high = difference_interval(first, second, mean_of_hits)
+    differences = first[:, 0].astype(float) - second[:, 0]
+    wide = stats.norm.interval(0.95, differences.mean(), differences.std() / 2000**0.5)
+    assert (low, high) == pytest.approx(wide, abs=0.003)
+
+
+def test_equal_systems_are_seldom_told_apart_and_better_ones_are():
+    random = np.random.default_rng(2)
+    outside = [
+        not low <= 0 <= high
+        for low, high in (difference_interval(*systems(random, 300, 0.7, 0.7), mean_of_hits) for _ in range(100))
+    ]
+    assert np.mean(outside) < 0.12
+    low, _ = difference_interval(*systems(random, 2000, 0.8, 0.7), mean_of_hits)
+    assert low > 0
+
+
+def test_scores_that_are_no_means_are_compared_too():
+    random = np.random.default_rng(3)
+    truth = random.random((500, 4)) < 0.3
+    better, worse = (truth ^ (random.random(truth.shape) < noise) for noise in (0.05, 0.2))
+    low, high = difference_interval(label_evidence(truth, better), label_evidence(truth, worse), macro_f1)
+    difference = label_scores(truth, better).macro_f1 - label_scores(truth, worse).macro_f1
+    assert 0 < low < difference < high
+
+
+def test_the_same_rows_give_the_same_interval_and_a_system_does_not_differ_from_itself():
+    first, second = systems(np.random.default_rng(4), 50, 0.6, 0.5)
+    assert difference_interval(first, second, mean_of_hits) == difference_interval(first, second, mean_of_hits)
+    assert difference_interval(first, first, mean_of_hits) == (0, 0)
+    assert difference_interval(first[:1], second[:1], mean_of_hits)  # a single row

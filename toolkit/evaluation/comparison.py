@@ -1,0 +1,41 @@
+"""Whether one system is better than another, or only luckier with these test rows."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+RESAMPLES = 1000
+LEVEL = 0.95
+_MOST = 4_000_000  # counts that are held at once, whatever the number of rows
+
+
+def difference_interval(
+    first: np.ndarray, second: np.ndarray, score: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, float]:
+    """Where the difference of two scores would lie in 95 of 100 cases with other test rows: the paired bootstrap.
+
+        score(sum over drawn rows of first) - score(sum over the same rows of second)
+
+    as many rows being drawn, with replacement, as there are. Both systems meet the same rows, so hard ones cancel out.
+
+    Args:
+        first, second: of each system what its score is made of, such as hits, for the same rows (rows, n).
+        score: sums (draws, n) -> scores (draws,).
+
+    Reference: Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, 3.2; percentile interval
+        Efron & Tibshirani 1993, 13.3
+    """
+    rows, random = len(first), np.random.default_rng(0)
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    differences: list[np.ndarray] = []
+    for start in range(0, RESAMPLES, step := max(1, _MOST // rows)):
+        drawn = random.integers(rows, size=(min(step, RESAMPLES - start), rows))
+        counts = np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(np.float32)
+        differences.append(score(counts @ first) - score(counts @ second))
+    low, high = np.quantile(np.concatenate(differences), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def mean_of_hits(sums: np.ndarray) -> np.ndarray:
+    """The score of rows that are right or wrong: of sums (draws, 2) of hits and of rows."""
+    return sums[:, 0] / sums[:, 1]
