@@ -311,8 +311,10 @@ def gradients(
     _use_keras()
     from pipelines.gradients import command
     from toolkit.artifact import check_outputs
+    from toolkit.data.pairs import two_files
 
-    check_outputs([str(config)], out)
+    files = [file for text in _texts(settings.model_dump()) for file in two_files(text) or [text]]
+    check_outputs([str(config), *filter(os.path.exists, files)], out)
     command(settings, steps=steps, out=out, as_json=as_json)
 
 
@@ -403,6 +405,10 @@ def neighbours(
 
 def main() -> None:
     """Run the command; a mistake that the user can mend is told in a sentence."""
+    _open_closed_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # which would leave half-written files behind
+            signal.signal(number, _stop)
     warnings.showwarning = _tell_warning  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # labels and file names may hold what its encoding lacks
@@ -422,6 +428,20 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def _open_closed_streams() -> None:
+    """A standard stream that is closed is empty, and not the next file that is opened."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _stop(number: int, _: Any) -> None:
+    sys.exit(128 + number)
+
+
 def _tell(error: BaseException) -> int:
     """Print what happened; returns the exit code."""
     message, code = f"{type(error).__name__}: {error}", 1
@@ -435,7 +455,7 @@ def _tell(error: BaseException) -> int:
         case OSError(strerror=str(reason)):
             message = f"{error.filename or 'system'}: {reason}."
         case MemoryError():
-            message = "there is not enough memory. Lower encoder.units, training.batch_size or training.batch_tokens."
+            message = "there is not enough memory. To train, lower encoder.units and the size of training's batches."
         case _:
             message += "\nThis should not happen. `seqloom --debug ...` shows where."
     if message:  # of a bare `seqloom`, which has printed its help, there is none
@@ -456,6 +476,17 @@ def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:
     pipeline = document.values.get("pipeline")
     where = document.place(("pipeline",))
     return str(pipeline), validate(document, _config_class(pipeline, where))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts of a config, among them the files that it reads."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from itertools.chain.from_iterable(map(_texts, value.values()))
+        case list():
+            yield from itertools.chain.from_iterable(map(_texts, value))
 
 
 def _config_class(pipeline: object, where: str) -> Any:

@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Explain, print a few lines, and write what was asked for."""
     series_given = pipeline_of(model) == "forecasting"
-    check_outputs([text] if series_given else [], out)
+    check_outputs([text] if series_given else [], out, pictures and pictures / "a.svg")
     if text == "-" and not series_given:
         text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
     explanation = explain(model, text, series)

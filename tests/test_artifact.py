@@ -19,6 +19,7 @@ from toolkit.artifact import (
     locked,
     opened,
     read_weights,
+    refuse_foreign,
     seal,
     write_bytes,
     write_json,
@@ -202,7 +203,7 @@ def test_damaged_weights_are_told(tmp_path, part):
 
 
 def test_missing_weights_are_told(tmp_path):
-    assert "these weights cannot be read: " in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
+    assert "w.safetensors: cannot be read: No such file" in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
 
 
 # An output
@@ -355,7 +356,7 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
 def test_a_manifest_that_may_not_be_read_is_not_called_damaged(run):
     (run / "manifest.json").unlink()
     (run / "manifest.json").mkdir()
-    assert _refused(lambda: Artifact(run, NAME)) == f"{run}/manifest.json: cannot be read: Is a directory."
+    assert _refused(lambda: Artifact(run, NAME)).startswith(f"{run}/manifest.json: cannot be read: Is a directory.")
 
 
 @pytest.mark.parametrize(
@@ -481,4 +482,26 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
 def test_weights_of_numbers_that_numpy_lacks_are_told(tmp_path):
     header = b'{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
     (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
-    assert "these weights cannot be read: " in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
+    assert "w.safetensors: cannot be read: No such file" in _refused(lambda: read_weights(tmp_path / "w.safetensors"))
+
+
+def test_what_killed_writes_left_goes_with_the_seal(run):
+    left = [run / ".report.html.a1b2c3d4", run / ".manifest.json.a1b2c3d4"]
+    kept = [run / ".report.html.mine", run / ".other.a1b2c3d4", run / ".lock"]
+    write_text(run / "report.html", "page")
+    for path in (*left, *kept):
+        path.write_text("")
+    seal(run, "text_classification", {})
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+
+
+def test_a_link_to_itself_and_one_that_leads_nowhere_are_told(tmp_path):
+    loop, dangling = tmp_path / "loop", tmp_path / "dangling"
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="loop: this link leads to itself"):
+        check_outputs([], loop)
+    for link in (loop, dangling):
+        with pytest.raises(SeqloomError, match="this link leads nowhere"):
+            refuse_foreign(link, resume=False)

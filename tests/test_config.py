@@ -1,5 +1,6 @@
 """YAML says what it seems to say, and every problem is told with its place."""
 
+import time
 from typing import Literal
 
 import pytest
@@ -268,6 +269,20 @@ def test_a_wrong_item_of_a_list_is_told_once(read):
 def test_problems_speak_yaml_and_not_python(read, text):
     (problem,) = _problems(read, f"path: a\n{text}")
     assert not any(word in problem for word in ("None", "True", "instance", "dict"))
+
+
+def test_very_many_problems_are_told_in_part_and_soon(read):
+    started = time.monotonic()
+    problems = _problems(read, "path: [" + "{}, " * 4000 + "]")
+    assert len(problems) == 51
+    assert "is a mapping, expected a string" in problems[0]
+    assert problems[-1] == "and 3,950 more."
+    assert time.monotonic() - started < 20
+
+
+def test_a_config_of_a_run_has_a_bound_too():
+    with pytest.raises(ConfigError, match="too long for a config"):
+        parse("a: 1\n" * LARGEST_FILE, "run/config.yaml")
 
 
 def test_a_long_value_is_shortened(read):

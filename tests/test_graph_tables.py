@@ -1,5 +1,6 @@
-"""Large tables are read where they lie in the file, and a file that cannot be read so is left to ONNX Runtime."""
+"""Operators that no run has are refused; large tables are read where they lie in the file."""
 
+import re
 import time
 
 import numpy as np
@@ -145,3 +146,51 @@ def test_a_damaged_file_raises_nothing_here(data):
 
 
 _MODEL = _model().SerializeToString()
+
+
+def _with_node(node, *functions, opset=()):
+    """The model, with a node of its own kind behind its output."""
+    model = _model()
+    model.graph.node.append(node)
+    model.functions.extend(functions)
+    model.opset_import.extend(opset)
+    return model.SerializeToString()
+
+
+def _endless():
+    body = onnx.parser.parse_graph("b (int64 i, bool go) => (bool go_on) { go_on = Identity (go) }")
+    return onnx.helper.make_node("Loop", ["", ""], [], body=body)
+
+
+def test_operators_that_no_run_has_are_refused_wherever_they_stand():
+    scan = onnx.helper.make_node("Scan", ["found"], ["x"], num_scan_inputs=1)
+    inside = onnx.helper.make_graph([_endless()], "inside", [], [])
+    scan.attribute.append(onnx.helper.make_attribute("body", inside))
+    foreign = onnx.helper.make_node("Add", ["found", "found"], ["x"], domain="custom")
+    function = onnx.helper.make_function("custom", "Add", ["a"], ["b"], [_endless()], [])
+    for model, told in (
+        (_with_node(_endless()), "it holds an operator 'Loop'"),
+        (_with_node(scan), "it holds an operator 'Loop'"),
+        (_with_node(foreign), "it holds an operator that is not one of ONNX's own"),
+        (_with_node(scan, function), "it holds functions of its own"),
+        (
+            _with_node(onnx.helper.make_node("Add", ["x" * graph_tables.MOST_BYTES, "found"], ["x"])),
+            "its operators take",
+        ),
+        (b"no graph at all", "cannot be loaded"),
+    ):
+        with pytest.raises(ArtifactError, match=re.escape(told)):
+            Runtime(model)
+
+
+def test_an_operator_that_a_run_may_not_hold_is_not_exported():
+    with pytest.raises(ValueError, match="Loop is not among the operators that a run may hold"):
+        export.Graph().add("Loop")
+
+
+def test_nothing_is_written_to_standard_output_where_a_graph_does_not_load(capfd):
+    model = _model()
+    model.graph.node[0].input[0] = "nowhere"
+    with pytest.raises(ArtifactError, match="cannot be loaded"):
+        Runtime(model.SerializeToString())
+    assert capfd.readouterr().out == ""

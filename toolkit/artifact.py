@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="Stanza")
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 16 << 20  # bytes
 WEIGHTS = "weights.safetensors"  # to fine-tune and to look into
 OTHER_NAME = "Choose another name."
 FREE_SPACE = "Free some space and run again; what trains goes on with --resume."
@@ -108,6 +111,11 @@ def check_outputs(paths: Iterable[str | Path], *outs: Path | None) -> None:
             them, or is in no folder that can be written.
     """
     given = [out for out in outs if out is not None]
+    for out in given:
+        try:
+            out.resolve()
+        except (OSError, RuntimeError):
+            raise ConfigError("this link leads to itself.", where=str(out), mend=OTHER_NAME) from None
     read = [path for path in (split_part(str(path))[0] for path in paths) if path.exists()]
     for place, out in enumerate(given):
         if out.resolve() in [other.resolve() for other in given[:place]]:
@@ -153,11 +161,27 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ArtifactError: the file is missing, cut short or not safetensors.
     """
+    return _weights_of(_read(path), path)
+
+
+def _read(path: Path, most: int | None = None) -> bytes:
+    """A whole file of a run. A stranger's may be a link to /dev/zero, or a pipe that nobody writes to.
+
+    Raises:
+        ArtifactError: it cannot be read, is no file, or has more than `most` bytes.
+    """
     try:
-        data = path.read_bytes()
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            state = os.fstat(stream.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise ArtifactError("damaged: this is no file.", where=str(path), mend=COPY_AGAIN)
+            if most is not None and state.st_size > most:
+                told = f"damaged: {state.st_size:,} bytes, expected at most {most:,}."
+                raise ArtifactError(told, where=str(path), mend=COPY_AGAIN)
+            return stream.read()
     except OSError as error:
-        raise ArtifactError(f"these weights cannot be read: {error}.", where=str(path)) from error
-    return _weights_of(data, path)
+        mend = "Copy the whole run folder again."
+        raise ArtifactError(f"cannot be read: {error.strerror}.", where=str(path), mend=mend) from error
 
 
 def _weights_of(data: bytes, path: Path) -> dict[str, np.ndarray]:
@@ -180,6 +204,9 @@ def seal(folder: Path, pipeline: str, facts: Mapping[str, Any]) -> None:
     # What begins with a dot is a lock, or was left by a write that was killed.
     names = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")} - {MANIFEST}
     files = [folder / name for name in sorted(names)]
+    for name in (*names, MANIFEST):  # what a write that was killed left
+        for left in folder.glob(f".{glob.escape(name)}.????????"):
+            left.unlink()
     entries = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
     write_json(folder / MANIFEST, {"schema_version": SCHEMA_VERSION, "pipeline": pipeline, **facts, "files": entries})
 
@@ -204,12 +231,7 @@ class Artifact:
         path, entry = self.folder / name, self.manifest["files"].get(name)
         if entry is None:
             raise ArtifactError(f"{name} is not part of this run.", where=str(self.folder))
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(
-                f"cannot be read: {error.strerror}.", where=str(path), mend="Copy the whole run folder again."
-            ) from error
+        data = _read(path, entry["bytes"])
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise ArtifactError(
                 f"damaged: {len(data):,} bytes that do not match the manifest ({entry['bytes']:,} bytes).",
@@ -250,13 +272,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
         raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(_read(path, LARGEST_MANIFEST))
         version, entries = manifest["schema_version"], manifest["files"].values()
         whole = isinstance(manifest["pipeline"], str) and all(
             isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str) for entry in entries
         )
-    except OSError as error:
-        raise ArtifactError(f"cannot be read: {error.strerror}.", where=str(path)) from error
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
@@ -272,6 +292,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def refuse_foreign(folder: Path, resume: bool) -> None:
     """Raise unless the folder is new, empty, or that of a run to go on with."""
+    if folder.is_symlink() and not folder.exists():
+        raise SeqloomError("this link leads nowhere.", where=str(folder), mend="Choose another folder.")
     if folder.exists() and not folder.is_dir():
         raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another folder.")
     if not folder.exists() or (resume and (folder / "checkpoints").is_dir()):

@@ -20,6 +20,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from toolkit.errors import ConfigError
 
+MOST_PROBLEMS = 50  # that are told at once
 LARGEST_FILE = 256 * 1024  # bytes; a config is a page or two
 DEEPEST_NESTING = 16
 
@@ -86,6 +87,8 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """Parse YAML text whose top level is a mapping; `name` stands in error messages."""
+    if len(text) > LARGEST_FILE:
+        raise ConfigError(f"more than {LARGEST_FILE:,} characters, too long for a config.", where=name)
     root = _compose(text, name)
     if root is None:
         raise ConfigError("the file is empty.", where=name, mend="`seqloom init --help` says how to begin one.")
@@ -102,14 +105,17 @@ def validate(document: Document, model: type[M]) -> M:
     Raises:
         ConfigError: with one line for every problem in the document.
     """
-    problems = dict.fromkeys(document.problems)
+    problems, more = dict.fromkeys(document.problems), list[str]()
     try:
         config = model.model_validate(document.values)
     except ValidationError as error:
-        for location, entries in _by_location(error, document):
+        found = list(_by_location(error, document))
+        for location, entries in found[:MOST_PROBLEMS]:
             problems[_explain(location, entries, document, model)] = None
+        left = len(found) - MOST_PROBLEMS
+        more = [f"and {left:,} more."] if left > 0 else []
     if problems:
-        raise ConfigError("\n".join(sorted(problems, key=_line_number)))
+        raise ConfigError("\n".join([*sorted(problems, key=_line_number), *more]))
     return config
 
 
@@ -275,9 +281,10 @@ def _by_location(error: ValidationError, document: Document) -> Iterator[tuple[L
     for entry in error.errors(include_url=False):
         location = _inside_document(entry["loc"], document.values, entry["type"])
         grouped.setdefault(location, []).append(entry)
+    above = {location[:depth] for location in grouped for depth in range(len(location))}
     for location, entries in grouped.items():
         # Of a union of a word and a list of words, the wrong item says more than the list that is no word.
-        if not any(len(other) > len(location) and other[: len(location)] == location for other in grouped):
+        if location not in above:
             yield location, entries
 
 

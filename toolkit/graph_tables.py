@@ -1,8 +1,10 @@
-"""Large tables of an ONNX file where they lie, and the graph without them, which reads them as inputs.
+"""What an ONNX file holds, read without `onnx`: its operators, and its large tables where they lie.
 
-ONNX Runtime copies what a file holds, which for a table of word vectors took a fifth of the time of a prediction of one
-text. A file is a message of Protocol Buffers, and what matters here is soon read; importing `onnx` to read it would
-take longer than it saves.
+Operators are checked, since a stranger's file may hold any, such as a `Loop` without end.
+
+Tables become inputs of the graph: ONNX Runtime copies what a file holds, which for a table of word vectors took a fifth
+of the time of a prediction of one text. A file is a message of Protocol Buffers, and what matters here is soon read;
+importing `onnx` to read it would take longer than it saves.
 
 Reference: Protocol Buffers, "Encoding"; onnx.proto for the numbers of fields
 """
@@ -16,9 +18,10 @@ LARGE = 1 << 20  # bytes of a table that is worth it
 MOST_FIELDS = 10_000  # of a message; no graph of ours has as many
 MOST_BYTES = 1 << 20  # of all operators; a hostile file would take half a minute to read
 
-GRAPH = 7  # of a model
+GRAPH, FUNCTIONS = 7, 25  # of a model
 NODE, INITIALIZER, INPUT = 1, 5, 11  # of a graph
-READS, OPERATOR = 1, 4  # of a node
+READS, OPERATOR, ATTRIBUTE, DOMAIN = 1, 4, 5, 7  # of a node
+BODY, BODIES = 6, 11  # of an attribute that holds graphs
 SIZE, KIND, NAME, NUMBERS = 1, 2, 8, 9  # of an initializer
 FLOAT = 1
 WHOLE_NUMBER, BYTES, FIXED = 0, 2, {1: 8, 5: 4}  # kinds of fields; those of fixed size with their bytes
@@ -37,6 +40,44 @@ class Field(NamedTuple):
     value: int
     whole: slice
     content: slice
+
+
+# That a graph of ours may hold; `Scan` ends with the steps of what it reads.
+OPERATORS = frozenset(
+    [
+        *("Add", "Cast", "Clip", "Concat", "Cos", "CumSum", "Div", "Equal", "Expand", "GRU", "Gather", "Greater"),
+        *("Identity", "LSTM", "LayerNormalization", "Less", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Min", "Mod"),
+        *("Mul", "RNN", "Range", "ReduceMax", "ReduceSum", "Relu", "Reshape", "Scan", "ScatterElements", "Shape"),
+        *("Sigmoid", "Sin", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK"),
+        *("Transpose", "Unsqueeze", "Where"),
+    ]
+)
+
+
+def check_operators(model: bytes) -> None:
+    """Refuse a graph that holds what no graph of ours does.
+
+    Raises: ValueError, which says what.
+    """
+    fields = list(_fields(model, slice(0, len(model))))
+    if any(each.number == FUNCTIONS for each in fields):
+        raise ValueError("it holds functions of its own")
+    graphs, size = [each.content for each in fields if each.number == GRAPH], 0
+    while graphs:
+        for node in _fields(model, graphs.pop()):
+            if node.number != NODE:
+                continue
+            size += node.value
+            if size > MOST_BYTES:
+                raise ValueError(f"its operators take more than {MOST_BYTES:,} bytes")
+            for field in _fields(model, node.content):
+                if field.number == ATTRIBUTE:
+                    inside = _fields(model, field.content)
+                    graphs += [each.content for each in inside if each.number in (BODY, BODIES)]
+                elif field.number == OPERATOR and (name := model[field.content].decode("latin-1")) not in OPERATORS:
+                    raise ValueError(f"it holds an operator {name[:40]!r}")
+                elif field.number == DOMAIN and field.value:
+                    raise ValueError("it holds an operator that is not one of ONNX's own")
 
 
 def split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:

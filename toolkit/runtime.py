@@ -33,6 +33,10 @@ class Runtime:
         import onnxruntime
 
         self.name = name
+        try:
+            graph_tables.check_operators(model)
+        except (ValueError, OverflowError) as error:
+            raise ArtifactError(f"this graph cannot be loaded: {error}.", where=name) from error
         self._graph, self._tables = graph_tables.split(model)
         session = self._load(self._graph)
         inputs = [value for value in session.get_inputs() if value.name not in self._tables]
@@ -106,7 +110,10 @@ class Runtime:
         options.intra_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised too
         try:
-            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            # With a fallback, it would write to standard output what went wrong.
+            return onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"], enable_fallback=False
+            )
         except Exception as error:  # ONNX Runtime raises several unrelated classes
             raise ArtifactError(f"this graph cannot be loaded: {_first_line(error)}", where=self.name) from error
 

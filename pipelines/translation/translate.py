@@ -12,7 +12,7 @@ from typing import NamedTuple, TextIO
 
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import OPENERS, ending, explained, open_text, read_text_lines
+from toolkit.data.files import OPENERS, bounded_lines, ending, explained, open_text, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
@@ -60,7 +60,7 @@ class Inputs:
                 yield Item(f"{name}:{number}", line)
             return
         with explained(path), open_text(Path(path), self.encoding, newline="\n") as text:
-            for number, line in enumerate(text, 1):
+            for number, line in enumerate(bounded_lines(text, path), 1):
                 yield Item(f"{path}:{number}", line.rstrip("\r\n"))
 
     def _cells(self, path: str) -> Iterator[Item]:

@@ -36,6 +36,16 @@ def replace_by_folder(path: Path) -> None:
     path.mkdir()
 
 
+def replace_by_zeros(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.fixture
 def copied(linear: Any) -> Path:
     """A run of all parts."""
@@ -50,7 +60,9 @@ def classify() -> Result:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("damage", [truncate, empty, Path.unlink, replace_by_folder, flip])
+@pytest.mark.parametrize(
+    "damage", [truncate, empty, Path.unlink, replace_by_folder, replace_by_zeros, replace_by_pipe, flip]
+)
 def test_a_damaged_part_is_named(part: str, damage: Callable[[Path], None], copied: Path) -> None:
     if (part, damage) == ("manifest.json", flip):
         pytest.skip("one changed digit may be a manifest too")

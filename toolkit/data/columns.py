@@ -109,7 +109,8 @@ class _Search:
         layout: Literal["long", "wide"] = "wide" if len(values) > 1 else "long"
         if not times:
             self._tell("layout", "there is no column of times; rows are counted 0, 1, 2, ...")
-        left = tuple(name for name in self._names if name not in {*self._taken, *values} and self._has_words(name))
+        read = {*self._taken, *values}
+        left = tuple(name for name in self._names if name not in read and self._has_words(name))
         if layout == "wide":
             self._tell_wide(values)
         return Columns(layout, id, times, values, tuple(set(others) - set(words)), words, left), self._findings
@@ -118,7 +119,8 @@ class _Search:
         self._findings.append(Finding(kind, f"{self._source.path}: {message}"))
 
     def _tell_wide(self, values: tuple[str, ...]) -> None:
-        left = [repr(name) for name in self._names if name not in {*self._taken, *values}]
+        read = {*self._taken, *values}
+        left = [repr(name) for name in self._names if name not in read]
         out = f" Left out: {', '.join(left[:10])}." if left else ""
         mend = "Name one of them as value to forecast only that; the others can be columns that it learns from."
         self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}")
@@ -262,7 +264,8 @@ class _Search:
 
     def _rows(self) -> Columns:
         id = self._source.id or self._names[0]
-        values = tuple(name for name in self._names if name not in {id, *self._taken})
+        read = {id, *self._taken}
+        values = tuple(name for name in self._names if name not in read)
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
         self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values.")

@@ -27,6 +27,7 @@ _DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError
 _CHUNK = 1 << 18
 _SAMPLE = 1 << 16
 _FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
+LONGEST_LINE = 1 << 26  # characters
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
 _STRAY = "seqloom.stray"  # the error handler by which single bytes that are not UTF-8 are read as cp1252
@@ -38,6 +39,21 @@ def _read_stray(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(_STRAY, _read_stray)
+
+
+def bounded_lines(text: TextIO, name: str) -> Iterator[str]:
+    """The lines of a text with their ends. A compressed file may hold one that no memory does.
+
+    Raises:
+        DataError: a line is longer than any cell may be.
+    """
+    number = 1
+    while line := text.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            mend = "See that it is a text, with an end to its lines."
+            raise DataError(f"a line of more than {LONGEST_LINE:,} characters.", where=f"{name}:{number}", mend=mend)
+        yield line
+        number += 1
 
 
 def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterator[str]:
@@ -60,7 +76,7 @@ def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterat
     text = io.TextIOWrapper(stream, codec, errors=errors, newline="\n")
     warned = False
     try:
-        for number, line in enumerate(text, 1):
+        for number, line in enumerate(bounded_lines(text, name), 1):
             line = line.removesuffix("\n").removesuffix("\r")
             if _ESCAPED.search(line):
                 line = _ESCAPED.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), line)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from toolkit.data.codec import normalize
-from toolkit.data.files import ending, explained, open_text, require, split_part
+from toolkit.data.files import bounded_lines, ending, explained, open_text, require, split_part
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError
 
@@ -194,17 +194,23 @@ def refuse_other_formats(path: str, format: PairFormat = "auto") -> None:
         raise ConfigError("the name does not tell which table this is.", where=path, mend=mend)
 
 
+def two_files(path: str) -> list[str]:
+    """train.{en,de} as train.en and train.de; nothing for any other name."""
+    if not (parts := _BRACES.fullmatch(path)):
+        return []
+    start, *sides, end = parts.groups()
+    return [f"{start}{side}{end}" for side in sides]
+
+
 def _is_two_files(path: str) -> bool:
     return "{" in path and not split_part(path)[0].exists()
 
 
 def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
-    parts = _BRACES.fullmatch(source.path)
-    if not parts:
+    files = two_files(source.path)
+    if not files:
         mend = "Write both endings in one pair of braces, such as train.{en,de}."
         raise ConfigError("this names neither a file nor two files.", where=source.path, mend=mend)
-    start, *sides, end = parts.groups()
-    files = [f"{start}{side}{end}" for side in sides]
     sources, targets = (_read_lines(file, source.encoding) for file in files)
     if len(sources) != len(targets):
         (short, name), (long, other) = sorted(zip((len(sources), len(targets)), files, strict=True))
@@ -219,7 +225,7 @@ def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
 
 def _read_lines(file: str, encoding: str | None) -> list[str]:
     with explained(file), open_text(Path(file), encoding, newline="\n") as text:
-        return [line.rstrip("\r\n") for line in text]
+        return [line.rstrip("\r\n") for line in bounded_lines(text, file)]
 
 
 def _cell_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:

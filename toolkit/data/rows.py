@@ -10,13 +10,24 @@ import stat
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, Literal, NamedTuple
 
-from toolkit.data.files import decode, ending, explained, open_binary, open_text, require, split_part
+from toolkit.data.files import (
+    LONGEST_LINE,
+    bounded_lines,
+    decode,
+    ending,
+    explained,
+    open_binary,
+    open_text,
+    require,
+    split_part,
+)
 from toolkit.errors import ConfigError, DataError
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
@@ -33,7 +44,6 @@ _FORMATS = {
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 # Large enough for any document, small enough that a quote which is never closed does not swallow a large file.
-_LONGEST_CELL = 1 << 26
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 
@@ -104,7 +114,7 @@ def read_cell(row: Row, column: str, option: str) -> Any:
         value = row.values[column]
         return None if value != value else value  # NaN, with which tables say that there is nothing
     near = difflib.get_close_matches(column, row.values, n=1)
-    columns = f"The columns are {', '.join(row.values)}; in a table without a header they are 0, 1, ..."
+    columns = f"The columns are {listed(row.values)}; in a table without a header they are 0, 1, ..."
     mend = f"Did you mean {near[0]}?" if near else columns
     raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
 
@@ -144,10 +154,11 @@ def _format(source: Source, path: Path, part: str) -> str:
 def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row]:
     where = str(path)
     with open_text(path, source.encoding, newline="" if kind == "csv" else "\n") as text:
-        numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, 1) if line.strip())
+        lines = bounded_lines(text, where)
+        numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if line.strip())
         match kind:
             case "csv":
-                yield from _table_rows(_csv_cells(text, where), where, source.header)
+                yield from _table_rows(_csv_cells(lines, where), where, source.header)
             case "tsv":
                 yield from _table_rows(((number, line.split("\t")) for number, line in numbered), where, source.header)
             case "json":
@@ -160,15 +171,15 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
                     yield Row(f"{where}:{number}", _labelled(line))
 
 
-def _csv_cells(text: TextIO, where: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     head = []
-    for line in text:
+    for line in lines:
         head.append(line)
         if line.strip():
             break
     delimiter = next((mark for mark in ",;\t|" if len(next(csv.reader(head[-1:], delimiter=mark), [])) > 1), ",")
-    reader = csv.reader(itertools.chain(head, text), delimiter=delimiter, strict=True)
+    reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
     number = 1
     try:
         for cells in reader:
@@ -191,14 +202,21 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             if header:
                 continue
         if len(cells) != len(names):
-            found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({', '.join(names)})."
+            found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({listed(names)})."
             mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
             raise DataError(found, where=place, mend=mend)
         yield Row(place, dict(zip(names, cells, strict=True)))
 
 
+def listed(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    shown = ", ".join(names[:10])
+    return f"{shown} and {len(names) - 10:,} more" if len(names) > 10 else shown
+
+
 def _refuse_duplicates(names: list[str], where: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(f"column {twice[0]!r} is there twice.", where=where, mend="Give every column its own name.")
 

@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from toolkit.graph_tables import OPERATORS
+
 OPSET = 20
 IR_VERSION = 10
 
@@ -20,7 +22,12 @@ class Graph:
         self.initializers: list[onnx.TensorProto] = []
 
     def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """Append a node; returns the name of its output, or a list where there are several."""
+        """Append a node; returns the name of its output, or a list where there are several.
+
+        Raises: ValueError for an operator that `graph_tables.OPERATORS` lacks, so that no run may hold it.
+        """
+        if operator not in OPERATORS:
+            raise ValueError(f"{operator} is not among the operators that a run may hold. Add it to OPERATORS.")
         names = [f"{operator.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
         return names[0] if outputs == 1 else names

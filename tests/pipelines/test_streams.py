@@ -1,0 +1,84 @@
+"""Standard streams that are closed, and signals that end a command."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keywords import seqloom, write_config, write_table
+
+from toolkit.data import files
+
+COMMAND = [sys.executable, "-m", "pipelines.cli"]
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_is_an_empty_one(closed: int, trained: Any) -> None:
+    code = f"import os, sys; os.close({closed}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    arguments = ["-m", "pipelines.cli", "classify", "-", "--lines", "--model", str(trained.folder)]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], input=b"my parcel\n", capture_output=True, timeout=120, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (b"delivery" in result.stdout) == (closed == 2)
+
+
+def test_a_command_with_keras_does_without_standard_error(here: Path, trained: Any) -> None:
+    code = "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "-m", "pipelines.cli", "check", str(trained.config)],
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert b"parameters" in result.stdout
+
+
+def test_what_ends_a_command_from_outside_leaves_the_old_output_and_nothing_else(here: Path, trained: Any) -> None:
+    Path("old.jsonl").write_text("old")
+    command = [*COMMAND, "classify", "-", "--lines", "--model", str(trained.folder), "-o", "old.jsonl"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        while len(os.listdir()) < 2:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert os.listdir() == ["old.jsonl"]
+    assert Path("old.jsonl").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.txt.gz"])
+def test_a_line_without_end_is_told(name: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit.data import rows
+
+    for module in (files, rows):
+        monkeypatch.setattr(module, "LONGEST_LINE", 1000)
+    Path(name).write_bytes(gzip.compress(b"text\n" + b"a" * 5000))
+    result = seqloom("classify", name, "--model", trained.folder, *(["--lines"] if name == "a.txt.gz" else []))
+    assert result.code == 1
+    line = 1 if name == "a.jsonl.gz" else 2
+    assert "a line of more than 1,000 characters" in result.err or f"{name}:{line}: not valid JSON" in result.err
+
+
+def test_wide_tables_take_time_by_their_columns(trained: Any) -> None:
+    names = ["text", *(f"c{n}" for n in range(20_000))]
+    Path("wide.csv").write_text(",".join(names) + "\n" + ",".join(["my parcel"] * len(names)) + "\n")
+    started = time.monotonic()
+    assert seqloom("classify", "wide.csv", "--model", trained.folder).records[0]["labels"] == ["delivery"]
+    assert time.monotonic() - started < 10
+    result = seqloom("classify", "wide.csv", "--model", trained.folder, "--column", "texts")
+    assert "and 19,991 more" in result.err and len(result.err) < 1000
+
+
+def test_gradients_are_not_written_over_the_data_that_they_read(here: Path) -> None:
+    write_table(here / "d.csv", [("my parcel", "delivery"), ("my money", "refund")])
+    config, before = write_config(Path("c.yaml"), {"train": "d.csv"}), Path("d.csv").read_bytes()
+    result = seqloom("gradients", config, "--steps", 1, "-o", "d.csv")
+    assert result.code == 2
+    assert "d.csv: this is an input too, and would be lost" in result.err
+    assert Path("d.csv").read_bytes() == before
