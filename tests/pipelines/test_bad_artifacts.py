@@ -46,6 +46,9 @@ def replace_by_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+DAMAGES = [truncate, empty, Path.unlink, replace_by_folder, replace_by_zeros, replace_by_pipe, flip]
+
+
 @pytest.fixture
 def copied(linear: Any) -> Path:
     """A run of all parts."""
@@ -60,9 +63,7 @@ def classify() -> Result:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize(
-    "damage", [truncate, empty, Path.unlink, replace_by_folder, replace_by_zeros, replace_by_pipe, flip]
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_part_is_named(part: str, damage: Callable[[Path], None], copied: Path) -> None:
     if (part, damage) == ("manifest.json", flip):
         pytest.skip("one changed digit may be a manifest too")
