@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.catalogue import pipeline_of, stage
 from toolkit.artifact import check_outputs, write_output
 from toolkit.errors import ConfigError
-from toolkit.gates import Vectors
+from toolkit.explanation import Vectors
 
 FORMATS = (".npy", ".parquet")
 BLOCK = 1024  # rows whose similarities are held at once

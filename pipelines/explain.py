@@ -12,7 +12,7 @@ from pipelines.catalogue import pipeline_of, stage
 from toolkit.artifact import check_outputs, write_output
 from toolkit.data.files import read_text_lines
 from toolkit.errors import ConfigError
-from toolkit.gates import Explanation
+from toolkit.explanation import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

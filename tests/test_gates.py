@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from examples import make_encoder, make_transformer, randomize
 from toolkit.cells import CELLS
 from toolkit.errors import ArtifactError
-from toolkit.gates import Direction, Trace, fitting, joined, trace, trace_encoder
+from toolkit.explanation import fitting
+from toolkit.gates import Direction, Trace, joined, trace, trace_encoder
 from toolkit.layers.recurrent import LAYERS
 
 FEATURES, UNITS = 4, 3

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from toolkit import classification_plots as plots
 from toolkit import report
 from toolkit.evaluation import classification
 from toolkit.report import Paragraph, Section, Table, picture, render_report, verdict
@@ -56,10 +57,10 @@ def pictures(labels: list[str], rows: int = 300) -> list[report.Picture | Table]
     curves = {labels[0]: classification.risk_coverage(confidence, correct)}
     return [
         picture(report.learning_curves(HISTORY), "learning curves"),
-        report.confusion(matrix, labels),
-        picture(report.reliability_diagram(classification.reliability(confidence, correct)), "reliability"),
-        picture(report.risk_coverage_plot(curves), "risk and coverage"),
-        picture(report.f1_bars(labels, f1, rival, labels[0]), "F1"),
+        plots.confusion(matrix, labels),
+        picture(plots.reliability_diagram(classification.reliability(confidence, correct)), "reliability"),
+        picture(plots.risk_coverage_plot(curves), "risk and coverage"),
+        picture(plots.f1_bars(labels, f1, rival, labels[0]), "F1"),
     ]
 
 
@@ -123,29 +124,29 @@ def test_a_picture_of_very_many_points_becomes_a_png():
 def test_pictures_can_be_drawn_of_next_to_nothing():
     picture(report.learning_curves(HISTORY[:1]), "one epoch")
     one = np.array([0.5]), np.array([True])
-    picture(report.risk_coverage_plot({"one row": classification.risk_coverage(*one)}), "one row")
-    picture(report.reliability_diagram(classification.reliability(*one)), "one row")
-    report.confusion(np.zeros((2, 2), int), ["never", "seen"])
+    picture(plots.risk_coverage_plot({"one row": classification.risk_coverage(*one)}), "one row")
+    picture(plots.reliability_diagram(classification.reliability(*one)), "one row")
+    plots.confusion(np.zeros((2, 2), int), ["never", "seen"])
 
 
 def test_confusion_of_many_labels_becomes_a_table_of_the_worst():
     matrix = 10 * np.eye(40, dtype=int)
     matrix[3, 7], matrix[8, 2] = 30, 5
-    table = report.confusion(matrix, [f"label {i}" for i in range(40)])
+    table = plots.confusion(matrix, [f"label {i}" for i in range(40)])
     assert table.rows == [("label 3", "label 7", 30, 0.75), ("label 8", "label 2", 5, pytest.approx(1 / 3))]
 
 
 def test_confusion_shows_the_share_of_each_true_label():
     texts = [
         element.text
-        for element in ElementTree.fromstring(report.confusion(np.array([[3, 1], [0, 7]]), "ab").drawing).iter()
+        for element in ElementTree.fromstring(plots.confusion(np.array([[3, 1], [0, 7]]), "ab").drawing).iter()
     ]
     assert [text for text in texts if text and text.strip().isdigit()] == ["75", "25", "100"]
 
 
 def test_bars_of_many_labels_show_the_best_and_the_worst():
     labels = [f"label {i}" for i in range(100)]
-    drawing = picture(report.f1_bars(labels, np.linspace(0, 1, 100), np.zeros(100), "baseline"), "F1").drawing
+    drawing = picture(plots.f1_bars(labels, np.linspace(0, 1, 100), np.zeros(100), "baseline"), "F1").drawing
     shown = {int(number) for number in re.findall(r"label (\d+)", drawing)}
     assert shown == {*range(20), *range(90, 100)}
 
@@ -205,5 +206,5 @@ def test_long_texts_are_cut_and_put_on_one_line():
 
 def test_labels_are_listed_with_their_scores():
     flags = np.array([[True, False], [True, True]])
-    table = report.label_table(["a", "b"], classification.label_scores(flags, np.array([[True, True], [True, True]])))
+    table = plots.label_table(["a", "b"], classification.label_scores(flags, np.array([[True, True], [True, True]])))
     assert list(table.rows) == [("a", 1.0, 1.0, 1.0, 2), ("b", 0.5, 1.0, pytest.approx(2 / 3), 1)]

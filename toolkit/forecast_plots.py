@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.data.text import one_line
-from toolkit.report import BASELINE, FAINT, INK, MODEL, OTHER, canvas, styled
+from toolkit.report import BASELINE, COLOURS, DASHES, FAINT, INK, MODEL, canvas, styled
 from toolkit.series_plots import MOST_POINTS, draw_line, time_axis, titles
 
 MOST_PANELS = 12
 # More colours of Okabe & Ito, a purple and their yellow darkened, for all methods; dashes tell them apart in print.
-COLOURS = (MODEL, BASELINE, OTHER, "#cc79a7", "#e69f00", FAINT, "#7f3c8d", "#b5a400")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 2)), (0, (7, 3)))
 
 
 @dataclass(frozen=True)

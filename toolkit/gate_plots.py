@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.data.text import one_line
-from toolkit.forecast_plots import COLOURS, DASHES
 from toolkit.gates import Direction
-from toolkit.report import BASELINE, FAINT, INK, MODEL, canvas, styled
-from toolkit.translation_plots import SHADES
+from toolkit.report import BASELINE, COLOURS, DASHES, FAINT, INK, MODEL, SHADES, canvas, styled
 
 MOST_LABELS = 50  # steps that are named across the page; of more, every second, third, ... is
 LONGEST_LABEL = 16

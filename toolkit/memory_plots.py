@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from toolkit.forecast_plots import COLOURS, DASHES
-from toolkit.report import INK, MODEL, canvas, styled
+from toolkit.report import COLOURS, DASHES, INK, MODEL, canvas, styled
 
 
 @styled

@@ -1,4 +1,4 @@
-"""Runs a graph with ONNX Runtime. Imports neither Keras nor TensorFlow."""
+"""Runs a graph with ONNX Runtime, its recurrent layers in the kernel where there is much to do. Imports no Keras."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

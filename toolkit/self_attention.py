@@ -21,11 +21,11 @@ def transform(weights: Weights, layers: int, inputs: np.ndarray) -> np.ndarray:
     for i in range(layers):
         block = f"encoder/layer{i}"
         outputs = outputs + _attention(
-            weights, f"{block}/attention", _norm(weights, f"{block}/attention_norm", outputs)
+            weights, f"{block}/attention", normed(weights, f"{block}/attention_norm", outputs)
         )
-        hidden = _dense(weights, f"{block}/hidden", _norm(weights, f"{block}/dense_norm", outputs))
+        hidden = _dense(weights, f"{block}/hidden", normed(weights, f"{block}/dense_norm", outputs))
         outputs = outputs + _dense(weights, f"{block}/projection", np.maximum(hidden, 0))
-    return _norm(weights, "encoder/norm", outputs)
+    return normed(weights, "encoder/norm", outputs)
 
 
 def _attention(weights: Weights, name: str, inputs: np.ndarray) -> np.ndarray:
@@ -45,7 +45,8 @@ def _dense(weights: Weights, name: str, inputs: np.ndarray) -> np.ndarray:
     return inputs @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
 
 
-def _norm(weights: Weights, name: str, inputs: np.ndarray) -> np.ndarray:
+def normed(weights: Weights, name: str, inputs: np.ndarray) -> np.ndarray:
+    """Layer normalisation by the weights of this name."""
     centred = inputs - inputs.mean(axis=1, keepdims=True)
     scale = np.sqrt(inputs.var(axis=1, keepdims=True) + 1e-5)
     return centred / scale * weights[f"{name}/gamma"] + weights[f"{name}/beta"]

@@ -5,19 +5,16 @@ from itertools import cycle
 from typing import Literal
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
 from toolkit.data.text import one_line
 from toolkit.evaluation.translation import LengthBin
-from toolkit.forecast_plots import COLOURS, DASHES
-from toolkit.report import METRICS, MODEL, canvas, styled
+from toolkit.report import COLOURS, DASHES, METRICS, SHADES, canvas, styled
 
 MOST_DRAWN = 50  # pieces of a side; more would not be readable across a page
 LONGEST_PIECE = 14
 
 # From nothing at all to the model's colour, so that the page shows through.
-SHADES = LinearSegmentedColormap.from_list("attention", [to_rgba(MODEL, 0), to_rgba(MODEL, 1)])
 
 
 @styled

@@ -90,8 +90,8 @@ class ModelConfig(Stanza):
     a recurrent decoder with attention over the past; smoothing: exponential smoothing, and on what it leaves dilated
     layers of encoder.cell with residual connections, whatever encoder.residual says."""
     history: Steps | None = None
-    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps), 2 horizons at least where the
-    series are long enough."""
+    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4) and 2
+    horizons at least (3), where the series are long enough."""
     segment: Steps | None = None
     """Steps in a segment; empty: the longest whole part of a season within the horizon and 60 steps; without a season
     the square root of the horizon; 1 for all networks but segment."""

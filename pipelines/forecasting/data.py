@@ -17,7 +17,7 @@ from toolkit.data.windows import Cutoffs
 from toolkit.errors import ConfigError, DataError
 
 # Where the config does not say: horizons to hold back of each series, more of them the fewer series there are (and a
-# whole season at least, so that every part of it is seen), and windows wanted in all, which overlap where there would
+# season or more, so that every part of it is seen), and windows wanted in all, which overlap where there would
 # be fewer.
 FEWEST_HORIZONS, MOST_HORIZONS, WANTED_WINDOWS = 3, 20, 200
 SEASONS = 2  # held back at least, where a fifth is as much: intervals fitted to one year fit one year

@@ -12,7 +12,8 @@ from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.data.series import Panel
 from toolkit.data.windows import at_ends, ordinals
 from toolkit.errors import ConfigError, DataError
-from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network
+from toolkit.gates import Direction, trace_encoder
 
 MOST_PARTS = 26  # stretches of the past that are hidden, one after the other
 HIDING = (
@@ -48,7 +49,7 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
         effects=effects,
         effect="mean change of the median forecast, in the units of the data",
         hiding=HIDING,
-        notes=_notes(forecaster, panel, bool(layers)),
+        notes=_notes(forecaster, bool(layers)),
     )
 
 
@@ -111,7 +112,7 @@ def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
     return bridged
 
 
-def _notes(forecaster: Forecaster, panel: Panel, gates: bool) -> list[str]:
+def _notes(forecaster: Forecaster, gates: bool) -> list[str]:
     plan, combination = forecaster.plan, forecaster.combination
     assert combination is not None
     notes = []

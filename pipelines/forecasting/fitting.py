@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,18 +20,17 @@ from toolkit import config as configs
 from toolkit.data import windows
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError, SeqloomError
-from toolkit.training.checkpoints import Arrays, Checkpoints
-from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Trained, fit_members, refit_members
+from toolkit.training.checkpoints import Arrays
+from toolkit.training.fit import Batch, Task
+from toolkit.training.members import Fitted, Trained, fit_members, fit_network, refit_members
 from toolkit.training.runs import in_precision, set_seed
-from toolkit.training.watch import Watch
 
 LEAST_WINDOWS = 64  # for a network that is one of several forecasters; with fewer it is not tried
 VALIDATED = 8_192  # validation windows that the epoch is chosen on
 HEAVIEST = 20.0  # of a window that moves much more than its series does otherwise
 HIDDEN = 0.05  # share of training windows that have a stretch hidden, so that gaps mean something
 
-Members = list[Trained[models.Network]]
+Networks = Fitted[models.Network, Cutoffs]
 
 
 class Start(NamedTuple):
@@ -42,39 +41,19 @@ class Start(NamedTuple):
     learned: dict[str, int]  # by series name, the ordinal from which on it knows nothing
 
 
-@dataclass
-class Fitted:
-    """Networks with how their training went, and those that were trained once more in their place."""
-
-    members: Members = field(default_factory=list)
-    again: Members | None = None
-
-    @property
-    def networks(self) -> list[models.Network]:
-        return [network for network, _ in self.again or self.members]
-
-    @property
-    def history(self) -> list[dict[str, float]]:
-        """A row for each epoch in which there was something to choose."""
-        return [{"member": i, **row} for i, (_, progress) in enumerate(self.members, 1) for row in progress.history]
-
-    @property
-    def seconds(self) -> float:
-        return sum(progress.seconds for _, progress in [*self.members, *(self.again or [])])
-
-
-def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | None) -> Fitted:
-    """All members; after Ctrl-C those that there are. None where a companion alone is asked for.
+def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | None) -> Networks:
+    """All members; after Ctrl-C those that there are. None where a companion alone is asked for, or where there is too
+    little for `auto` to learn one from.
 
     Raises:
         DataError: a network alone is asked for, and no series is long enough to learn from.
     """
     if config.model.kind not in ("auto", NETWORK):
-        return Fitted()
+        return Fitted([])
     cutoffs = training_cutoffs(prepared, prepared.splits.training_ends)
     if config.model.kind == "auto" and len(cutoffs) < LEAST_WINDOWS:
         warnings.warn(f"{len(cutoffs)} windows to learn from are too few for a network; it is left out.", stacklevel=2)
-        return Fitted()
+        return Fitted([])
 
     def fit_one(member: int) -> Trained[models.Network]:
         return _fit(config, prepared, cutoffs, folder / f"member{member}", (member, start))
@@ -82,18 +61,18 @@ def fit_all(config: Config, prepared: Prepared, folder: Path, start: Start | Non
     return Fitted(fit_members(config.model.members, fit_one))
 
 
-def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Fitted, start: Start | None) -> Fitted:
+def refit_all(config: Config, prepared: Prepared, folder: Path, fitted: Networks, start: Start | None) -> Networks:
     """The same members, from the start, with the validation part and for the epochs that were best without it.
 
     After Ctrl-C those that were fitted before.
     """
 
     def fit_again(config: Config, cutoffs: Cutoffs, member: int) -> Trained[models.Network]:
-        return _fit(config, prepared, cutoffs, folder / f"refit{member}", (member, start), validate=False)
+        return _fit(config, prepared, cutoffs, folder / f"refit{member}", (member, start), choose=False)
 
     whole = partial(training_cutoffs, prepared, prepared.splits.test_starts)
     again = refit_members(config, fitted.members, whole, fit_again)
-    return fitted if again is None else replace(fitted, again=again.members)
+    return replace(fitted, again=again)
 
 
 def begin_network(config: Config, prepared: Prepared, cutoffs: Cutoffs, member: int) -> tuple[models.Network, Task]:
@@ -146,18 +125,14 @@ def _fit(
     folder: Path,
     origin: tuple[int, Start | None],
     *,
-    validate: bool = True,
+    choose: bool = True,
 ) -> Trained[models.Network]:
     """Train one network, from a seed of its own or from the weights of a run."""
     member, start = origin
     network, task = begin_network(config, prepared, cutoffs, member)
     if start:
         _load(network, start.weights, member)
-    if not validate:
-        task = replace(task, evaluate=None)
-    with Watch(config.training, task.steps) as watch:
-        progress = fit(network, task, config.training, Checkpoints(folder), _fingerprint(config, prepared), watch)
-    return network, progress
+    return fit_network(network, task, config.training, folder, _fingerprint(config, prepared), choose=choose)
 
 
 def _load(network: models.Network, weights: Arrays, member: int) -> None:

@@ -14,7 +14,6 @@ from toolkit import export
 from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead, build_encoder
 
 
-@keras.saving.register_keras_serializable(package="seqloom")
 class ForecastNetwork(keras.Model):
     """Segments of the past through the shared encoder, and a decoder that gives the whole horizon at once.
 

@@ -10,7 +10,6 @@ from toolkit import export
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing, QuantileHead
 
 
-@keras.saving.register_keras_serializable(package="seqloom")
 class SmoothingNetwork(keras.Model):
     """Exponential smoothing gives level and season; a network reads what is left and corrects their forecast.
 

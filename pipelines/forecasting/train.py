@@ -13,7 +13,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, source
 from pipelines.forecasting.evaluate import LEARNED, evaluate_run, learned_until
 from pipelines.forecasting.fitting import (
-    Fitted,
+    Networks,
     Start,
     begin_network,
     fit_all,
@@ -116,7 +116,7 @@ def _sizes(prepared: Prepared) -> dict[str, float]:
     return dict(zip(prepared.panel.ids, prepared.sizes.tolist(), strict=True))
 
 
-def _exported(config: Config, prepared: Prepared, fitted: Fitted) -> bytes | None:
+def _exported(config: Config, prepared: Prepared, fitted: Networks) -> bytes | None:
     """The networks, if any, as a graph that is known to compute what they do, but for rounding in half precision."""
     if not fitted.networks:
         return None
@@ -134,7 +134,7 @@ def _exported(config: Config, prepared: Prepared, fitted: Fitted) -> bytes | Non
 
 
 def _write(
-    config: Config, splits: Splits, forecaster: Forecaster, fitted: Fitted, graph: bytes | None, folder: Path
+    config: Config, splits: Splits, forecaster: Forecaster, fitted: Networks, graph: bytes | None, folder: Path
 ) -> None:
     """The files that predict."""
     assert forecaster.combination is not None and forecaster.conformal is not None

@@ -16,7 +16,8 @@ from toolkit.data.files import ending
 from toolkit.data.rows import TABLES
 from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
 from toolkit.errors import DataError, SeqloomError
-from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, joined, read_network, trace_encoder
+from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network
+from toolkit.gates import Direction, joined, trace_encoder
 
 MOST_HIDDEN = 256  # words that are hidden, one after the other
 ROWS = 64  # texts in one call of the graph

@@ -22,7 +22,6 @@ from toolkit.layers.sequence import zero_padding
 PREDICTION_BATCH = 256
 
 
-@keras.saving.register_keras_serializable(package="seqloom")
 class TextClassifier(keras.Model):
     """Embedded words, an encoder, pooling, and one score a label.
 

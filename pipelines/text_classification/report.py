@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.text_classification.answers import Answers, difference_interval
+from toolkit import classification_plots as plots
 from toolkit import report as pages
 from toolkit.evaluation import classification
 from toolkit.report import Paragraph, Section, Table, picture
@@ -52,8 +53,8 @@ def _labels_section(model: Answers, baselines: Mapping[str, Answers], labels: tu
     scores = {name: _label_scores(answers) for name, answers in baselines.items()}
     rival = max(scores, key=lambda name: scores[name].macro_f1)
     own = _label_scores(model)
-    bars = pages.f1_bars(labels, own.f1, scores[rival].f1, rival)
-    return Section("Every label", [picture(bars, "F1 of each label"), pages.label_table(labels, own)])
+    bars = plots.f1_bars(labels, own.f1, scores[rival].f1, rival)
+    return Section("Every label", [picture(bars, "F1 of each label"), plots.label_table(labels, own)])
 
 
 def _label_scores(answers: Answers) -> classification.LabelScores:
@@ -71,7 +72,7 @@ def _confusion_section(model: Answers, labels: tuple[str, ...]) -> Section:
     names = [*labels, "none of the above"]
     if not matrix[-1].any() and not matrix[:, -1].any():
         matrix, names = matrix[:-1, :-1], names[:-1]
-    return Section("What is taken for what", [pages.confusion(matrix, names)])
+    return Section("What is taken for what", [plots.confusion(matrix, names)])
 
 
 def _confidence_section(model: Answers, baselines: Mapping[str, Answers]) -> Section:
@@ -86,10 +87,10 @@ def _confidence_section(model: Answers, baselines: Mapping[str, Answers]) -> Sec
                 f"Left: {rows}how often what is stated comes true. Right: mistakes when only the surest are answered."
             ),
             picture(
-                pages.reliability_diagram(classification.reliability(confidence, correct)),
+                plots.reliability_diagram(classification.reliability(confidence, correct)),
                 "Stated probability against the share that came true",
             ),
-            picture(pages.risk_coverage_plot(curves), "Mistakes by the share of rows answered"),
+            picture(plots.risk_coverage_plot(curves), "Mistakes by the share of rows answered"),
         ],
     )
 

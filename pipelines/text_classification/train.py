@@ -28,11 +28,9 @@ from toolkit.data.batches import LENGTH_STEP, epoch_order
 from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, decisions
-from toolkit.training.checkpoints import Checkpoints
-from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Refitted, Trained, fit_members, refit_members
+from toolkit.training.fit import Batch, Task
+from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
 from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
-from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
 
@@ -51,15 +49,15 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     with artifact.locked(folder):
         prepared = prepare(config)
         members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
-        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
-        history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
-        seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
+        fitted = Fitted(members, _refit(config, prepared, members, checkpoints) if config.training.refit else None)
         return finish(
             folder,
             NAME,
             _facts(config, prepared),
-            write=lambda: _write(config, prepared, members, again, history, folder),
-            score=lambda: evaluate_run(folder, prepared.splits, config, history, seconds, refitted=again is not None),
+            write=lambda: _write(config, prepared, fitted, folder),
+            score=lambda: evaluate_run(
+                folder, prepared.splits, config, fitted.history, fitted.seconds, refitted=fitted.again is not None
+            ),
         )
 
 
@@ -75,13 +73,10 @@ def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -
 def _fit(
     config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
 ) -> Trained[models.TextClassifier]:
-    """Train one network; without `choose` keep its last epoch, for there are no rows left to choose the best by."""
+    """Train one network; without `choose` there are no rows left to choose its epoch by."""
     network, task = begin(config, prepared, member)
-    task = task if choose else replace(task, evaluate=None)
-    checkpoints = Checkpoints(folder / f"member{member}")
-    with Watch(config.training, task.steps) as watch:
-        progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
-    return network, progress
+    fingerprint = _fingerprint(config, prepared)
+    return fit_network(network, task, config.training, folder / f"member{member}", fingerprint, choose=choose)
 
 
 def begin(config: Config, prepared: Prepared, member: int = 0) -> tuple[models.TextClassifier, Task]:
@@ -166,22 +161,15 @@ def _validate(
     return {"val_accuracy": accuracy, "val_macro_f1": macro_f1, "val_loss": float(nll), "score": score}
 
 
-def _write(
-    config: Config,
-    prepared: Prepared,
-    members: Members,
-    again: Again | None,
-    history: list[dict[str, float]],
-    folder: Path,
-) -> None:
+def _write(config: Config, prepared: Prepared, fitted: Fitted[models.TextClassifier, Prepared], folder: Path) -> None:
     """The files that predict, once the graph is known to compute what the network does."""
-    networks = [network for network, _ in members]
+    networks = networks_of(fitted.members)
     graph, scorer = _export(config, prepared, networks)
     if config.model.linear:
         scorer.linear = fit_linear(config, prepared.splits, prepared.labels, scorer)
     policy = fit_policy(config, prepared.splits, prepared.labels, scorer)
-    if again:  # what was chosen stays
-        prepared, networks, linear = again.prepared, [network for network, _ in again.members], scorer.linear
+    if fitted.again:  # what was chosen stays
+        prepared, networks, linear = fitted.again.prepared, fitted.networks, scorer.linear
         graph, scorer = _export(config, prepared, networks)
         scorer.linear = refit_linear(config, linear, prepared.splits, prepared.labels) if linear else None
         policy = replace(policy, centroids=fit_centroids(config.decision, prepared.splits, prepared.labels, scorer))
@@ -190,7 +178,7 @@ def _write(
     artifact.write_weights(folder / artifact.WEIGHTS, named_weights(networks))
     artifact.write_json(folder / "vocabulary.json", prepared.vocabulary)
     artifact.write_json(folder / DECISION, policy.to_json())
-    artifact.write_text(folder / "history.csv", history_csv(history))
+    artifact.write_text(folder / "history.csv", history_csv(fitted.history))
     for name in (CENTROIDS, LINEAR, LINEAR_ARRAYS):  # of a run that was killed while it wrote its report
         (folder / name).unlink(missing_ok=True)
     if scorer.linear:

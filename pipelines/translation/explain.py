@@ -11,7 +11,8 @@ from pipelines.translation.translate import Inputs, Truncated
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ConfigError, DataError, SeqloomError
-from toolkit.gates import NO_GATES, Direction, Explanation, Vectors, fitting, read_network, trace_encoder
+from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network
+from toolkit.gates import Direction, trace_encoder
 
 MOST_HIDDEN = 50  # pieces that are hidden, one after the other
 HIDING = (

@@ -18,7 +18,6 @@ IMPOSSIBLE = -1e9  # a log-probability
 LARGEST = 1 << 31  # more than there are rows
 
 
-@keras.saving.register_keras_serializable(package="seqloom")
 class Translator(keras.Model):
     """An encoder, a decoder with attention, and one score a target piece.
 

@@ -1,4 +1,4 @@
-"""From texts to translations, with ONNX Runtime alone."""
+"""From texts to translations with a run folder. Starts without Keras and TensorFlow."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -26,12 +26,10 @@ from toolkit.errors import ConfigError, SeqloomError
 from toolkit.evaluation.sql import Database
 from toolkit.kernels.prediction import KINDS
 from toolkit.search import SearchSettings
-from toolkit.training.checkpoints import Checkpoints
-from toolkit.training.fit import Batch, Task, fit
-from toolkit.training.members import Refitted, Trained, fit_members, refit_members
+from toolkit.training.fit import Batch, Task
+from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
 from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
 from toolkit.training.step import Parts, whole
-from toolkit.training.watch import Watch
 
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model
 LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
@@ -53,15 +51,14 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     with artifact.locked(folder):
         prepared = prepare(config)
         members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
-        again = _refit(config, prepared, members, checkpoints) if config.training.refit else None
-        seconds = sum(progress.seconds for _, progress in [*members, *(again.members if again else [])])
-        splits = prepared.splits.joined() if again else prepared.splits
+        fitted = Fitted(members, _refit(config, prepared, members, checkpoints) if config.training.refit else None)
+        splits = prepared.splits.joined() if fitted.again else prepared.splits
         return finish(
             folder,
             NAME,
             _facts(prepared),
-            write=lambda: _write(config, prepared, members, again, folder),
-            score=lambda: evaluate_run(folder, splits, config, members[0][1].history, seconds),
+            write=lambda: _write(config, prepared, fitted, folder),
+            score=lambda: evaluate_run(folder, splits, config, members[0][1].history, fitted.seconds),
         )
 
 
@@ -85,14 +82,11 @@ def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -
 def _fit(
     config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
 ) -> Trained[models.Translator]:
-    """Train one network; without `choose` keep its last epoch, for there are no pairs left to choose the best by."""
+    """Train one network; without `choose` there are no pairs left to choose its epoch by."""
     config = config.model_copy(update={"seed": config.seed + member})
     network, task = begin(config, prepared)
-    task = task if choose else replace(task, evaluate=None)
-    checkpoints = Checkpoints(folder / f"member{member}")
-    with Watch(config.training, task.steps) as watch:
-        progress = fit(network, task, config.training, checkpoints, _fingerprint(config, prepared), watch)
-    return network, progress
+    fingerprint = _fingerprint(config, prepared)
+    return fit_network(network, task, config.training, folder / f"member{member}", fingerprint, choose=choose)
 
 
 def begin(config: Config, prepared: Prepared) -> tuple[models.Translator, Task]:
@@ -210,31 +204,32 @@ def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, conf
     return score([each.text for each in found], grouped.references)
 
 
-def _write(config: Config, prepared: Prepared, members: Members, again: Again | None, folder: Path) -> None:
+def _write(config: Config, prepared: Prepared, fitted: Fitted[models.Translator, Prepared], folder: Path) -> None:
     """The files that predict, once the graphs are known to compute what the networks do."""
-    history = [{"member": i, **row} for i, (_, progress) in enumerate(members, 1) for row in progress.history]
-    graphs, loaded = _export(config, prepared, members)
+    graphs, loaded = _export(config, prepared, networks_of(fitted.members))
     search = _fit_search(config, Searcher(prepared.codec, loaded), prepared.splits.validation)
-    if again:  # what was chosen stays
-        prepared, members = again
-        graphs, _ = _export(config, prepared, members)
+    if fitted.again:  # what was chosen stays
+        prepared = fitted.again.prepared
+        graphs, _ = _export(config, prepared, fitted.networks)
     facts = {"search": search, "long_sources": config.tokens.long_sources, "source_column": config.data.source}
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     for number, each in enumerate(graphs, 1):
         for name, graph in zip(graph_names(number), each, strict=True):
             artifact.write_bytes(folder / name, graph)
-    artifact.write_weights(folder / artifact.WEIGHTS, named_weights([network for network, _ in members]))
+    artifact.write_weights(folder / artifact.WEIGHTS, named_weights(fitted.networks))
     artifact.write_json(folder / PIECES, prepared.codec.to_json())
     artifact.write_json(folder / FACTS, facts)
-    artifact.write_text(folder / "history.csv", history_csv(history))
+    artifact.write_text(folder / "history.csv", history_csv(fitted.history))
 
 
-def _export(config: Config, prepared: Prepared, members: Members) -> tuple[list[tuple[bytes, bytes]], list[Member]]:
+def _export(
+    config: Config, prepared: Prepared, networks: list[models.Translator]
+) -> tuple[list[tuple[bytes, bytes]], list[Member]]:
     """The networks' graphs, and what searches with them."""
-    graphs = [_graphs(network) for network, _ in members]
+    graphs = [_graphs(network) for network in networks]
     loaded = [Member.load(*each) for each in graphs]
     if config.training.mixed_precision == "none":
-        for (network, _), member in zip(members, loaded, strict=True):
+        for network, member in zip(networks, loaded, strict=True):
             _check_export(prepared, network, Searcher(prepared.codec, [member]))
     return graphs, loaded
 

@@ -22,7 +22,8 @@ from pipelines.encode import map_of, nearest, plane
 from pipelines.explain import drawings, explain, page, summary
 from pipelines.text_classification.predict import Classifier
 from toolkit import artifact
-from toolkit.gates import Direction, Explanation, Trace, Vectors
+from toolkit.explanation import Explanation, Vectors
+from toolkit.gates import Direction, Trace
 
 HOSTILE = "<script>alert(1)</script> $x_{ & '\" parcel 🎉 नमस्ते"
 

@@ -14,7 +14,8 @@ from pipelines.text_classification.config import Config
 from pipelines.text_classification.explain import _embed
 from pipelines.text_classification.predict import NAME, Classifier
 from toolkit.artifact import Artifact
-from toolkit.gates import NO_GATES, read_network, trace_encoder
+from toolkit.explanation import NO_GATES, read_network
+from toolkit.gates import trace_encoder
 from toolkit.training.watch import Watch
 
 ENCODER = {"cell": "transformer", "units": 16, "bidirectional": True}

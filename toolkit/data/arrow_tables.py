@@ -92,9 +92,8 @@ class _Blocks:
         texts = [text_of(cell) for cell in [*block.dictionary.to_pylist(), None]]
         codes = _plain(block.indices.cast(pyarrow.int32()), np.int32, len(texts) - 1)
         first = np.full(len(texts), len(codes))
-        first[codes[::-1]] = np.arange(len(codes))[
-            ::-1
-        ]  # where a code comes several times, the last to be written stays
+        backwards = np.arange(len(codes))[::-1]
+        first[codes[backwards]] = backwards  # where a code comes several times, the last to be written stays
         used = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))]
         mapped = np.zeros(len(texts), np.int32)
         index = self._index

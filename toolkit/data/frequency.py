@@ -238,7 +238,7 @@ class Frequency:
         return whole
 
     def _in_step(self, unit: str) -> float:
-        """How many steps a span of this unit has; NaN-free: 0 where it has no fixed number."""
+        """How many steps a span of this unit has; 0 where it has no fixed number."""
         months = {"month": 1, "quarter": 3, "year": 12}
         match self.unit:
             case _ if unit == "step":

@@ -1,4 +1,4 @@
-"""What a text classifier must beat: the most frequent label, and TF-IDF with logistic regression.
+"""What a text classifier must beat: the most frequent label, and TF-IDF with logistic regression, which may serve too.
 
 Both give logits, so that temperature, thresholds and none of the above are fitted for them on the same validation rows
 by the same functions of `decisions` as for the model; only then do they compare.

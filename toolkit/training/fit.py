@@ -45,7 +45,7 @@ class Task:
     Args:
         batches: gives the batches of an epoch, the same ones each time it is asked for the same epoch.
         steps: batches in an epoch.
-        loss: a Keras loss.
+        loss: as Keras takes it, of targets and outputs.
         evaluate: scores of the model as it is, on validation data; `score` is the one to be as high as possible. None
             keeps the last epoch.
         tuned_later: a layer that stays frozen for the first `frozen_epochs`, and trains from then on.

@@ -2,15 +2,32 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from toolkit.training.checkpoints import Progress
-from toolkit.training.fit import StoppedError
+from toolkit.stanzas import TrainingConfig
+from toolkit.training.checkpoints import Checkpoints, Progress
+from toolkit.training.fit import StoppedError, Task, fit
+from toolkit.training.watch import Watch
 
 Network = TypeVar("Network")
 Whole = TypeVar("Whole")
 Config = TypeVar("Config", bound=Any)
 Trained = tuple[Network, Progress]
+
+
+def fit_network(
+    network: Network, task: Task, training: TrainingConfig, folder: Path, fingerprint: str, *, choose: bool
+) -> Trained[Network]:
+    """Train one network, with a line an epoch; without `choose` it keeps its last epoch, not its best.
+
+    Args:
+        fingerprint: of all that its weights depend on.
+    """
+    task = task if choose else replace(task, evaluate=None)
+    with Watch(training, task.steps) as watch:
+        return network, fit(network, task, training, Checkpoints(folder), fingerprint, watch)
 
 
 def fit_members(count: int, fit: Callable[[int], Trained[Network]]) -> list[Trained[Network]]:
@@ -42,6 +59,32 @@ class Refitted(NamedTuple, Generic[Network, Whole]):
 
     prepared: Whole
     members: list[Trained[Network]]
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[Network, Whole]):
+    """The networks of a run with how their training went, and those that were trained again in their place."""
+
+    members: list[Trained[Network]]
+    again: Refitted[Network, Whole] | None = None
+
+    @property
+    def networks(self) -> list[Network]:
+        """Those that the run keeps."""
+        return networks_of(self.again.members if self.again else self.members)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row for each epoch in which there was something to choose."""
+        return [{"member": i, **row} for i, (_, progress) in enumerate(self.members, 1) for row in progress.history]
+
+    @property
+    def seconds(self) -> float:
+        return sum(progress.seconds for _, progress in [*self.members, *(self.again.members if self.again else [])])
+
+
+def networks_of(members: Sequence[Trained[Network]]) -> list[Network]:
+    return [network for network, _ in members]
 
 
 def refit_members(

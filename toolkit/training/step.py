@@ -30,7 +30,7 @@ def training_step(
     Args:
         model: built. What trains of it is what does now; after a change of that, another step is needed.
         optimizer: becomes that of the model, over the weights that train.
-        loss: a Keras loss.
+        loss: as Keras takes it, of targets and outputs.
         compiled: the model as its second part after its first. On TensorFlow XLA compiles the second, as one program
             together with its gradients, since what a loop keeps for them cannot leave a program. The first part runs as
             TensorFlow runs it, so its recurrent layers have their kernel, for which there is no place in what XLA

@@ -14,7 +14,7 @@ from pipelines.translation.config import Config
 from pipelines.translation.explain import encode
 from pipelines.translation.predict import Translator
 from pipelines.translation.train import train
-from toolkit.gates import NO_GATES
+from toolkit.explanation import NO_GATES
 
 
 @pytest.fixture(scope="module")

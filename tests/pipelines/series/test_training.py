@@ -270,10 +270,10 @@ def test_ctrl_c_while_training_again_keeps_the_networks_that_there_are(monkeypat
     assert seqloom("run", first, "--out", "first").code == 0
     fit = fitting._fit
 
-    def stopped_when_training_again(*given: Any, validate: bool = True) -> Any:
-        if not validate:
+    def stopped_when_training_again(*given: Any, choose: bool = True) -> Any:
+        if not choose:
             raise StoppedError("stopped")
-        return fit(*given, validate=validate)
+        return fit(*given, choose=choose)
 
     monkeypatch.setattr(fitting, "_fit", stopped_when_training_again)
     again = write_config(Path("again.yaml"), table, training={"epochs": 1, "refit": True})

@@ -19,7 +19,7 @@ from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import read_weights
 from toolkit.config import read_document, validate
 from toolkit.data.windows import Cutoffs
-from toolkit.gates import NO_GATES
+from toolkit.explanation import NO_GATES
 
 
 @pytest.fixture(scope="module")
