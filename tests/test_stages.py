@@ -144,7 +144,7 @@ def _backward(node, graph):
 
 
 def _computed_weights(node, graph):
-    graph.node.insert(0, onnx.helper.make_node("Neg", [node.input[2]], ["computed"]))
+    graph.node.insert(0, onnx.helper.make_node("Tanh", [node.input[2]], ["computed"]))
     node.input[2] = "computed"
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.export.graph import Graph, array, axes, dense, layer_norm, real_steps
+from toolkit.export.graph import Graph, array, attend, axes, dense, layer_norm, real_steps
 from toolkit.export.recurrent import cell_step
 from toolkit.layers import BahdanauAttention, RecurrentDecoder, fused_decoder
 
@@ -88,9 +88,7 @@ def _attend(graph: Graph, layer: Any, queries: str, memory: Memory) -> tuple[str
         scores = graph.add("MatMul", queries, graph.add("Transpose", memory.keys, perm=[0, 2, 1]))
     time_major = graph.add("Transpose", memory.values, perm=[1, 0, 2])
     real = graph.add("Transpose", real_steps(graph, time_major, memory.lengths), perm=[1, 2, 0])
-    penalty = graph.add("Mul", graph.add("Sub", real, graph.constant(1.0)), graph.constant(1e9))
-    weights = graph.add("Mul", graph.add("Softmax", graph.add("Add", scores, penalty), axis=-1), real)
-    context = graph.add("MatMul", weights, memory.values)
+    context, weights = attend(graph, scores, real, memory.values)
     return flat_rows(graph, context), flat_rows(graph, weights)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto
 
-from toolkit.export.graph import Graph, axes
+from toolkit.export.graph import Graph, axes, every_step
 from toolkit.export.recurrent import recurrent_encoder
 from toolkit.export.transformer import transformer_encoder
 from toolkit.layers import Encoder, SegmentedEncoder, TransformerEncoder
@@ -27,9 +27,8 @@ def segmented_encoder(graph: Graph, layer: SegmentedEncoder, inputs: str, length
     pieces = graph.add("Concat", shape(-1, size), batch, features, axis=0)
     pieces = graph.add("Transpose", graph.add("Reshape", inputs, pieces), perm=[1, 0, 2, 3])  # (size, n, batch, ...)
     pieces = graph.add("Reshape", pieces, graph.add("Concat", shape(size, -1), features, axis=0))
-    time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
-    starts = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(size, np.int64))
-    starts = graph.add("Unsqueeze", graph.add("Cast", starts, to=TensorProto.INT32), axes(graph, 1))
+    starts = graph.add("Cast", every_step(graph, inputs, size), to=TensorProto.INT32)
+    starts = graph.add("Unsqueeze", starts, axes(graph, 1))
     left = graph.add("Sub", graph.add("Unsqueeze", lengths, axes(graph, 0)), starts)
     left = graph.add("Clip", left, graph.constant(0, np.int32), graph.constant(size, np.int32))
     outputs, _ = encoder(graph, layer.encoder, pieces, graph.add("Reshape", left, shape(-1)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from toolkit.export.graph import Graph, axes, dense, real_steps
+from toolkit.export.graph import Graph, attend, axes, dense, real_steps
 from toolkit.export.recurrent import recurrence
 from toolkit.layers import AttentionDecoder, ParallelDecoder, QuantileHead
 
@@ -29,9 +29,7 @@ def attention_decoder(
     real = graph.add("Transpose", real_steps(graph, memory, lengths), perm=[1, 2, 0])  # (batch, 1, time)
     keys = graph.add("Transpose", dense(graph, layer.attention.projection, memory), perm=[1, 2, 0])
     scores = graph.add("MatMul", graph.add("Transpose", states, perm=[1, 0, 2]), keys)  # (batch, horizon, time)
-    penalty = graph.add("Mul", graph.add("Sub", real, graph.constant(1.0)), graph.constant(1e9))
-    weights = graph.add("Mul", graph.add("Softmax", graph.add("Add", scores, penalty), axis=-1), real)
-    context = graph.add("MatMul", weights, graph.add("Transpose", memory, perm=[1, 0, 2]))
+    context, _ = attend(graph, scores, real, graph.add("Transpose", memory, perm=[1, 0, 2]))
     context = graph.add("Transpose", context, perm=[1, 0, 2])
     return dense(graph, layer.combine, graph.add("Concat", states, context, axis=-1))
 

@@ -107,9 +107,29 @@ def real_steps(graph: Graph, inputs: str, lengths: str) -> str:
 
 def steps(graph: Graph, inputs: str) -> str:
     """0, 1, ... along time. Shapes: inputs (time, ...) -> (time, 1, 1) int32."""
+    return graph.add("Unsqueeze", graph.add("Cast", every_step(graph, inputs), to=TensorProto.INT32), axes(graph, 1, 2))
+
+
+def every_step(graph: Graph, inputs: str, size: int = 1) -> str:
+    """0, size, 2 size, ... along time. Shapes: inputs (time, ...) -> (time / size, rounded up) int64."""
     time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
-    steps = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(1, np.int64))
-    return graph.add("Unsqueeze", graph.add("Cast", steps, to=TensorProto.INT32), axes(graph, 1, 2))
+    return graph.add("Range", graph.constant(0, np.int64), time, graph.constant(size, np.int64))
+
+
+def padding_penalty(graph: Graph, real: str, size: float = 1e9) -> str:
+    """Of the shape of `real`, which is 1.0 at real steps and 0.0 on padding: 0 and -size, to be added to scores."""
+    return graph.add("Mul", graph.add("Sub", real, graph.constant(1.0)), graph.constant(size))
+
+
+def attend(graph: Graph, scores: str, real: str, values: str) -> tuple[str, str]:
+    """The mean of values by the softmax of scores over real steps, and the weights; both zero where no step is real.
+
+    Shapes: scores (batch, queries, time); real (batch, 1, time); values (batch, time, width) ->
+        (batch, queries, width); (batch, queries, time)
+    """
+    weights = graph.add("Softmax", graph.add("Add", scores, padding_penalty(graph, real)), axis=-1)
+    weights = graph.add("Mul", weights, real)
+    return graph.add("MatMul", weights, values), weights
 
 
 def axes(graph: Graph, *axes: int) -> str:

@@ -5,7 +5,7 @@ import onnx
 from keras import ops
 from onnx import TensorProto, helper
 
-from toolkit.export.graph import Graph, axes, layer_norm
+from toolkit.export.graph import Graph, axes, every_step, layer_norm
 from toolkit.export.recurrent import recurrence
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing
 from toolkit.layers.smoothing import FIRST_SEASONS
@@ -100,9 +100,7 @@ def _start(graph: Graph, season: int, values: str, known: str) -> tuple[str, str
 
 def _places(graph: Graph, season: int, inputs: str) -> str:
     """1.0 where a step is at a place in the season. Shapes: inputs (time, ...) -> (season, time)."""
-    time = graph.add("Squeeze", graph.add("Shape", inputs, start=0, end=1))
-    steps = graph.add("Range", graph.constant(0, np.int64), time, graph.constant(1, np.int64))
-    steps = graph.add("Mod", steps, graph.constant(season, np.int64))
+    steps = graph.add("Mod", every_step(graph, inputs), graph.constant(season, np.int64))
     return _float(graph, graph.add("Equal", graph.constant(np.arange(season)[:, None], np.int64), steps))
 
 

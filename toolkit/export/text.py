@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from toolkit.export.graph import Graph, array, axes, dense, real_steps
+from toolkit.export.graph import Graph, array, axes, dense, padding_penalty, real_steps
 from toolkit.layers import SequencePooling, SubwordEmbedding, WordEmbedding
 
 
@@ -49,8 +49,7 @@ def _mean(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> st
 
 
 def _max(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> str:
-    penalty = graph.add("Sub", real_steps(graph, inputs, lengths), graph.constant(1.0))  # 0 or -1
-    lowered = graph.add("Add", inputs, graph.add("Mul", penalty, graph.constant(6e4)))
+    lowered = graph.add("Add", inputs, padding_penalty(graph, real_steps(graph, inputs, lengths), 6e4))
     largest = graph.add("ReduceMax", lowered, axes(graph, 0), keepdims=0)
     empty = graph.add("Equal", graph.add("Unsqueeze", lengths, axes(graph, 1)), graph.constant(0, np.int32))
     return graph.add("Where", empty, graph.constant(0.0), largest)
@@ -58,7 +57,6 @@ def _max(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> str
 
 def _attention(graph: Graph, layer: SequencePooling, inputs: str, lengths: str) -> str:
     scores = dense(graph, layer.score, dense(graph, layer.projection, inputs))  # (time, batch, 1)
-    penalty = graph.add("Sub", real_steps(graph, inputs, lengths), graph.constant(1.0))
-    scores = graph.add("Add", scores, graph.add("Mul", penalty, graph.constant(1e9)))
-    weights = graph.add("Softmax", scores, axis=0)
+    penalty = padding_penalty(graph, real_steps(graph, inputs, lengths))
+    weights = graph.add("Softmax", graph.add("Add", scores, penalty), axis=0)
     return graph.add("ReduceSum", graph.add("Mul", weights, inputs), axes(graph, 0), keepdims=0)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from onnx import TensorProto
 
-from toolkit.export.graph import Graph, array, axes, dense, layer_norm, real_steps, steps
+from toolkit.export.graph import Graph, array, axes, dense, layer_norm, padding_penalty, real_steps, steps
 from toolkit.export.text import pooling
 from toolkit.layers.transformer import TransformerBlock, TransformerEncoder, wave_rates
 
@@ -18,8 +18,8 @@ def transformer_encoder(graph: Graph, layer: TransformerEncoder, inputs: str, le
     outputs = graph.add("Mul", outputs, graph.constant(layer.width**0.5))
     outputs = graph.add("Add", outputs, _waves(graph, layer.width, inputs))
     outputs = graph.add("Transpose", outputs, perm=[1, 0, 2])
-    penalty = graph.add("Mul", graph.add("Sub", real, graph.constant(1.0)), graph.constant(1e9))
-    penalty = graph.add("Transpose", graph.add("Unsqueeze", penalty, axes(graph, 3)), perm=[1, 2, 3, 0])
+    penalty = graph.add("Unsqueeze", padding_penalty(graph, real), axes(graph, 3))
+    penalty = graph.add("Transpose", penalty, perm=[1, 2, 3, 0])
     for block in layer.blocks:
         outputs = _block(graph, block, outputs, penalty)
     outputs = graph.add("Transpose", layer_norm(graph, layer.norm, outputs), perm=[1, 0, 2])
