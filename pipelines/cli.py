@@ -1,12 +1,8 @@
 """The `seqloom` command. Imports nothing heavy until a command needs it."""
 
-import contextlib
-import io
 import itertools
 import json
-import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,7 +12,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipelines.catalogue import PIPELINES, pipeline_of, stage
-from toolkit.errors import ConfigError, SeqloomError
+from pipelines.printing import leaderboard, print_facts, print_scores
+from pipelines.process import run_app, use_keras
+from toolkit.errors import ConfigError
 from toolkit.memory import keep_memory
 from toolkit.threads import set_threads
 
@@ -33,10 +31,6 @@ Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or 
 Time = Annotated[
     str | None, typer.Option(help="Without --model: about how long to train, such as 5m; by default 120s.")
 ]
-
-STOPPED = 130  # exit code after Ctrl-C
-MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
-LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
 
 
 @app.callback()
@@ -65,7 +59,7 @@ def run(
     pipeline, settings = _load(config, overrides)
     folder = out or _default_folder(config.stem, resume)
     refuse_foreign(folder, resume)  # before seconds go by
-    _use_keras()
+    use_keras()
     try:
         report = stage(pipeline, "train").train(settings, folder, resume=resume)
     except KeyboardInterrupt:
@@ -75,7 +69,7 @@ def run(
     if as_json:
         print(json.dumps({"folder": str(folder), **report}))
     else:
-        _print_scores(report)
+        print_scores(report)
         print(f"{report['verdict']}\nreport: {folder / 'report.html'}")
 
 
@@ -83,12 +77,12 @@ def run(
 def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006
     """Tell what a config would do, and every problem with it, before training."""
     pipeline, settings = _load(config, overrides)
-    _use_keras()
+    use_keras()
     facts = stage(pipeline, "check").check(settings)
     if as_json:
         print(json.dumps(facts))
     else:
-        _print_facts(facts)
+        print_facts(facts)
 
 
 @app.command()
@@ -177,7 +171,7 @@ def inspect(
     if as_json:
         print(json.dumps(look.facts))
         return
-    _print_facts(look.facts)
+    print_facts(look.facts)
     print(f"\nA config for these series:\n\n{suggest(look)}", end="")
 
 
@@ -220,11 +214,11 @@ def forecast(
     mend = "Without one, pictures are in the run folder, and of several values at one time the last counts."
     _refuse({"--page": page, "--duplicates": duplicates}, "these are for a trained run (--model).", mend)
     folder = save or _default_folder(data.stem, resume=False)
-    _use_keras()
+    use_keras()
     from pipelines.forecasting.automatic import forecast_anew, seconds_of
 
     report = forecast_anew(str(data), horizon, seconds=seconds_of(time), folder=folder, out=out, intervals=level)
-    print(f"{_leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
+    print(f"{leaderboard(report)}\n{report['verdict']}", file=sys.stderr)
     print(f"forecasts: {folder / 'forecast.csv'} {folder / 'forecast.html'}", file=sys.stderr)
     print(f"report: {folder / 'report.html'}", file=sys.stderr)
 
@@ -253,10 +247,10 @@ def backtest(
         _refuse({"--time": time, "--refit": refit}, "these are to train runs, and --model is one.")
         board = command.backtest_with(str(data), model, horizon, count=windows, step=step, intervals=level)
     else:
-        _use_keras()
+        use_keras()
         board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
-    print(json.dumps(board.scores) if as_json else _leaderboard(scores))
+    print(json.dumps(board.scores) if as_json else leaderboard(scores))
     if out:
         write(command.forecasts_of(board), out, level)
 
@@ -269,11 +263,11 @@ def update(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training windows.")] = 3,
 ) -> None:
     """Train a forecasting run on with new rows; the old run stays as it is."""
-    _use_keras()
+    use_keras()
     from pipelines.forecasting.update import update as command
 
     report = command(str(data), model, out, epochs=epochs)
-    print(f"{_leaderboard(report)}\n{report['verdict']}\nreport: {out / 'report.html'}")
+    print(f"{leaderboard(report)}\n{report['verdict']}\nreport: {out / 'report.html'}")
 
 
 @app.command()
@@ -308,7 +302,7 @@ def gradients(
 ) -> None:
     """Show how far back the gradient reaches with each cell, on the data of a config."""
     _, settings = _load(config, overrides)
-    _use_keras()
+    use_keras()
     from pipelines.gradients import command
     from toolkit.artifact import check_outputs
     from toolkit.data.pairs import two_files
@@ -339,7 +333,7 @@ def forgetting(
     if models:
         _refuse({"--steps": steps, "--seeds": seeds}, "these are to train probes, and runs are trained.")
     else:
-        _use_keras()
+        use_keras()
     command(models, data, steps=steps or 2000, seeds=seeds or 3, out=out, as_json=as_json)
 
 
@@ -353,7 +347,7 @@ def ladder(
 ) -> None:
     """Train the history of the field on the data of a config, vanilla RNN to Transformer; goes on if stopped."""
     _, settings = _load(config, overrides)
-    _use_keras()
+    use_keras()
     from pipelines.ladder import command
 
     command(settings, out or Path("runs") / f"{config.stem}-ladder", seeds=seeds, as_json=as_json)
@@ -381,7 +375,7 @@ def encode(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Print versions, devices and the kernels that recurrent layers will use."""
-    _use_keras()
+    use_keras()
     from toolkit.doctor import examine
 
     facts = examine()
@@ -405,67 +399,7 @@ def neighbours(
 
 def main() -> None:
     """Run the command; a mistake that the user can mend is told in a sentence."""
-    _open_closed_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # which would leave half-written files behind
-            signal.signal(number, _stop)
-    warnings.showwarning = _tell_warning  # type: ignore[assignment]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # labels and file names may hold what its encoding lacks
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = app(standalone_mode=False)
-        if code == STOPPED:  # what Typer makes of Ctrl-C, without a word
-            raise KeyboardInterrupt
-    except typer.Exit as stop:
-        code = stop.exit_code
-    except SystemExit as stop:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
-        code = stop.code
-    except BaseException as error:
-        if "SEQLOOM_DEBUG" in os.environ:
-            raise
-        code = _tell(error)
-    sys.exit(code or 0)
-
-
-def _open_closed_streams() -> None:
-    """A standard stream that is closed is empty, and not the next file that is opened."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
-
-
-def _stop(number: int, _: Any) -> None:
-    sys.exit(128 + number)
-
-
-def _tell(error: BaseException) -> int:
-    """Print what happened; returns the exit code."""
-    message, code = f"{type(error).__name__}: {error}", 1
-    match error:
-        case KeyboardInterrupt() | typer.Abort():
-            message, code = "stopped.", STOPPED
-        case SeqloomError():
-            message, code = str(error), error.exit_code
-        case _ if explain := getattr(error, "format_message", None):  # of click, or of the copy that Typer may bring
-            message, code = explain(), 2
-        case OSError(strerror=str(reason)):
-            message = f"{error.filename or 'system'}: {reason}."
-        case MemoryError():
-            message = "there is not enough memory. To train, lower encoder.units and the size of training's batches."
-        case _:
-            message += "\nThis should not happen. `seqloom --debug ...` shows where."
-    if message:  # of a bare `seqloom`, which has printed its help, there is none
-        print(f"seqloom: {message}" if "\n" not in message else message, file=sys.stderr)
-    return code
-
-
-def _tell_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    if issubclass(category, UserWarning):
-        print(f"note: {message}", file=sys.stderr)
+    run_app(app)
 
 
 def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:
@@ -514,69 +448,6 @@ def _default_folder(name: str, resume: bool) -> Path:
 
     free = next(number for number in itertools.count(1) if not folder(number).exists())
     return folder(max(free - resume, 1))
-
-
-@contextlib.contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Inside an import Ctrl-C may be swallowed, or leave half a module that breaks the run later."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in a shell's background jobs
-        yield
-        return
-    stops: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if stops:
-        raise KeyboardInterrupt
-
-
-def _use_keras() -> None:
-    """Import Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's start-up log."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore", message="You are using a softmax over axis")  # of a batch of texts of one word
-    standard_error = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # what is logged before the log is set up goes straight to the file descriptor
-    try:
-        with _ctrl_c_waits():
-            import keras  # noqa: F401
-    finally:
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would tell of every program that is compiled
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
-
-
-def _print_facts(facts: dict[str, str]) -> None:
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        print(f"{name:<{width}}  {value}")
-
-
-def _print_scores(report: dict[str, Any]) -> None:
-    if len(report["baselines"]) > MOST_COLUMNS:
-        print(_leaderboard(report))
-        return
-    columns = {"seqloom": report["test"], **report["baselines"]}
-    width = max(len(name) for name in report["test"]) + 2
-    print(" " * width + "  ".join(f"{name:>10}" for name in columns))
-    for metric in report["test"]:
-        cells = (f"{scores[metric]:.4f}" if metric in scores else "-" for scores in columns.values())
-        aligned = (f"{cell:>{max(10, len(name))}}" for cell, name in zip(cells, columns, strict=True))
-        print(f"{metric:<{width}}" + "  ".join(aligned))
-
-
-def _leaderboard(report: dict[str, Any]) -> str:
-    """A line a forecaster, the best first."""
-    rows = {"seqloom": report["test"], **report["baselines"]}
-    metrics = [name for name in LEADERBOARD if name in report["test"]]
-    lines = [f"{'':<18}" + "".join(f"{metric:>13}" for metric in metrics)]
-    for name, scores in sorted(rows.items(), key=lambda row: row[1]["mase"]):
-        cells = (f"{scores[metric]:,.4g}" if metric in scores else "-" for metric in metrics)
-        lines.append(f"{name:<18}" + "".join(f"{cell:>13}" for cell in cells))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from interruptions import interrupt
 from keywords import seqloom, write_config
 
-from pipelines import cli
+from pipelines import cli, process
 from pipelines.text_classification import evaluate, train
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config
@@ -185,7 +185,7 @@ def test_ctrl_c_after_the_training_says_how_to_go_on(trained: Any, monkeypatch: 
 def test_a_folder_that_cannot_be_used_is_told_before_keras_is_imported(
     trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_use_keras", lambda: pytest.fail("it was imported"))
+    monkeypatch.setattr(cli, "use_keras", lambda: pytest.fail("it was imported"))
     result = seqloom("run", trained.config, "--out", trained.folder)
     assert "this folder holds a finished run" in result.err
 
@@ -194,7 +194,7 @@ def test_ctrl_c_waits_until_an_import_is_over() -> None:
     done = []
 
     def load() -> None:
-        with cli._ctrl_c_waits():
+        with process.ctrl_c_waits():
             signal.raise_signal(signal.SIGINT)
             done.append("the rest of the import")
 

@@ -1,0 +1,36 @@
+"""Facts and scores as lines of text."""
+
+from typing import Any
+
+MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
+LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def print_scores(report: dict[str, Any]) -> None:
+    if len(report["baselines"]) > MOST_COLUMNS:
+        print(leaderboard(report))
+        return
+    columns = {"seqloom": report["test"], **report["baselines"]}
+    width = max(len(name) for name in report["test"]) + 2
+    print(" " * width + "  ".join(f"{name:>10}" for name in columns))
+    for metric in report["test"]:
+        cells = (f"{scores[metric]:.4f}" if metric in scores else "-" for scores in columns.values())
+        aligned = (f"{cell:>{max(10, len(name))}}" for cell, name in zip(cells, columns, strict=True))
+        print(f"{metric:<{width}}" + "  ".join(aligned))
+
+
+def leaderboard(report: dict[str, Any]) -> str:
+    """A line a forecaster, the best first."""
+    rows = {"seqloom": report["test"], **report["baselines"]}
+    metrics = [name for name in LEADERBOARD if name in report["test"]]
+    lines = [f"{'':<18}" + "".join(f"{metric:>13}" for metric in metrics)]
+    for name, scores in sorted(rows.items(), key=lambda row: row[1]["mase"]):
+        cells = (f"{scores[metric]:,.4g}" if metric in scores else "-" for metric in metrics)
+        lines.append(f"{name:<18}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join(lines)

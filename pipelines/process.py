@@ -1,0 +1,115 @@
+"""What surrounds a command: its streams and signals, how it ends, and how Keras starts."""
+
+import contextlib
+import io
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from toolkit.errors import SeqloomError
+
+STOPPED = 130  # exit code after Ctrl-C
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command and end the process; a mistake that the user can mend is told in a sentence."""
+    _open_closed_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # which would leave half-written files behind
+            signal.signal(number, _stop)
+    warnings.showwarning = _tell_warning  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # labels and file names may hold what its encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(standalone_mode=False)
+        if code == STOPPED:  # what Typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except SystemExit as stop:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
+        code = stop.code
+    except BaseException as error:
+        if "SEQLOOM_DEBUG" in os.environ:
+            raise
+        code = _tell(error)
+    sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that is closed is empty, and not the next file that is opened."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _stop(number: int, _: Any) -> None:
+    sys.exit(128 + number)
+
+
+def _tell(error: BaseException) -> int:
+    """Print what happened; returns the exit code."""
+    message, code = f"{type(error).__name__}: {error}", 1
+    match error:
+        case KeyboardInterrupt() | typer.Abort():
+            message, code = "stopped.", STOPPED
+        case SeqloomError():
+            message, code = str(error), error.exit_code
+        case _ if explain := getattr(error, "format_message", None):  # of click, or of the copy that Typer may bring
+            message, code = explain(), 2
+        case OSError(strerror=str(reason)):
+            message = f"{error.filename or 'system'}: {reason}."
+        case MemoryError():
+            message = "there is not enough memory. To train, lower encoder.units and the size of training's batches."
+        case _:
+            message += "\nThis should not happen. `seqloom --debug ...` shows where."
+    if message:  # of a bare `seqloom`, which has printed its help, there is none
+        print(f"seqloom: {message}" if "\n" not in message else message, file=sys.stderr)
+    return code
+
+
+def _tell_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, UserWarning):
+        print(f"note: {message}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Inside an import Ctrl-C may be swallowed, or leave half a module that breaks the run later."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in a shell's background jobs
+        yield
+        return
+    stops: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if stops:
+        raise KeyboardInterrupt
+
+
+def use_keras() -> None:
+    """Import Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's start-up log."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", message="You are using a softmax over axis")  # of a batch of texts of one word
+    standard_error = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what is logged before the log is set up goes straight to the file descriptor
+    try:
+        with ctrl_c_waits():
+            import keras  # noqa: F401
+    finally:
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would tell of every program that is compiled
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
