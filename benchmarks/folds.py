@@ -21,7 +21,7 @@ from pipelines.text_classification.config import Config
 from pipelines.text_classification.data import Examples, Splits, read_splits, targets
 from pipelines.text_classification.prepare import learn
 from toolkit import config as configs
-from toolkit.evaluation import baselines, decisions
+from toolkit.evaluation import baselines, calibration
 from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
 
@@ -44,7 +44,7 @@ def fold_logits(config: Config, rows: Examples, held: Examples, members: int) ->
 
 
 def calibrated(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return logits / decisions.fit_temperature(logits, truth, False)
+    return logits / calibration.fit_temperature(logits, truth, False)
 
 
 def scores(logits: np.ndarray, truth: np.ndarray) -> str:
@@ -67,7 +67,7 @@ def main() -> None:
     for number, logits in enumerate(networks, 1):
         print(f"network {number}       ", scores(calibrated(logits, truth), truth))
     mean, linear = calibrated(networks.mean(axis=0), truth), calibrated(linear, truth)
-    weight = decisions.fit_weight(mean, linear, truth, False)
+    weight = calibration.fit_weight(mean, linear, truth, False)
     print("their mean      ", scores(mean, truth))
     print("linear          ", scores(linear, truth))
     print(f"both, {weight:.1f} linear", scores((1 - weight) * mean + weight * linear, truth))

@@ -16,7 +16,7 @@ from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data.files import tell_learned
 from toolkit.errors import DataError
-from toolkit.evaluation import baselines, classification, decisions
+from toolkit.evaluation import baselines, calibration, classification, decisions, thresholds
 from toolkit.evaluation.decisions import NoneRule, Policy
 from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
 
@@ -174,16 +174,16 @@ def _fit(
 ) -> Policy:
     """A decision rule from the logits (rows, labels) and the truth of validation rows."""
     many = truth.ndim == 2
-    temperature, shift = decisions.calibrate(logits, truth, many, is_balanced(config))
+    temperature, shift = calibration.calibrate(logits, truth, many, is_balanced(config))
     policy = Policy(labels, many, temperature, (0.5,) * len(labels) * many, shift=shift)
     cutoff = config.decision.cutoff
     if cutoff == "auto":
         flags = classification.as_flags(truth, len(labels))
-        cutoff = decisions.fit_cutoff(policy.probabilities(logits), flags)
+        cutoff = thresholds.fit_cutoff(policy.probabilities(logits), flags)
     policy = replace(policy, cutoff=cutoff, margin=config.decision.margin)
     if many:
-        thresholds = decisions.fit_thresholds_per_label(policy.probabilities(logits), truth)
-        policy = replace(policy, thresholds=tuple(thresholds.tolist()))
+        own = thresholds.fit_thresholds_per_label(policy.probabilities(logits), truth)
+        policy = replace(policy, thresholds=tuple(own.tolist()))
     wanted = config.decision.none_of_the_above
     if wanted is None:
         return policy
@@ -193,5 +193,5 @@ def _fit(
     answered = np.array(list(map(len, policy.decide(logits)))) > 0
     scores = np.where(answered, policy.scope_scores(score, logits, features), -np.inf)
     inside = truth.any(axis=1) if many else truth != classification.OUT_OF_SCOPE
-    threshold = decisions.fit_none_threshold(scores[inside], scores[~inside], wanted.target, wanted.value)
+    threshold = thresholds.fit_none_threshold(scores[inside], scores[~inside], wanted.target, wanted.value)
     return replace(policy, none=NoneRule(score, threshold))

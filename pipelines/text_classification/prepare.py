@@ -14,7 +14,7 @@ from toolkit.capitals import CAPITALS
 from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
 from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, scaled, train_vectors
 from toolkit.errors import ConfigError
-from toolkit.evaluation import decisions
+from toolkit.evaluation import thresholds
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _check_decisions(config: DecisionConfig, splits: Splits) -> None:
             raise ConfigError(f"{found} all are surely wrong.", mend="Use energy or max_probability.")
         outside = sum(not labels for labels in splits.validation.labels)
         scores = np.zeros(len(splits.validation) - outside), np.zeros(outside)
-        decisions.fit_none_threshold(*scores, wanted.target, wanted.value)
+        thresholds.fit_none_threshold(*scores, wanted.target, wanted.value)
 
 
 def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:

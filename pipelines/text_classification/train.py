@@ -27,7 +27,7 @@ from toolkit import config as configs
 from toolkit.data.batches import LENGTH_STEP, epoch_order
 from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
-from toolkit.evaluation import classification, decisions
+from toolkit.evaluation import classification, thresholds
 from toolkit.training.fit import Batch, Task
 from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
 from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
@@ -149,7 +149,7 @@ def _validate(
     logits = models.logits([network], prepared.encoder, texts)
     if prepared.many:
         probabilities = 1 / (1 + np.exp(-logits))
-        guess = probabilities >= decisions.fit_thresholds_per_label(probabilities, truth)
+        guess = probabilities >= thresholds.fit_thresholds_per_label(probabilities, truth)
         nll = (np.logaddexp(0, logits) - truth * logits).sum(axis=1).mean()
     else:
         truth, logits = truth[truth >= 0], logits[truth >= 0]

@@ -1,69 +1,18 @@
 """Scores on test sources beside the baselines, and the report."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pipelines.translation.answers import as_lines, score
 from pipelines.translation.config import Config, DataConfig
 from pipelines.translation.data import Splits, grouped, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit import artifact
 from toolkit.artifact import Artifact
-from toolkit.data.codec import normalize
 from toolkit.data.files import tell_learned
-from toolkit.data.layout import to_line
-from toolkit.evaluation import comparison
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
-from toolkit.evaluation.sql import Database, execution_accuracy
-
-
-def score(texts: Sequence[str], references: Sequence[Sequence[str]], database: str | None = None) -> dict[str, float]:
-    """All metrics of some translations; the signs of their layout, where it is kept, count as words."""
-    lines = as_lines(texts, references)
-    scores = {
-        "bleu": metrics.bleu(*lines).score,
-        "chrf": metrics.chrf(*lines),
-        "exact_match": metrics.exact_match(*lines),
-    }
-    if database:
-        with Database(database) as opened:
-            scores["execution_accuracy"] = float(execution_accuracy(opened, texts, references).mean())
-    return scores
-
-
-def as_lines(texts: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The same with each text in one line, and as translations are: a letter with its accent may be written as two."""
-
-    def line(text: str) -> str:
-        return normalize(to_line(text))
-
-    return list(map(line, texts)), [list(map(line, each)) for each in references]
-
-
-def difference_interval(
-    metric: str, one: Sequence[str], other: Sequence[str], references: Sequence[Sequence[str]], database: str | None
-) -> tuple[float, float]:
-    """Where the difference of two translators in bleu, exact_match or execution_accuracy may lie."""
-    first, second = (_evidence(metric, texts, references, database) for texts in (one, other))
-    score = metrics.bleu_of if metric == "bleu" else comparison.mean_of_hits
-    return comparison.difference_interval(first, second, score)
-
-
-def _evidence(
-    metric: str, texts: Sequence[str], references: Sequence[Sequence[str]], database: str | None
-) -> np.ndarray:
-    lines = as_lines(texts, references)
-    if metric == "bleu":
-        return metrics.bleu_evidence(*lines)
-    hits = metrics.matches(*lines)
-    if metric == "execution_accuracy":
-        with Database(str(database)) as opened:
-            hits = execution_accuracy(opened, texts, references)
-    return np.stack([hits, np.ones_like(hits)], axis=1)
 
 
 def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipelines.translation.answers import as_lines, difference_interval
 from pipelines.translation.config import Config
-from pipelines.translation.evaluate import as_lines, difference_interval
 from pipelines.translation.predict import NAME, Translation, Translator
 from toolkit import report as pages
 from toolkit.artifact import Artifact

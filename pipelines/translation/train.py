@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.translation import model as models
+from pipelines.translation.answers import score
 from pipelines.translation.config import Config, SearchConfig
-from pipelines.translation.evaluate import evaluate_run, score
+from pipelines.translation.evaluate import evaluate_run
 from pipelines.translation.pieces import PairCodec
 from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher, graph_names
 from pipelines.translation.prepare import Encoded, Prepared, learn, prepare

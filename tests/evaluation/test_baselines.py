@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from toolkit.evaluation.baselines import STRENGTHS, fit_tfidf_logistic, majority, tune_tfidf_logistic
+from toolkit.evaluation.calibration import calibrated_loss
 from toolkit.evaluation.classification import score_many
-from toolkit.evaluation.decisions import Policy, calibrated_loss, decision_flags, fit_thresholds_per_label
+from toolkit.evaluation.decisions import Policy, decision_flags
+from toolkit.evaluation.thresholds import fit_thresholds_per_label
 
 TEXTS = ["my parcel is late", "parcel lost?", "refund my money", "money back, refund !", "parcel late again", "refund"]
 IDS = np.array([0, 0, 1, 1, 0, 1])

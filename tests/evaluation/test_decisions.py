@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logsumexp, softmax
 
 from toolkit.errors import ArtifactError, ConfigError
-from toolkit.evaluation import decisions
+from toolkit.evaluation import calibration, decisions, thresholds
 from toolkit.evaluation.classification import as_flags, ece, nll
 from toolkit.evaluation.decisions import NoneRule, Policy
 
@@ -175,7 +175,7 @@ def test_temperature_repairs_logits_that_were_made_too_sure(many):
         targets = random.random(honest.shape) < expit(honest)
     else:
         targets = np.array([random.choice(4, p=row) for row in softmax(honest, axis=1)])
-    temperature = decisions.fit_temperature(3 * honest, targets, many)
+    temperature = calibration.fit_temperature(3 * honest, targets, many)
     assert temperature == pytest.approx(3, rel=0.1)
     policy = Policy(LABELS, many, temperature, thresholds=(0.5,) * 4 * many)
     grid = [replace(policy, temperature=each).probabilities(3 * honest) for each in np.geomspace(0.5, 20, 200)]
@@ -188,16 +188,16 @@ def test_temperature_repairs_logits_that_were_made_too_sure(many):
 def test_a_model_without_mistakes_on_few_rows_is_not_made_certain():
     targets = np.array([0, 1, 2, 3, 0])
     logits = 5.0 * np.eye(4)[targets]
-    temperature = decisions.fit_temperature(logits, targets, many=False)
+    temperature = calibration.fit_temperature(logits, targets, many=False)
     assert Policy(LABELS, False, temperature).probabilities(logits).max() < 0.97
 
 
 def test_temperature_leaves_rows_out_of_scope_out():
     random = np.random.default_rng(0)
     logits, targets = random.normal(size=(50, 4)), random.integers(0, 4, 50)
-    with_strangers = decisions.fit_temperature(np.vstack([logits, 9 * logits]), np.append(targets, [-1] * 50), False)
-    assert with_strangers == pytest.approx(decisions.fit_temperature(logits, targets, False))
-    assert decisions.fit_temperature(logits, np.full(50, -1), False) == 1.0
+    with_strangers = calibration.fit_temperature(np.vstack([logits, 9 * logits]), np.append(targets, [-1] * 50), False)
+    assert with_strangers == pytest.approx(calibration.fit_temperature(logits, targets, False))
+    assert calibration.fit_temperature(logits, np.full(50, -1), False) == 1.0
 
 
 def f1(targets: np.ndarray, given_labels: np.ndarray) -> float:
@@ -209,7 +209,7 @@ def test_the_cutoff_has_the_best_f1_of_all_cutoffs(seed):
     random = np.random.default_rng(seed)
     targets = random.random((40, 3)) < 0.3
     probabilities = np.round(np.clip(0.4 * targets + random.random((40, 3)) * 0.6, 0, 1), 1)
-    cutoff = decisions.fit_cutoff(probabilities, targets)
+    cutoff = thresholds.fit_cutoff(probabilities, targets)
     best = max(f1(targets, probabilities >= each) for each in np.unique(probabilities))
     assert f1(targets, probabilities >= cutoff) == pytest.approx(best)
 
@@ -219,11 +219,11 @@ def test_a_common_label_gets_its_own_best_threshold(seed):
     random = np.random.default_rng(seed)
     targets = random.random((600, 2)) < [0.5, 0.2]
     probabilities = expit(2 * targets + random.normal(size=(600, 2)) - [0, 3])
-    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
+    cuts = thresholds.fit_thresholds_per_label(probabilities, targets)
     for label in range(2):
         column, flags = probabilities[:, label], targets[:, label]
         best = max(f1(flags, column >= each) for each in np.unique(column))
-        assert f1(flags, column >= thresholds[label]) > best - 0.005
+        assert f1(flags, column >= cuts[label]) > best - 0.005
 
 
 def test_a_rare_label_leans_on_the_others():
@@ -232,17 +232,17 @@ def test_a_rare_label_leans_on_the_others():
     targets[:, 3] = np.arange(2000) == 7
     probabilities = expit(3 * targets + random.normal(size=targets.shape) - 1.5)
     probabilities[7, 3] = 1e-6  # its only positive: alone, it would ask for a threshold that everything reaches
-    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
-    assert thresholds[3] > thresholds[:3].min()
+    cuts = thresholds.fit_thresholds_per_label(probabilities, targets)
+    assert cuts[3] > cuts[:3].min()
 
 
 def test_a_label_without_positives_gets_a_cautious_threshold():
     random = np.random.default_rng(0)
     targets = random.random((500, 3)) < [0.3, 0.3, 0.0]
     probabilities = expit(3 * targets + random.normal(size=targets.shape) - 1.5)
-    thresholds = decisions.fit_thresholds_per_label(probabilities, targets)
-    assert (probabilities[:, 2] >= thresholds[2]).mean() < 0.02
-    unseen = decisions.fit_thresholds_per_label(probabilities, np.zeros_like(targets))
+    cuts = thresholds.fit_thresholds_per_label(probabilities, targets)
+    assert (probabilities[:, 2] >= cuts[2]).mean() < 0.02
+    unseen = thresholds.fit_thresholds_per_label(probabilities, np.zeros_like(targets))
     assert ((unseen > 0) & (unseen <= 1)).all()
 
 
@@ -275,7 +275,7 @@ def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, level
         return done >= min(share * (rows + 1), rows) - 1e-9
 
     for target, extreme in (("recall", min), ("precision", max), ("keep", max)):
-        threshold = decisions.fit_none_threshold(inside, outside, target, share)
+        threshold = thresholds.fit_none_threshold(inside, outside, target, share)
         assert holds(target, threshold)
         expected = extreme(each for each in every if holds(target, each))
         assert rejections(threshold) == rejections(expected)
@@ -283,11 +283,11 @@ def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, level
 
 def test_keep_needs_no_rows_out_of_scope_and_the_others_say_so():
     inside, nothing = np.linspace(0, 1, 100), np.array([])
-    threshold = decisions.fit_none_threshold(inside, nothing, "keep", 0.95)
+    threshold = thresholds.fit_none_threshold(inside, nothing, "keep", 0.95)
     assert (inside >= threshold).mean() == pytest.approx(0.96)  # 95 of 100 would be too few of 101
     for target in ("recall", "precision"):
         with pytest.raises(ConfigError, match=r"out of scope, and there are none.*ask for keep"):
-            decisions.fit_none_threshold(inside, nothing, target, 0.5)
+            thresholds.fit_none_threshold(inside, nothing, target, 0.5)
 
 
 @pytest.mark.parametrize(("target", "value"), [("precision", 0.9), ("precision", 0.7), ("keep", 0.95), ("recall", 0.6)])
@@ -297,7 +297,7 @@ def test_none_thresholds_hold_on_new_rows(target, value):
     found = []
     for _ in range(200):
         few = random.normal(1.5, 1, 100), random.normal(0, 1, 20)
-        threshold = decisions.fit_none_threshold(*few, target, value)
+        threshold = thresholds.fit_none_threshold(*few, target, value)
         wrong, right = (np.searchsorted(each, threshold) / 20_000 for each in (inside, outside))
         rejected = 20 * right + 100 * wrong
         found.append(
@@ -308,13 +308,13 @@ def test_none_thresholds_hold_on_new_rows(target, value):
 
 def test_rows_without_a_label_anyway_count_as_rejected():
     inside = np.array([-np.inf] * 4 + list(np.linspace(0, 1, 96)))
-    threshold = decisions.fit_none_threshold(inside, np.array([]), "keep", 0.9)
+    threshold = thresholds.fit_none_threshold(inside, np.array([]), "keep", 0.9)
     assert (inside >= threshold).sum() == 91
     with pytest.warns(UserWarning, match="no threshold has a keep of 0.97 .* It rejects no others"):
-        threshold = decisions.fit_none_threshold(inside, np.array([]), "keep", 0.97)
+        threshold = thresholds.fit_none_threshold(inside, np.array([]), "keep", 0.97)
     assert (inside >= threshold).sum() == 96
     with pytest.warns(UserWarning, match="no threshold"):
-        assert np.isfinite(decisions.fit_none_threshold(np.full(9, -np.inf), np.array([]), "keep", 0.9))
+        assert np.isfinite(thresholds.fit_none_threshold(np.full(9, -np.inf), np.array([]), "keep", 0.9))
 
 
 def test_entropy_is_refused_with_many_labels_where_it_is_least_for_rows_that_surely_have_none():
@@ -335,9 +335,9 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
     else:
         targets = random.choice(3, p=share, size=4000)
         logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (4000, 3))
-    temperature, shift = decisions.fit_calibration(logits, targets, many)
+    temperature, shift = calibration.fit_calibration(logits, targets, many)
     policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
-    plain = Policy(("a", "b", "c"), many, decisions.fit_temperature(logits, targets, many), (0.5,) * 3 * many)
+    plain = Policy(("a", "b", "c"), many, calibration.fit_temperature(logits, targets, many), (0.5,) * 3 * many)
     truth = as_flags(targets, 3)
     np.testing.assert_allclose(policy.probabilities(logits).mean(axis=0), truth.mean(axis=0), atol=1e-3)
     assert np.abs(plain.probabilities(logits).mean(axis=0) - truth.mean(axis=0)).max() > 0.03
@@ -350,8 +350,8 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
 
 
 def test_calibration_survives_rows_that_do_not_tell():
-    assert decisions.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False) == (1.0, (0.0, 0.0))
-    temperature, shift = decisions.fit_calibration(np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False)
+    assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False) == (1.0, (0.0, 0.0))
+    temperature, shift = calibration.fit_calibration(np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False)
     assert np.isfinite([temperature, *shift]).all()
 
 
@@ -363,9 +363,9 @@ def test_policies_of_runs_before_there_was_a_shift_are_read():
 
 def test_thresholds_lie_between_scores_so_that_rounding_moves_no_row():
     inside, outside = np.array([0.8, 0.9]), np.array([0.1, 0.2])
-    assert decisions.fit_none_threshold(inside, outside, "recall", 1.0) == pytest.approx(0.5)
+    assert thresholds.fit_none_threshold(inside, outside, "recall", 1.0) == pytest.approx(0.5)
     neighbours = np.array([1.0, np.nextafter(1.0, 2)])
-    assert (neighbours >= decisions.fit_none_threshold(neighbours, neighbours[:1], "recall", 1.0)).tolist() == [
+    assert (neighbours >= thresholds.fit_none_threshold(neighbours, neighbours[:1], "recall", 1.0)).tolist() == [
         False,
         True,
     ]

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from toolkit.errors import ArtifactError
 from toolkit.evaluation import classification
 from toolkit.evaluation.baselines import fit_tfidf_logistic
-from toolkit.evaluation.decisions import Policy, fit_weight
+from toolkit.evaluation.calibration import fit_weight
+from toolkit.evaluation.decisions import Policy
 from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
 
 TEXTS = [

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.calibration import calibrated_loss
 from toolkit.evaluation.classification import as_flags
-from toolkit.evaluation.decisions import calibrated_loss
 from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_terms
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # that `tune_tfidf_logistic` chooses from

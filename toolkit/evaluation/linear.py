@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.capitals import capitals_of
 from toolkit.errors import expect, intact
-from toolkit.evaluation import decisions
+from toolkit.evaluation import calibration
 
 MOST_TERMS = 300_000
 LARGEST = 1_000_000  # number in a model
@@ -158,6 +158,6 @@ def fit_linear_member(
         targets: ids (rows,), where rows out of scope are left out, or flags (rows, labels).
     """
     many = targets.ndim == 2
-    first, second = (decisions.fit_temperature(logits, targets, many) for logits in (networks, linear))
-    weight = decisions.fit_weight(networks / first, linear / second, targets, many)
+    first, second = (calibration.fit_temperature(logits, targets, many) for logits in (networks, linear))
+    weight = calibration.fit_weight(networks / first, linear / second, targets, many)
     return LinearMember(model, weight, (first, second)) if weight else None

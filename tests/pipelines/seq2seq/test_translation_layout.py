@@ -8,8 +8,8 @@ import pytest
 from keywords import seqloom
 from translators import changed, write_pairs
 
+from pipelines.translation.answers import score
 from pipelines.translation.config import Config
-from pipelines.translation.evaluate import score
 from pipelines.translation.train import train
 
 NAMES = ("a", "b", "c", "d", "e", "f")

@@ -1,0 +1,121 @@
+"""Temperatures, shifts and weights at which validation rows are most likely.
+
+Every `fit_*` sees validation rows only: on training rows a model is surer than it will ever be again, and test rows
+must not be looked at before they are scored.
+"""
+
+import numpy as np
+
+from toolkit.evaluation.classification import as_flags
+from toolkit.evaluation.decisions import log_partition, probabilities_of
+
+WEIGHTS = np.arange(10) / 10  # that `fit_weight` chooses from
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> float:
+    """The temperature, from 1/20 to 20, at which the probabilities of validation rows are most likely to be true.
+
+        minimise over T:  mean over rows of  log_partition(z / T) - z[target] / T
+
+    The loss is convex in 1/T, so the bounded search in log T finds its one minimum. One more row, whose target is
+    shared evenly by all labels, is added: a model without a mistake on few rows must not be made certain of everything.
+
+    Args:
+        logits: z (rows, labels).
+        targets: ids (rows,), where rows out of scope are left out, or with `many` flags (rows, labels).
+
+    Reference: Guo et al. 2017, arXiv:1706.04599, section 4.2
+    """
+    from scipy.optimize import minimize_scalar
+
+    logits = np.asarray(logits, dtype=np.float64)
+    if not many:
+        logits, targets = logits[targets >= 0], targets[targets >= 0]
+    if not len(logits):
+        return 1.0
+    truth = (logits * targets).sum(axis=1) if many else logits[np.arange(len(logits)), targets]
+    even = logits.sum(axis=1) / 2 if many else logits.mean(axis=1)
+    evidence = (len(logits) * truth.mean() + even.mean()) / (len(logits) + 1)
+
+    def loss(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        return float(log_partition(scale * logits, many).mean() - scale * evidence)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
+
+
+def fit_calibration(logits: np.ndarray, targets: np.ndarray, many: bool) -> tuple[float, tuple[float, ...]]:
+    """The temperature and the shift of each label at which validation rows are most likely; for labels that weighed
+    otherwise in training than they occur, whose probabilities no temperature can mend.
+
+        minimise over T and b:  mean over rows of  log_partition(z / T + b) - (z / T + b)[target]
+
+    As with `fit_temperature`, one row is added whose target is shared evenly.
+
+    Args:
+        logits, targets: as there.
+
+    Returns: the temperature, and a number for each label.
+    Reference: Alexandari et al. 2020, arXiv:1901.06852, section 3 (bias-corrected temperature scaling)
+    """
+    from scipy.optimize import minimize
+
+    if not many:
+        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
+    logits = np.asarray(logits, dtype=np.float64)
+    rows, labels = logits.shape
+    even = np.full(labels, 0.5 if many else 1 / labels)
+    shares = (targets.sum(axis=0) + even) / (rows + 1)
+    evidence = ((logits * targets).sum() + (logits @ even).mean() if rows else 0.0) / (rows + 1)
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        scaled = values[0] * logits + values[1:]
+        probabilities = probabilities_of(scaled, many)
+        value = log_partition(scaled, many).mean() - values[0] * evidence - values[1:] @ shares
+        slopes = probabilities.mean(axis=0) - shares
+        return float(value), np.array([(probabilities * logits).sum(axis=1).mean() - evidence, *slopes])
+
+    if not rows:
+        return 1.0, (0.0,) * labels
+    bounds = [(1 / 20, 20), *[(-50, 50)] * labels]
+    scale, *shift = minimize(loss, np.eye(1, labels + 1)[0], jac=True, bounds=bounds, method="L-BFGS-B").x.tolist()
+    return 1 / scale, tuple(shift)
+
+
+def calibrate(logits: np.ndarray, targets: np.ndarray, many: bool, shifted: bool) -> tuple[float, tuple[float, ...]]:
+    """`fit_calibration`, or without a shift `fit_temperature`."""
+    return fit_calibration(logits, targets, many) if shifted else (fit_temperature(logits, targets, many), ())
+
+
+def calibrated_loss(logits: np.ndarray, targets: np.ndarray, shifted: bool) -> float:
+    """The mean negative log-likelihood of validation rows, in nats, once their probabilities are calibrated on them.
+
+    Args:
+        logits, targets: as of `fit_temperature`.
+        shifted: with `fit_calibration`.
+    """
+    many = targets.ndim == 2
+    temperature, shift = calibrate(logits, targets, many, shifted)
+    if not many:
+        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
+    scaled = logits / temperature + np.array(shift or 0.0)
+    return float((log_partition(scaled, many) - (scaled * targets).sum(axis=1)).mean()) if len(scaled) else 0.0
+
+
+def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many: bool) -> float:
+    """The share, from 0 to 0.9, of other logits in a mean at which validation rows are most likely; least of equals.
+
+        minimise over w:  mean over rows of  log_partition(z) - z[target],  z = (1 - w) logits + w others
+
+    Args:
+        logits, others: calibrated (rows, labels).
+        targets: ids (rows,), where rows out of scope are left out, or with `many` flags (rows, labels).
+    """
+    if not many:
+        inside = targets >= 0
+        logits, others, targets = logits[inside], others[inside], as_flags(targets[inside], logits.shape[1])
+    if not len(logits):
+        return 0.0
+    mixed = [(1 - weight) * logits + weight * others for weight in WEIGHTS]
+    losses = np.array([(log_partition(each, many) - (each * targets).sum(axis=1)).mean() for each in mixed])
+    return float(WEIGHTS[np.argmax(losses <= losses.min() + 1e-9)])
