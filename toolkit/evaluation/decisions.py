@@ -39,8 +39,8 @@ class Policy:
         many: independent labels (sigmoid) instead of exclusive ones (softmax).
         temperature: divides the logits; see `calibration.fit_temperature`.
         shift: a number for each label, or none; see `calibration.fit_calibration`. Where labels weighed alike while
-            training, it gives the probabilities of labels as frequent as they are. It leaves the best label and `margin` alone,
-            which go by the logits, and so by labels that weigh alike.
+            training, it gives the probabilities of labels as frequent as they are. It leaves the best label and
+            `margin` alone, which go by the logits, and so by labels that weigh alike.
         thresholds: a probability for each label with `many`, else empty.
         cutoff, margin: probabilities; only without `many`.
         none: the rule for none of the above.
