@@ -74,8 +74,9 @@ def tune_tfidf_logistic(
     for strength in STRENGTHS:
         model = _fit(*values, targets, labels, strength, balanced, capitals)
         loss = calibrated_loss(model.logits(validation[0]), validation[1], balanced)
-        if best is None or loss < least:
-            best, least = model, loss
+        if best is not None and loss >= least:
+            break  # the loss falls to its least and rises again, and stronger models take longer to fit
+        best, least = model, loss
     assert best
     return best
 
