@@ -305,10 +305,11 @@ def gradients(
     use_keras()
     from pipelines.gradients import command
     from toolkit.artifact import check_outputs
+    from toolkit.data.files import split_part
     from toolkit.data.pairs import two_files
 
     files = [file for text in _texts(settings.model_dump()) for file in two_files(text) or [text]]
-    check_outputs([str(config), *filter(os.path.exists, files)], out)
+    check_outputs([str(config), *(file for file in files if os.path.exists(split_part(file)[0]))], out)
     command(settings, steps=steps, out=out, as_json=as_json)
 
 

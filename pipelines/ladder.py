@@ -166,8 +166,8 @@ def _result(rung: Rung, seed: int, run: Path) -> Result:
 
 
 def _refuse_other(run: Path, config: Any) -> None:
-    stored = (run / "config.yaml").read_text(encoding="utf-8")
-    if stored != configs.dump(config):
+    place = run / "config.yaml"
+    if configs.validate(configs.parse(place.read_text(encoding="utf-8"), str(place)), type(config)) != config:
         raise ConfigError(
             "this run is of another config.", where=str(run), mend="Choose another --out, or the config it began with."
         )

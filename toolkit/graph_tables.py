@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 LARGE = 1 << 20  # bytes of a table that is worth it
-MOST_FIELDS = 10_000  # of a message; no graph of ours has as many
-MOST_BYTES = 1 << 20  # of all operators; a hostile file would take half a minute to read
+MOST_FIELDS = 10_000  # of a message to split; only graphs of very many networks have as many, and are left whole
+MOST_BYTES = 1 << 20  # of all operators of such a graph
+MOST_CHECKED = 16 << 20  # bytes of all operators of any graph: 32 networks of 16 layers take a sixth; seconds to read
 
 GRAPH, FUNCTIONS = 7, 25  # of a model
 NODE, INITIALIZER, INPUT = 1, 5, 11  # of a graph
@@ -64,12 +65,12 @@ def check_operators(model: bytes) -> None:
         raise ValueError("it holds functions of its own")
     graphs, size = [each.content for each in fields if each.number == GRAPH], 0
     while graphs:
-        for node in _fields(model, graphs.pop()):
+        for node in _fields(model, graphs.pop(), MOST_CHECKED):
             if node.number != NODE:
                 continue
             size += node.value
-            if size > MOST_BYTES:
-                raise ValueError(f"its operators take more than {MOST_BYTES:,} bytes")
+            if size > MOST_CHECKED:
+                raise ValueError(f"its operators take more than {MOST_CHECKED:,} bytes")
             for field in _fields(model, node.content):
                 if field.number == ATTRIBUTE:
                     inside = _fields(model, field.content)
@@ -140,13 +141,13 @@ def _input(name: str, table: np.ndarray) -> bytes:
     return _message(1, name.encode()) + _message(2, _message(1, _number(1, FLOAT) + _message(2, sizes)))
 
 
-def _fields(data: bytes, place: slice) -> Iterator[Field]:
+def _fields(data: bytes, place: slice, most: int = MOST_FIELDS) -> Iterator[Field]:
     """The fields of the message at a place.
 
-    Raises: ValueError where there is none.
+    Raises: ValueError where there is none, or there are more than `most`.
     """
     at = place.start
-    for _ in range(MOST_FIELDS):
+    for _ in range(most):
         if at == place.stop:
             return
         start = at
@@ -163,7 +164,7 @@ def _fields(data: bytes, place: slice) -> Iterator[Field]:
             raise ValueError("a field that does not end within its message")
         yield Field(number, value, slice(start, end), slice(at, end))
         at = end
-    raise ValueError(f"more than {MOST_FIELDS} fields")
+    raise ValueError(f"more than {most:,} fields")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

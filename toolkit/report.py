@@ -26,6 +26,7 @@ INK, MODEL, BASELINE, OTHER, FAINT = "#010203", "#0072b2", "#d55e00", "#009e73",
 THEME = {INK: "currentColor", MODEL: "var(--model)"}
 COLOURS = (MODEL, BASELINE, OTHER, "#cc79a7", "#e69f00", FAINT, "#7f3c8d", "#b5a400")
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 2)), (0, (7, 3)))
+# From nothing at all to the model's colour, so that the page shows through.
 SHADES = LinearSegmentedColormap.from_list("shades", [to_rgba(MODEL, 0), to_rgba(MODEL, 1)])
 FONT = "DejaVu Sans"  # ships with Matplotlib; the page puts its own, narrower one in the same places
 LARGEST_SVG = 150_000  # characters; a PNG is smaller from about here on

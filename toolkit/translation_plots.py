@@ -14,8 +14,6 @@ from toolkit.report import COLOURS, DASHES, METRICS, SHADES, canvas, styled
 MOST_DRAWN = 50  # pieces of a side; more would not be readable across a page
 LONGEST_PIECE = 14
 
-# From nothing at all to the model's colour, so that the page shows through.
-
 
 @styled
 def attention_map(source: Sequence[str], target: Sequence[str], weights: np.ndarray) -> Figure:

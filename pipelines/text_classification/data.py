@@ -2,11 +2,12 @@
 
 import math
 import random
-import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from unicodedata import normalize
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from toolkit.data.rows import Row, Source, as_text, read_cell, read_rows
 from toolkit.errors import DataError
 
 Labels = tuple[str, ...]
+nfc = partial(normalize, "NFC")  # a letter with its accent may be written as two
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def targets(examples: Examples, labels: Labels) -> np.ndarray:
 
     Shapes: one label a text: (rows,) label numbers, -1 out of scope; many: (rows, labels) booleans
     """
-    index = {label: i for i, label in enumerate(labels)}
+    index = {nfc(label): i for i, label in enumerate(labels)}  # a run of an early version may have others
     if not examples.many:
         return np.array([index[row[0]] if row else -1 for row in examples.labels], dtype=np.int32)
     matrix = np.zeros((len(examples), len(labels)), dtype=bool)
@@ -125,9 +127,38 @@ def targets(examples: Examples, labels: Labels) -> np.ndarray:
     return matrix
 
 
+def soft_targets(truth: np.ndarray, labels: int) -> np.ndarray:
+    """Targets of the loss. A text out of scope is equally likely everything (Hendrycks et al. 2019, eq. 1)."""
+    if truth.ndim == 2:
+        return truth.astype(np.float32)
+    wanted = np.full((len(truth), labels), 1 / labels, np.float32)
+    wanted[truth >= 0] = np.eye(labels, dtype=np.float32)[truth[truth >= 0]]
+    return wanted
+
+
+def row_weights(truth: np.ndarray, labels: int) -> np.ndarray:
+    """A weight a row, so that every label weighs the same in all. Shapes: -> (rows,), mean 1."""
+    shares = soft_targets(truth, labels)
+    weights = shares @ (1 / np.maximum(shares.sum(axis=0), 1))
+    weights[weights == 0] = weights[weights > 0].min()
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def label_odds(truth: np.ndarray, labels: int, weights: np.ndarray) -> np.ndarray:
+    """How much more, in log-odds, rows say for each label than weighed rows do: what weights took from its probability.
+
+    Shapes: truth as `targets` gives it; weights (rows,) -> (labels,)
+    """
+    shares, weighed = (np.average(soft_targets(truth, labels), axis=0, weights=each) for each in (None, weights))
+    if truth.ndim == 1:
+        return np.log(shares) - np.log(weighed)
+    shares, weighed = (np.clip(each, 1e-6, 1 - 1e-6) for each in (shares, weighed))
+    return np.log(shares / (1 - shares)) - np.log(weighed / (1 - weighed))
+
+
 def check_known(examples: Examples, known: Labels) -> None:
     """Raise a DataError when a label is not among the known ones."""
-    unknown = sorted(set(label_set(examples)) - set(known))
+    unknown = sorted(set(label_set(examples)) - set(map(nfc, known)))
     if unknown:
         raise DataError(
             f"labels that no training row has: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}.",
@@ -150,14 +181,14 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
         parts = as_text(value, row, "data.label").split(config.label_separator)
     else:
         parts = [as_text(value, row, "data.label")]
-    parts = [unicodedata.normalize("NFC", part.strip()) for part in parts]
+    parts = [nfc(part.strip()) for part in parts]
     parts = list(dict.fromkeys(filter(None, parts)))
     if not parts and not isinstance(value, list) and not config.label_separator:
         mend = "Give it one, or name the rows that have none with data.out_of_scope."
         raise DataError("this row has no label.", where=row.where, mend=mend)
     if names:
         parts = [_named(part, row, names) for part in parts]
-    return tuple(part for part in parts if part != config.out_of_scope)
+    return tuple(part for part in parts if part != nfc(config.out_of_scope or ""))
 
 
 def _named(part: str, row: Row, names: list[str]) -> str:
@@ -172,7 +203,7 @@ def _read_label_names(config: DataConfig) -> list[str]:
     from toolkit.data.files import read_document
 
     lines = read_document(str(config.label_names), config.encoding).splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return [nfc(line.strip()) for line in lines if line.strip()]
 
 
 def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
@@ -185,29 +216,28 @@ def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, E
     for i, text in enumerate(examples.texts):
         groups[_key(text)].append(i)
     counts = Counter(label for labels in examples.labels for label in labels)
-    strata: dict[str, list[list[int]]] = defaultdict(list)
+    strata: dict[str, list[tuple[list[int], Counter[str]]]] = defaultdict(list)
     for rows in groups.values():
+        going = Counter(label for i in rows for label in examples.labels[i])
         labels = examples.labels[rows[0]]
-        strata[min(labels, key=lambda label: (counts[label], label)) if labels else ""].append(rows)
+        strata[min(labels, key=lambda label: (counts[label], label)) if labels else ""].append((rows, going))
     rng, aside, seen, taken = random.Random(seed), [], 0, 0
-
-    def labels_of(rows: list[int]) -> Counter[str]:
-        return Counter(label for i in rows for label in examples.labels[i])
-
-    def may_go(rows: list[int]) -> bool:
-        return all(counts[label] > count for label, count in labels_of(rows).items())
-
     for _, stratum in sorted(strata.items()):
         rng.shuffle(stratum)
-        seen += sum(map(may_go, stratum))
+        seen += sum(_leaves_some(counts, going) for _, going in stratum)
         most = taken + math.ceil(len(stratum) * share)
-        for rows in stratum:
-            if taken < min(int(seen * share + 0.5), most) and may_go(rows):
+        for rows, going in stratum:
+            if taken < min(int(seen * share + 0.5), most) and _leaves_some(counts, going):
                 taken += 1
-                counts -= labels_of(rows)
+                counts -= going
                 aside += rows
     chosen = set(aside)
     return examples.take([i for i in range(len(examples)) if i not in chosen]), examples.take(sorted(chosen))
+
+
+def _leaves_some(counts: Counter[str], going: Counter[str]) -> bool:
+    """Whether of every label some rows stay."""
+    return all(counts[label] > count for label, count in going.items())
 
 
 def _check_labels(splits: Splits) -> None:
@@ -237,4 +267,4 @@ def _check_labels(splits: Splits) -> None:
 
 
 def _key(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    return " ".join(nfc(text.casefold()).split())

@@ -9,7 +9,16 @@ import numpy as np
 
 from pipelines.text_classification.answers import Answers
 from pipelines.text_classification.config import Config, DataConfig, DecisionConfig
-from pipelines.text_classification.data import Examples, Labels, Splits, check_known, read_examples, targets
+from pipelines.text_classification.data import (
+    Examples,
+    Labels,
+    Splits,
+    check_known,
+    label_odds,
+    read_examples,
+    row_weights,
+    targets,
+)
 from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
 from toolkit import artifact
@@ -59,7 +68,10 @@ def fit_policy(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -
     """The decision rule of a run, fitted on its validation rows."""
     logits, features = scorer.score(splits.validation.texts)
     centroids = fit_centroids(config.decision, splits, labels, scorer)
-    return _fit(config, labels, logits, targets(splits.validation, labels), features, centroids)
+    truth, expected = targets(splits.train, labels), None
+    if is_balanced(config):
+        expected = label_odds(truth, len(labels), row_weights(truth, len(labels)))
+    return _fit(config, labels, logits, targets(splits.validation, labels), expected, features, centroids)
 
 
 def fit_centroids(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> np.ndarray | None:
@@ -136,15 +148,9 @@ def fit_baselines(
     """
     whole = splits.joined() if refit else splits
     balanced = is_balanced(config)
-    if refit:
-        first = (
-            _fit_linear_again(logistic, splits, labels, balanced)
-            if logistic
-            else _tuned_linear(splits, labels, balanced=balanced, capitals=False)
-        )
-        last = logistic or _fit_linear_again(first, whole, labels, balanced)
-    else:
-        first = last = logistic or _tuned_linear(splits, labels, balanced=balanced, capitals=False)
+    tuned = logistic or _tuned_linear(splits, labels, balanced=balanced, capitals=False)
+    first = _fit_linear_again(tuned, splits, labels, balanced) if refit and logistic else tuned
+    last = _fit_linear_again(tuned, whole, labels, balanced) if refit and not logistic else tuned
     # The same constant for both: thresholds stand right at it.
     constant = baselines.majority(targets(whole.train, labels), len(labels), rows=1)[0]
     logits = {
@@ -153,7 +159,9 @@ def fit_baselines(
     }
     truth, answers = targets(splits.test, labels), {}
     for name, (validation, test) in logits.items():
-        policy = _fit(config, labels, validation, targets(splits.validation, labels))
+        # Of one regression a label, each half of whose rows has it; the constant is as frequent as labels are.
+        expected = constant if balanced and name != "majority class" else None
+        policy = _fit(config, labels, validation, targets(splits.validation, labels), expected)
         answers[name] = Answers(truth, policy.probabilities(test), policy.decide(test))
     return answers
 
@@ -169,12 +177,13 @@ def _fit(
     labels: Labels,
     logits: np.ndarray,
     truth: np.ndarray,
+    expected: np.ndarray | None,
     features: np.ndarray | None = None,
     centroids: np.ndarray | None = None,
 ) -> Policy:
     """A decision rule from the logits (rows, labels) and the truth of validation rows."""
     many = truth.ndim == 2
-    temperature, shift = calibration.calibrate(logits, truth, many, is_balanced(config))
+    temperature, shift = calibration.calibrate(logits, truth, many, expected)
     policy = Policy(labels, many, temperature, (0.5,) * len(labels) * many, shift=shift)
     cutoff = config.decision.cutoff
     if cutoff == "auto":

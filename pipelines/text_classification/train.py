@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config, DecisionConfig
-from pipelines.text_classification.data import targets
+from pipelines.text_classification.data import row_weights, soft_targets, targets
 from pipelines.text_classification.evaluate import (
     evaluate_run,
     fit_centroids,
@@ -93,7 +93,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
     training, later = config.training, config.vectors.training == "frozen_then_tuned"
     encoder, training_texts = prepared.encoder, prepared.encoder.encode(prepared.splits.train.texts)
     truth = targets(prepared.splits.train, prepared.labels)
-    weights = _weights(truth, prepared) if training.class_weights == "balanced" else None
+    weights = row_weights(truth, len(prepared.labels)) if training.class_weights == "balanced" else None
     shortest = 1 if training.bucketing else int(training_texts.lengths.max())
 
     def batches(epoch: int) -> Iterator[Batch]:
@@ -105,7 +105,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
             bucketing=training.bucketing,
         )
         for rows in order:
-            wanted = _soft(truth[rows], len(prepared.labels))
+            wanted = soft_targets(truth[rows], len(prepared.labels))
             inputs = encoder.inputs(training_texts, rows, shortest, LENGTH_STEP)
             yield inputs, wanted, None if weights is None else weights[rows]
 
@@ -118,24 +118,6 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
         tuned_later=network.embedding if later else None,
         frozen_epochs=config.vectors.frozen_epochs,
     )
-
-
-def _soft(truth: np.ndarray, labels: int) -> np.ndarray:
-    """Targets of the loss. A text out of scope is equally likely everything (Hendrycks et al. 2019, eq. 1)."""
-    if truth.ndim == 2:
-        return truth.astype(np.float32)
-    wanted = np.full((len(truth), labels), 1 / labels, np.float32)
-    wanted[truth >= 0] = np.eye(labels, dtype=np.float32)[truth[truth >= 0]]
-    return wanted
-
-
-def _weights(truth: np.ndarray, prepared: Prepared) -> np.ndarray:
-    """A weight a row, so that every label weighs the same in all. Shapes: -> (rows,), mean 1."""
-    labels = len(prepared.labels)
-    shares = _soft(truth, labels)
-    weights = shares @ (1 / np.maximum(shares.sum(axis=0), 1))
-    weights[weights == 0] = weights[weights > 0].min()
-    return (weights / weights.mean()).astype(np.float32)
 
 
 def _validate(

@@ -42,6 +42,7 @@ def test_breaks_and_levels_are_signs():
         ("a\n  b\n      c\n    d\n e", "a ⇥ b ⇥ c ⏎ d ⇤ e"),  # d is under b, e under a
         ("a:\n        b", "a: ⇥ b"),
         ("    a\n  b\nc", "a ⏎ b ⏎ c"),  # none is deeper than the line it stands under
+        ("    a\nb:\n    c\nd", "a ⏎ b: ⇥ c ⇤ d"),  # nor is b, under which c stands
         ("⏎ ⇥\n⇤", "↵ → ⏎ ←"),
         ("", ""),
         (" \n\t", ""),

@@ -89,7 +89,7 @@ def test_how_strongly_weights_are_held_back_is_chosen_on_validation_texts(noise)
     tuned = tune_tfidf_logistic(*train, 3, validation)
     losses = {
         strength: calibrated_loss(
-            fit_tfidf_logistic(*train, 3, strength=strength).logits(validation[0]), validation[1], shifted=False
+            fit_tfidf_logistic(*train, 3, strength=strength).logits(validation[0]), validation[1], expected=None
         )
         for strength in STRENGTHS
     }

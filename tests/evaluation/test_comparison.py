@@ -1,5 +1,7 @@
 """What is luck with the test rows, and what is not."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -51,3 +53,11 @@ def test_the_same_rows_give_the_same_interval_and_a_system_does_not_differ_from_
     assert difference_interval(first, second, mean_of_hits) == difference_interval(first, second, mean_of_hits)
     assert difference_interval(first, first, mean_of_hits) == (0, 0)
     assert difference_interval(first[:1], second[:1], mean_of_hits)  # a single row
+
+
+def test_many_rows_of_many_labels_take_seconds():
+    random = np.random.default_rng(5)
+    truth, first, second = (random.integers(40, size=60_000)[:, None] == np.arange(40) for _ in range(3))
+    started = time.monotonic()
+    difference_interval(label_evidence(truth, first), label_evidence(truth, second), macro_f1)
+    assert time.monotonic() - started < 60

@@ -55,7 +55,7 @@ def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tupl
         free = np.log1p(np.exp(scaled)).sum() if policy.many else logsumexp(scaled)
         scores = {"max_probability": probabilities.max(), "energy": policy.temperature * free, "centroid": max(cosines)}
         given = given if scores[policy.none.score] >= policy.none.threshold else set()
-    return tuple(sorted(given, key=lambda label: -logits[label]))
+    return tuple(sorted(given, key=lambda label: (label != best or policy.many, -scaled[label])))
 
 
 @settings(max_examples=100)
@@ -270,7 +270,7 @@ def test_none_thresholds_hold_what_they_promise_and_no_less_would_do(seed, level
                 part + 0.5 / max(rows, 1),
                 (part * (1 - part) / max(rows, 1) + 0.25 / max(rows, 1) ** 2) ** 0.5,
             )
-            return not rows or (middle - width) / (1 + 1 / rows) >= share - 1e-9
+            return not rows or right == rows or (middle - width) / (1 + 1 / rows) >= share - 1e-9
         done, rows = (len(inside) - wrong, len(inside)) if target == "keep" else (right, len(outside))
         return done >= min(share * (rows + 1), rows) - 1e-9
 
@@ -306,6 +306,20 @@ def test_none_thresholds_hold_on_new_rows(target, value):
     assert np.mean(found) >= value
 
 
+@pytest.mark.parametrize(("count", "value"), [(1, 0.95), (18, 0.95), (60, 0.99), (500, 1.0)])
+def test_rows_that_are_told_apart_are_rejected_however_precise_that_must_be(count, value):
+    inside, outside = np.linspace(2, 3, 100), np.linspace(0, 1, count)
+    assert (outside < thresholds.fit_none_threshold(inside, outside, "precision", value)).all()
+
+
+def test_a_label_without_validation_rows_stays_as_frequent_as_in_training():
+    random, share = np.random.default_rng(0), np.array([0.6, 0.37, 0.03])
+    targets = random.choice(2, p=share[:2] / share[:2].sum(), size=100)
+    logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (100, 3))
+    _, shift = calibration.fit_calibration(logits, targets, False, np.log(share))
+    assert abs((shift[2] - shift[1]) - np.log(share[2] / share[1])) < 1.2
+
+
 def test_rows_without_a_label_anyway_count_as_rejected():
     inside = np.array([-np.inf] * 4 + list(np.linspace(0, 1, 96)))
     threshold = thresholds.fit_none_threshold(inside, np.array([]), "keep", 0.9)
@@ -335,7 +349,7 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
     else:
         targets = random.choice(3, p=share, size=4000)
         logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (4000, 3))
-    temperature, shift = calibration.fit_calibration(logits, targets, many)
+    temperature, shift = calibration.fit_calibration(logits, targets, many, np.log(share))
     policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
     plain = Policy(("a", "b", "c"), many, calibration.fit_temperature(logits, targets, many), (0.5,) * 3 * many)
     truth = as_flags(targets, 3)
@@ -350,8 +364,10 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
 
 
 def test_calibration_survives_rows_that_do_not_tell():
-    assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False) == (1.0, (0.0, 0.0))
-    temperature, shift = calibration.fit_calibration(np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False)
+    assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False, np.zeros(2)) == (1.0, (0.0, 0.0))
+    temperature, shift = calibration.fit_calibration(
+        np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False, np.zeros(2)
+    )
     assert np.isfinite([temperature, *shift]).all()
 
 

@@ -9,7 +9,15 @@ import pytest
 from keywords import Row, keyword_rows, write_table
 
 from pipelines.text_classification.config import DataConfig
-from pipelines.text_classification.data import Examples, label_set, read_examples, read_splits, shared_texts, targets
+from pipelines.text_classification.data import (
+    Examples,
+    check_known,
+    label_set,
+    read_examples,
+    read_splits,
+    shared_texts,
+    targets,
+)
 from toolkit.errors import DataError
 
 ROWS = keyword_rows(30)
@@ -231,3 +239,11 @@ def test_letters_written_as_two_are_the_same_text_and_the_same_label(here: Path)
     assert label_set(splits.train) == ("tea", "th\u00e9")
     assert shared_texts(splits.train, splits.test) == shared_texts(splits.train, splits.validation) == 0
     assert shared_texts(Examples(["caf\u00e9"], [()], False, ""), Examples(["cafe\u0301"], [()], False, "")) == 1
+    none = read_splits(DataConfig(train="d.csv", out_of_scope="the\u0301", test=0.2), seed=1)
+    assert () in none.train.labels and "th\u00e9" not in str(none.train.labels)
+
+
+def test_a_run_of_an_early_version_knows_labels_of_letters_written_as_two() -> None:
+    examples = Examples(["tea"], [("th\u00e9",)], False, "")
+    check_known(examples, ("tea", "the\u0301"))
+    assert targets(examples, ("tea", "the\u0301")).tolist() == [1]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from keywords import keyword_rows, seqloom, write_config, write_splits, write_table
 
-from pipelines.text_classification import evaluate, train
+from pipelines.text_classification import evaluate
 from pipelines.text_classification.answers import Answers
 from pipelines.text_classification.config import Config, NoneConfig
-from pipelines.text_classification.data import Examples, Splits, read_splits
+from pipelines.text_classification.data import Examples, Splits, label_odds, read_splits, row_weights, soft_targets
 from pipelines.text_classification.evaluate import fit_baselines, fit_policy
 from pipelines.text_classification.predict import Classifier
 from toolkit import config as configs
@@ -131,8 +131,19 @@ def test_texts_of_no_topic_are_rejected_after_training_with_some(score: str, her
 
 
 def test_rows_of_no_label_are_equally_likely_everything() -> None:
-    wanted = train._soft(np.array([1, -1]), 4)
+    wanted = soft_targets(np.array([1, -1]), 4)
     np.testing.assert_allclose(wanted, [[0, 1, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+
+
+def test_what_weights_take_from_a_label_is_its_odds() -> None:
+    truth = np.array([0] * 90 + [1] * 8 + [2] * 2)
+    odds = label_odds(truth, 3, row_weights(truth, 3))
+    np.testing.assert_allclose(odds - odds[0], np.log([1, 8 / 90, 2 / 90]), rtol=1e-5)
+    flags = np.zeros((100, 2), bool)
+    flags[:50, 0], flags[48:52, 1] = True, True
+    odds = label_odds(flags, 2, row_weights(flags, 2))
+    assert odds[1] < odds[0] - 1  # rows with the rare label weigh more
+    np.testing.assert_allclose(label_odds(flags, 2, np.ones(100)), 0)
 
 
 @pytest.mark.usefixtures("plain_report")

@@ -27,7 +27,8 @@ _DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError
 _CHUNK = 1 << 18
 _SAMPLE = 1 << 16
 _FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
-LONGEST_LINE = 1 << 26  # characters
+# Characters: enough for any document, and so few that a quote which is never closed does not swallow a large file.
+LONGEST_LINE = 1 << 26
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
 _STRAY = "seqloom.stray"  # the error handler by which single bytes that are not UTF-8 are read as cp1252

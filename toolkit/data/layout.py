@@ -79,7 +79,7 @@ def _lines(text: str) -> Iterator[_Line]:
         if words := line.strip():
             blank = line[: len(line) - len(line.lstrip())]
             width = len(blank.expandtabs())
-            while len(widths) > 1 and width < widths[-1]:
+            while widths and width < widths[-1]:
                 widths.pop()
             if not widths or width > widths[-1]:
                 widths.append(width)

@@ -43,7 +43,6 @@ _FORMATS = {
 }
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
-# Large enough for any document, small enough that a quote which is never closed does not swallow a large file.
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 

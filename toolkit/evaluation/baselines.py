@@ -70,10 +70,10 @@ def tune_tfidf_logistic(
         validation: texts, and their ids or flags.
     """
     best, least = None, np.inf
-    values = _vectorize(texts, capitals)
+    values, expected = _vectorize(texts, capitals), majority(targets, labels, rows=1)[0] if balanced else None
     for strength in STRENGTHS:
         model = _fit(*values, targets, labels, strength, balanced, capitals)
-        loss = calibrated_loss(model.logits(validation[0]), validation[1], balanced)
+        loss = calibrated_loss(model.logits(validation[0]), validation[1], expected)
         if best is not None and loss >= least:
             break  # the loss falls to its least and rises again, and stronger models take longer to fit
         best, least = model, loss

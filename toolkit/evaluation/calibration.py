@@ -44,16 +44,20 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
     return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
 
 
-def fit_calibration(logits: np.ndarray, targets: np.ndarray, many: bool) -> tuple[float, tuple[float, ...]]:
+def fit_calibration(
+    logits: np.ndarray, targets: np.ndarray, many: bool, expected: np.ndarray
+) -> tuple[float, tuple[float, ...]]:
     """The temperature and the shift of each label at which validation rows are most likely; for labels that weighed
     otherwise in training than they occur, whose probabilities no temperature can mend.
 
-        minimise over T and b:  mean over rows of  log_partition(z / T + b) - (z / T + b)[target]
+        minimise over T and b:  mean over n rows of  log_partition(z / T + b) - (z / T + b)[target]  +  2 |b - e|^2 / n
 
-    As with `fit_temperature`, one row is added whose target is shared evenly.
+    As with `fit_temperature`, one row is added whose target is shared evenly. The last term keeps labels that few
+    validation rows have near what their frequency in training makes of them.
 
     Args:
         logits, targets: as there.
+        expected: the shift e of each label that training rows call for (labels,).
 
     Returns: the temperature, and a number for each label.
     Reference: Alexandari et al. 2020, arXiv:1901.06852, section 3 (bias-corrected temperature scaling)
@@ -71,31 +75,37 @@ def fit_calibration(logits: np.ndarray, targets: np.ndarray, many: bool) -> tupl
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = values[0] * logits + values[1:]
         probabilities = probabilities_of(scaled, many)
-        value = log_partition(scaled, many).mean() - values[0] * evidence - values[1:] @ shares
-        slopes = probabilities.mean(axis=0) - shares
+        away = values[1:] - expected
+        value = log_partition(scaled, many).mean() - values[0] * evidence - values[1:] @ shares + 2 * away @ away / rows
+        slopes = probabilities.mean(axis=0) - shares + 4 * away / rows
         return float(value), np.array([(probabilities * logits).sum(axis=1).mean() - evidence, *slopes])
 
     if not rows:
-        return 1.0, (0.0,) * labels
+        return 1.0, tuple(expected.tolist())
     bounds = [(1 / 20, 20), *[(-50, 50)] * labels]
-    scale, *shift = minimize(loss, np.eye(1, labels + 1)[0], jac=True, bounds=bounds, method="L-BFGS-B").x.tolist()
+    start = np.concatenate([[1.0], expected])
+    scale, *shift = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x.tolist()
     return 1 / scale, tuple(shift)
 
 
-def calibrate(logits: np.ndarray, targets: np.ndarray, many: bool, shifted: bool) -> tuple[float, tuple[float, ...]]:
-    """`fit_calibration`, or without a shift `fit_temperature`."""
-    return fit_calibration(logits, targets, many) if shifted else (fit_temperature(logits, targets, many), ())
+def calibrate(
+    logits: np.ndarray, targets: np.ndarray, many: bool, expected: np.ndarray | None
+) -> tuple[float, tuple[float, ...]]:
+    """`fit_calibration`, or where no shift is expected `fit_temperature`."""
+    if expected is None:
+        return fit_temperature(logits, targets, many), ()
+    return fit_calibration(logits, targets, many, expected)
 
 
-def calibrated_loss(logits: np.ndarray, targets: np.ndarray, shifted: bool) -> float:
+def calibrated_loss(logits: np.ndarray, targets: np.ndarray, expected: np.ndarray | None) -> float:
     """The mean negative log-likelihood of validation rows, in nats, once their probabilities are calibrated on them.
 
     Args:
         logits, targets: as of `fit_temperature`.
-        shifted: with `fit_calibration`.
+        expected: as of `calibrate`.
     """
     many = targets.ndim == 2
-    temperature, shift = calibrate(logits, targets, many, shifted)
+    temperature, shift = calibrate(logits, targets, many, expected)
     if not many:
         logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
     scaled = logits / temperature + np.array(shift or 0.0)

@@ -26,11 +26,12 @@ def difference_interval(
         Efron & Tibshirani 1993, 13.3
     """
     rows, random = len(first), np.random.default_rng(0)
-    first, second = first.astype(np.float32), second.astype(np.float32)
+    # Rows that are alike are drawn as one, of which there are as many.
+    distinct, sizes = np.unique(np.concatenate([first, second], axis=1), axis=0, return_counts=True)
+    first, second = np.split(distinct.astype(np.float32), [first.shape[1]], axis=1)
     differences: list[np.ndarray] = []
-    for start in range(0, RESAMPLES, step := max(1, _MOST // rows)):
-        drawn = random.integers(rows, size=(min(step, RESAMPLES - start), rows))
-        counts = np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(np.float32)
+    for start in range(0, RESAMPLES, step := max(1, _MOST // len(sizes))):
+        counts = random.multinomial(rows, sizes / rows, min(step, RESAMPLES - start)).astype(np.float32)
         differences.append(score(counts @ first) - score(counts @ second))
     low, high = np.quantile(np.concatenate(differences), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -133,7 +133,8 @@ class Policy:
         return (_unit(features) @ _unit(self.centroids).T).max(axis=1)
 
     def decide(self, logits: np.ndarray, features: np.ndarray | None = None) -> list[Decision]:
-        """Label ids of every row, most probable first; an empty tuple is none of the above.
+        """Label ids of every row, most probable first, but of exclusive labels the one of the largest logit; an empty
+        tuple is none of the above.
 
         Args:
             logits: (rows, labels).
@@ -143,8 +144,11 @@ class Policy:
         chosen = self._choose(logits)
         if self.none is not None:
             chosen &= (self.scope_scores(self.none.score, logits, features) >= self.none.threshold)[:, None]
+        order = self._calibrated(logits)
+        if not self.many:
+            order[np.arange(len(order)), logits.argmax(axis=1)] = np.inf
         rows, ids = np.nonzero(chosen)
-        ordered = ids[np.lexsort((-logits[rows, ids], rows))].tolist()
+        ordered = ids[np.lexsort((-order[rows, ids], rows))].tolist()
         ends = chosen.sum(axis=1).cumsum().tolist()
         return [tuple(ordered[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 

@@ -56,8 +56,8 @@ def fit_none_threshold(scores_in: np.ndarray, scores_out: np.ndarray, target: Ta
 
     What is chosen on few rows falls short on new ones, so a share must be reached by one row more than there are, as
     new rows are one more (Vovk et al. 2005, split conformal prediction), and a precision by its lower bound of one
-    standard error (Wilson 1927). Precision holds for as many rows out of scope among all rows as there are in the
-    validation rows.
+    standard error (Wilson 1927), or where all rows out of scope are too few for that, by no other row being rejected.
+    Precision holds for as many rows out of scope among all rows as there are in the validation rows.
 
     Args:
         scores_in: `Policy.scope_scores` of the rows in scope (rows,); -inf for those that have no label anyway.
@@ -82,7 +82,8 @@ def fit_none_threshold(scores_in: np.ndarray, scores_out: np.ndarray, target: Ta
         case "keep":
             able = len(scores_in) - rejected_in >= _least_rows(value, len(scores_in))
         case "precision":
-            able = _lower_bound(rejected_out, rejected_in + rejected_out) >= value - 1e-9
+            most = len(scores_out) / (len(scores_out) + 1)  # the bound where these are all that is rejected
+            able = _lower_bound(rejected_out, rejected_in + rejected_out) >= min(value, most) - 1e-9
     if not able.any():
         warnings.warn(
             f"decision.none_of_the_above: no threshold has a {target} of {value:g} on validation rows, since"
