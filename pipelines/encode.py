@@ -48,12 +48,13 @@ def nearest(vectors: np.ndarray, count: int) -> Iterator[list[tuple[int, float]]
     Shapes: vectors (rows, features)
     """
     unit = unit_rows(vectors)
+    blank: np.ndarray = np.logical_not(unit.any(axis=1))
     for start in range(0, len(unit), BLOCK):
         cosines = unit[start : start + BLOCK] @ unit.T
         for row, similar in enumerate(cosines, start):
-            similar[row] = -np.inf
-            order = np.argsort(-similar, kind="stable")[: min(count, len(unit) - 1)]
-            yield [(int(other), float(similar[other])) for other in order]
+            similar[row], similar[blank] = -np.inf, -np.inf
+            order = np.argsort(-similar, kind="stable")[: 0 if blank[row] else count]
+            yield [(int(other), float(similar[other])) for other in order if np.isfinite(similar[other])]
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -17,19 +17,32 @@ from toolkit.report import Paragraph, Section, Table, picture, render_report
 UNITS, TIME, LONGEST = 64, 30, 100
 AFTER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # symbols behind the one to keep; in training at most 100
 HALF = 0.5
+LEARNED = 0.05  # beyond chance, of a share that is measured on some hundred rows
 
 
 class Curve(NamedTuple):
-    """Quality of some networks over what `Probe.across` says. Shapes: places (n,), quality (networks, n)."""
+    """Quality of some networks over what `Probe.across` says. Shapes: places (n,), quality (networks, n).
+
+    Args:
+        chance: the quality of guesses.
+    """
 
     name: str
     places: np.ndarray
     quality: np.ndarray
+    chance: float = 0.0
 
     @property
     def forgets_at(self) -> list[float]:
-        """For each network, where its quality first falls below half of the best it has; infinite where it does not."""
-        return [_falls_below(self.places, row, HALF * row.max()) for row in self.quality]
+        """For each network, where after its best its quality first has lost half of what that has beyond chance;
+        infinite where it does not, NaN for a network whose best is no better than chance."""
+        found = []
+        for row in self.quality:
+            best = int(row.argmax())
+            learned = row[best] - self.chance > (LEARNED if self.chance else 0.0)
+            enough = self.chance + HALF * (row[best] - self.chance)
+            found.append(_falls_below(self.places[best:], row[best:], enough) if learned else float("nan"))
+        return found
 
 
 class Probe(NamedTuple):
@@ -45,11 +58,11 @@ class Probe(NamedTuple):
 
 def probe_cells(*, steps: int, seeds: int) -> Iterator[Probe]:
     """Train each cell on both tasks of `toolkit.training.recall`, from several seeds."""
-    from toolkit.training.recall import copy_curve, keep_curve
+    from toolkit.training.recall import SYMBOLS, copy_curve, keep_curve
 
     def curves(places: Sequence[int], measure: Any) -> list[Curve]:
         rows = {cell.title: [measure(kind, seed=seed) for seed in range(1, seeds + 1)] for kind, cell in CELLS.items()}
-        return [Curve(name, np.array(places), np.array(found)) for name, found in rows.items()]
+        return [Curve(name, np.array(places), np.array(found), 1 / SYMBOLS) for name, found in rows.items()]
 
     yield Probe(
         "A sequence to keep whole",
@@ -104,10 +117,10 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
     curves, names = [], [name for name, _, _ in kinds.values()]
     for name, folder, runs in kinds.values():
         name = f"{name}, {folder.name}" if names.count(name) > 1 else name
-        places = np.array([(each.low + each.high) / 2 for each in runs[0]])
+        places = np.array([np.mean([n for n in lengths if each.low <= n <= each.high]) for each in runs[0]])
         curves.append(Curve(name, places, np.array([[getattr(each, metric) for each in bins] for bins in runs])))
     rows = len(grouped.sources) if grouped else 0
-    told = f"{rows:,} sources in up to ten groups of like length, at the middle of each."
+    told = f"{rows:,} sources in up to ten groups of like length, at the mean of each."
     up = "exact match (share)" if metric == "exact_match" else "BLEU"
     return Probe("Quality by length of the source", "pieces of the source", up, told, curves)
 
@@ -167,12 +180,13 @@ def _falls_below(places: np.ndarray, quality: np.ndarray, enough: float) -> floa
 
 
 def _spread(values: Sequence[float] | np.ndarray) -> str:
-    finite = np.asarray(values)[np.isfinite(values)]
-    if not len(finite):
-        return "never"
-    never = f", {len(values) - len(finite)} never" if len(finite) < len(values) else ""
-    deviation = f" ± {finite.std(ddof=1):.2g}" if len(finite) > 1 else ""
-    return f"{finite.mean():.3g}{deviation}{never}"
+    finite, told = np.asarray(values)[np.isfinite(values)], []
+    if len(finite):
+        told.append(f"{finite.mean():.3g}" + (f" ± {finite.std(ddof=1):.2g}" if len(finite) > 1 else ""))
+    for count, what in ((np.isinf(values).sum(), "never"), (np.isnan(values).sum(), "nothing was learned")):
+        if count:
+            told.append(what if count == len(values) else f"{count} {what}")
+    return ", ".join(told)
 
 
 def _told(curve: Curve) -> str:
@@ -190,6 +204,7 @@ def _facts(probe: Probe) -> dict[str, Any]:
             "places": each.places.tolist(),
             "quality": each.quality.tolist(),
             "forgets_at": [at if np.isfinite(at) else None for at in each.forgets_at],
+            "learned": [not np.isnan(at) for at in each.forgets_at],
         }
         for each in probe.curves
     }

@@ -23,9 +23,10 @@ ROWS = 128  # that are measured, at least
 READING = (
     "For each step of a sequence, how much the loss would change with the hidden state there: the norm of the gradient,"
     " over all paths from that state on, as a mean over rows. Left is the end of the sequence, right its beginning."
-    " Where the curve falls, the gradient vanishes: what was read there can hardly be learned. The states are those of"
-    " the first of two layers or more, which read forwards only. Where pooling or attention looks at every step, the"
-    " gradient has a short way to each of them, and the curve stays up whatever the cell."
+    " Where the curve falls, the gradient vanishes: what was read there is hardly learned through the hidden state. Of"
+    " an LSTM, what its cell state carries past the hidden state is not counted, so it reaches further than its curve."
+    " The states are those of the first of two layers or more, which read forwards only. Where pooling or attention"
+    " looks at every step, the gradient has a short way to each of them, and the curve stays up whatever the cell."
 )
 
 
@@ -51,7 +52,7 @@ def measure(config: Any, steps: int) -> Iterator[Curve]:
     layers = max(config.encoder.layers, 2)
     for cell, residual in itertools.product(CELLS, (False, True)):
         encoder = {"cell": cell, "layers": layers, "residual": residual, "bidirectional": False}
-        changes = {f"encoder.{key}": value for key, value in encoder.items()}
+        changes = {f"encoder.{key}": value for key, value in encoder.items()} | {"training.mixed_precision": "none"}
         changed = configs.changed(config, changes, f"{config.pipeline} with a one-directional {cell}")
         network, task = stage(config.pipeline, "train").begin(changed, prepared)
         reach, batches = reach_of(network, task.loss), _some(task)

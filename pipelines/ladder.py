@@ -1,5 +1,6 @@
 """The `ladder` command: the history of the field on the data of a config, each rung trained with the same budget."""
 
+import contextlib
 import json
 import math
 import re
@@ -44,8 +45,13 @@ RUNGS = (
     Rung("GRU", "Cho et al. 2014", {**BARE, "cell": "gru"}, ("PLAIN",)),
     Rung("bidirectional", "LSTM from both ends, Graves & Schmidhuber 2005", BOTH, ("PLAIN",)),
     Rung("stacked", "two such layers, Graves et al. 2013", STACKED, ("PLAIN",)),
-    Rung("attention", "over these, Bahdanau et al. 2015", STACKED, ("ATTENTION",)),
-    Rung("GNMT", "four layers, residual and normalised, Wu et al. 2016", GNMT, ("ATTENTION", "GNMT")),
+    Rung(
+        "attention",
+        "over these, Bahdanau 2015, Luong 2015 or Yang 2016",
+        STACKED,
+        ("ATTENTION",),
+    ),
+    Rung("GNMT", "four layers, residual as in Wu et al. 2016, and normalised", GNMT, ("ATTENTION", "GNMT")),
     Rung("Transformer", "two blocks of self-attention, Vaswani et al. 2017", SELF_ATTENTION, ("ATTENTION",)),
 )
 
@@ -148,7 +154,7 @@ def page(found: list[Result], metric: str, pipeline: str) -> str:
         "Every rung reads the same data with the same budget of epochs and the sizes of the config, and is scored on"
         " the same test rows. A point is a seed, a line the mean. The budget suits some better than others: what is"
         " deeper or slower to learn may want more of it."
-    )
+    ) + stage(pipeline, "ladder").NOTE
     drawing = picture(ladder_figure(scores, METRICS[metric].title), "Scores of the rungs", METRICS[metric].meaning)
     sections = [
         Section("The rungs", [Paragraph(reading), drawing]),
@@ -167,7 +173,10 @@ def _result(rung: Rung, seed: int, run: Path) -> Result:
 
 def _refuse_other(run: Path, config: Any) -> None:
     place = run / "config.yaml"
-    if configs.validate(configs.parse(place.read_text(encoding="utf-8"), str(place)), type(config)) != config:
+    stored = None
+    with contextlib.suppress(ConfigError):  # of another pipeline
+        stored = configs.validate(configs.parse(place.read_text(encoding="utf-8"), str(place)), type(config))
+    if stored != config:
         raise ConfigError(
             "this run is of another config.", where=str(run), mend="Choose another --out, or the config it began with."
         )

@@ -29,7 +29,7 @@ class Explanation:
         parts, effects: what was hidden, one after the other, and how far that moved the answer, (parts,).
         effect: what effects are, such as "fall of the probability of refund".
         hiding: how parts were hidden, and how to read the effects, in sentences.
-        attention: (written, steps) of the first network, or None; `written` is empty where it is one row.
+        attention: (written, steps), or None; `written` is empty where it is one row.
         notes: what else a reader must know, in sentences.
     """
 

@@ -1,6 +1,7 @@
 """Pictures of what recurrent networks remember: gradients by distance, quality by length, and how cells compare."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -49,7 +50,8 @@ def memory_figure(
         logarithmic: the axis across.
     """
     figure, axes = canvas(9.4, 3.6)
-    for (name, (places, quality)), colour, dashes in zip(curves.items(), COLOURS, DASHES, strict=False):
+    looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
+    for (name, (places, quality)), (colour, dashes) in zip(curves.items(), looks, strict=False):
         axes.plot(places, quality.mean(axis=0), color=colour, linestyle=dashes, marker=".", label=name, clip_on=False)
         axes.fill_between(places, quality.min(axis=0), quality.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     if logarithmic:

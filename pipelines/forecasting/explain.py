@@ -123,6 +123,10 @@ def _notes(forecaster: Forecaster, gates: bool) -> list[str]:
         notes.append(f"{network} has {part} in this forecast; the bars are of all of it.")
     if forecaster.runtime and not gates:
         notes.append("Gates are not shown of a smoothing network." if plan.network == "smoothing" else NO_GATES)
+    if others := [*plan.past, *plan.known]:
+        notes.append(f"Only the series' own values were hidden; {', '.join(others)} stayed as they are.")
+    if plan.network == "attention" and forecaster.runtime:
+        notes.append("Its attention over the past is not shown.")
     if plan.known:
         notes.append(f"{', '.join(plan.known)}: taken to be as on average where the file does not know them ahead.")
     return notes

@@ -3,6 +3,7 @@
 from typing import Any
 
 METRIC = "mase"  # of report.json, for the picture
+NOTE = " From the rung of attention on, the past is read step by step, and no longer in segments."  # to the page
 ALWAYS: dict[str, Any] = {"model.kind": "network", "model.members": 1, "training.refit": False}
 PLAIN: dict[str, Any] = {"model.network": "segment"}
 ATTENTION: dict[str, Any] = {"model.network": "attention", "model.segment": None}

@@ -1,6 +1,7 @@
 """What a text classifier looked at: its gates, its attention, and the words that moved the answer. Without Keras."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from toolkit.artifact import Artifact
 from toolkit.capitals import capitals_of
 from toolkit.data.files import ending
 from toolkit.data.rows import TABLES
-from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder
+from toolkit.data.text import UNKNOWN, EncodedTexts, TextEncoder, spans_of
 from toolkit.errors import DataError, SeqloomError
 from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network
 from toolkit.gates import Direction, joined, trace_encoder
@@ -53,7 +54,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
         effect=f"fall of the probability of {policy.labels[judged]}",
         hiding=HIDING + " In a linear model beside the networks, it is left out." * bool(classifier.scorer.linear),
         attention=attention,
-        notes=[*_notes(encoder, text, encoded.sequences[0]), *([] if layers else [NO_GATES])],
+        notes=[*_notes(encoder, text, encoded.sequences[0]), *_notes_on(classifier, folder, bool(layers))],
     )
 
 
@@ -73,7 +74,8 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
         raise DataError("there is no text in it.", where=path)
     logits, features = classifier.scorer.score([item.text for item in items])
     labels = classifier.policy.labels
-    groups = [labels[ids[0]] if ids else "(none)" for ids in classifier.policy.decide(logits, features)]
+    decided = zip(items, classifier.policy.decide(logits, features), strict=True)
+    groups = [labels[ids[0]] if ids and item.text.strip() else "(none)" for item, ids in decided]
     return Vectors([item.source for item in items], [item.text[:200] for item in items], features, groups)
 
 
@@ -86,6 +88,18 @@ def _notes(encoder: TextEncoder, text: str, ids: list[int]) -> list[str]:
     if len(ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} words were hidden.")
     return notes
+
+
+def _notes_on(classifier: Classifier, folder: str | Path, gates: bool) -> list[str]:
+    """What else of the run a reader must know."""
+    model, notes = Artifact(folder, NAME).read_config(Config).model, []
+    if model.members > 1:
+        notes.append(f"Inside is the first of {model.members} networks; the bars are of all of them.")
+    if linear := classifier.scorer.linear:
+        notes.append(f"A linear model, which reads all of a text, has {linear.weight:.0%} of the weight in the answer.")
+    if model.segment and gates:
+        notes.append(f"Read in pieces of {model.segment} words: no state goes from one into the next.")
+    return notes if gates else [*notes, NO_GATES]
 
 
 def _hiding(classifier: Classifier, text: str, encoded: EncodedTexts) -> tuple[np.ndarray, np.ndarray]:
@@ -104,12 +118,13 @@ def _hiding(classifier: Classifier, text: str, encoded: EncodedTexts) -> tuple[n
 
 def _without_each(encoder: TextEncoder, text: str) -> Iterator[str]:
     """The text without each of its words; for the sign of its capitals, with the word in lower case."""
+    text = unicodedata.normalize("NFC", text)
     words = encoder.split(text, lowercase=False, capitals=False) or [""]
     signs = capitals_of(words) if encoder.capitals else [None] * len(words)
-    for i, sign in enumerate(signs):
+    for sign, span in zip(signs, spans_of(words, text), strict=True):
         if sign:
-            yield " ".join([*words[:i], words[i].lower(), *words[i + 1 :]])
-        yield " ".join(words[:i] + words[i + 1 :])
+            yield text[: span.start] + text[span].lower() + text[span.stop :]
+        yield text[: span.start] + text[span.stop :]
 
 
 def _look_inside(

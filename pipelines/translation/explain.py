@@ -14,7 +14,7 @@ from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network
 from toolkit.gates import Direction, trace_encoder
 
-MOST_HIDDEN = 50  # pieces that are hidden, one after the other
+MOST_HIDDEN = 50  # pieces that are hidden, one after the other, and as many are drawn
 HIDING = (
     "Each bar is what hiding one piece, which becomes the unknown piece and cannot be copied, takes from the mean"
     " probability of the pieces that were written. Blue: the translation rests on it; orange: it speaks against it."
@@ -35,11 +35,16 @@ def explain(folder: str | Path, text: str) -> Explanation:
     if not source.ids:
         raise DataError("there is nothing to translate in this text.", where="seqloom explain")
     (found,) = searcher.translate([part], translator.settings, replace_unknown=facts.replace_unknown)
-    notes = [f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} pieces are unknown."] * (UNKNOWN in source.ids)
+    known = "pieces are unknown; hiding one that cannot be copied changes nothing, so its bar says nothing."
+    notes = [f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} {known}"] * (UNKNOWN in source.ids)
     if found.truncated or part != text:
         notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces (tokens.max_source).")
     if len(source.ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
+    if len(members := searcher.ensemble.members) > 1:
+        notes.append(f"The gates are of the first of {len(members)} networks; the attention is the mean of all.")
+    if max(len(source.pieces), len(found.pieces)) > MOST_HIDDEN and found.weights is not None:
+        notes.append(f"The attention is drawn for the first {MOST_HIDDEN} pieces of a side.")
     steps = [codec.source.shown(piece) for piece in source.pieces]
     layers = _layers(Path(folder), searcher, source)
     notes += [] if layers else [NO_GATES]

@@ -3,6 +3,7 @@
 from typing import Any
 
 METRIC = "bleu"  # of report.json, for the picture
+NOTE = ""  # to the page
 ALWAYS: dict[str, Any] = {
     "model.members": 1,
     "model.copy_words": False,

@@ -17,6 +17,7 @@ from toolkit.data.text import (
     TextEncoder,
     count_words,
     ngram_ids,
+    spans_of,
     split_words,
     vocabulary_words,
 )
@@ -221,3 +222,19 @@ def test_words_are_known_in_lower_case_too():
         encoder = TextEncoder([*RESERVED, "the", "cat"], buckets=buckets, **settings)
         ids = encoder.encode(["The Cat sat", "", "a mat"]).sequences
         assert [encoder.unknown(each) for each in ids] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("They don't  refund.", ["They", "do", "n't", "refund", "."]),
+        ("\u201cNo\u201d \u2019t ok", ["\u201c", "No", "\u201d", "ok"]),
+        ("a A a", ["a", "A", "a"]),
+        ("", []),
+    ],
+)
+def test_words_are_found_where_they_stand(text, parts):
+    words = split_words(text, lowercase=True, punctuation=True, limit=99)
+    found = [text[span] for span in spans_of(words, text)]
+    assert [part for part in found if part in parts] == parts
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")

@@ -62,15 +62,25 @@ def test_probes_of_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.code == 0, result.err
     assert asked == [(cell, seed) for cell in ("rnn", "gru", "lstm") for seed in (1, 2)]
     copied, kept = json.loads(result.out)
-    assert copied["curves"]["GRU"]["forgets_at"] == pytest.approx([14.5, 14.5])  # half of 29 steps
+    half = 29 * (1 - 1 / 8) / 2  # of what a perfect start has beyond guesses
+    assert copied["curves"]["GRU"]["forgets_at"] == pytest.approx([half, half])
     assert kept["curves"]["GRU"]["forgets_at"] == [None, None]
     assert Path("page.html").read_text().count("<svg") == 2
     assert "never" in seqloom("forgetting", "--seeds", 2).out
 
 
 def test_where_a_curve_falls_below_half_of_its_best() -> None:
-    quality = np.array([[0.8, 0.6, 0.2], [0.2, 0.8, 0.6], [0.5, 0.5, 0.5]])
-    assert Curve("", np.array([1, 3, 7]), quality).forgets_at == pytest.approx([5.0, 1.0, np.inf])
+    quality = np.array([[0.8, 0.6, 0.2], [0.2, 0.8, 0.3], [0.5, 0.5, 0.5], [0.3, 0.9, 0.9]])
+    places = np.array([1, 3, 7])
+    assert Curve("", places, quality).forgets_at == pytest.approx([5.0, 6.2, np.inf, np.inf])
+    assert Curve("", places, quality, chance=0.2).forgets_at[0] == pytest.approx(4.0)
+
+
+def test_a_network_that_learned_nothing_has_nothing_to_forget() -> None:
+    curve = Curve("GRU", np.array([1, 3]), np.array([[0.13, 0.12], [0.12, 0.14], [0.9, 0.1]]), chance=1 / 8)
+    assert np.isnan(curve.forgets_at).tolist() == [True, True, False]
+    assert "2 nothing was learned" in forgetting._spread(curve.forgets_at)
+    assert forgetting._spread(Curve("", np.array([1, 3]), np.zeros((2, 2))).forgets_at) == "nothing was learned"
 
 
 def test_a_name_from_data_cannot_break_the_page() -> None:

@@ -10,6 +10,7 @@ import pytest
 from keywords import keyword_rows, seqloom, write_config, write_splits
 
 from pipelines.text_classification import evaluate
+from pipelines.text_classification.explain import _without_each, explain
 from pipelines.text_classification.predict import Classifier, Scorer
 from toolkit.artifact import Artifact
 from toolkit.evaluation import baselines
@@ -115,3 +116,16 @@ def test_a_run_goes_on_with_and_without_it(before: bool, trained: Any, monkeypat
     assert Path("run/weights.safetensors").read_bytes() == (trained.folder / "weights.safetensors").read_bytes()
     for name in PARTS:
         assert Path("run", name).exists() != before
+
+
+def test_hiding_a_word_changes_nothing_else_of_what_the_linear_model_reads(linear: Any) -> None:
+    """The text is not put together anew from its words, which it would read otherwise, nor cut where networks stop."""
+    scorer = Classifier(linear.folder).scorer
+    text = "They don't refund my  money. I don't know why."
+    variants = list(_without_each(scorer.encoder, text))
+    assert variants[3] == "They don't  my  money. I don't know why."
+    assert variants[1] == "They n't refund my  money. I don't know why."
+    longer = text + " zzz" * 10 * scorer.encoder.limit
+    assert all(len(longer) - len(each) < 10 for each in _without_each(scorer.encoder, longer))
+    told = explain(linear.folder, text)
+    assert any("A linear model, which reads all of a text" in note for note in told.notes)

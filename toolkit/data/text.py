@@ -49,6 +49,15 @@ def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int, ca
     return list(islice(_with_capitals(words, lowercase), limit)) if capitals else words
 
 
+def spans_of(words: Iterable[str], text: str) -> Iterator[slice]:
+    """Where words that `split_words` found in a text stand in it; an empty span where they were written otherwise."""
+    searched, at = text.translate(_QUOTES), 0
+    for word in words:
+        found = re.compile(re.escape(word), re.IGNORECASE).search(searched, at)
+        start, at = found.span() if found else (at, at)
+        yield slice(start, at)
+
+
 def _with_capitals(words: Sequence[str], lowercase: bool) -> Iterator[str]:
     for word, sign in zip(words, capitals_of(words), strict=True):
         if sign:

@@ -23,15 +23,15 @@ class RecurrentDecoder(keras.layers.Layer):
     """Stacked recurrent layers that look at the encoder's outputs and say what the next words depend on.
 
         u[t]   = [x[t]; a[t-1]]                     with input feeding, else x[t]
-        h[1,t] = cell_1(u[t], h[1,t-1])
-        h[l,t] = cell_l(h[l-1,t], h[l,t-1])         [h[l-1,t]; c[t]] when the bottom layer attends
-                 + h[l-1,t]                         residual, from the third layer on
+        s[1,t] = cell_1(u[t], s[1,t-1])
+        s[l,t] = cell_l(h[l-1,t], s[l,t-1])         [h[l-1,t]; c[t]] when the bottom layer attends
+        h[l,t] = norm(s[l,t] + h[l-1,t])            the sum with residual, from the third layer on; norm with "layer"
         c[t]   = attention(h[q,t], memory)          q the top or the bottom layer
         a[t]   = tanh(W [h[L,t]; c[t]])             without attention a[t] = h[L,t]
 
-    All layers start from the encoder's final state: h[l,0] = tanh(W_l final). Without input feeding no step needs the
-    attention of the one before, so whole sequences go through the layers' fused kernels. Dropout between layers and
-    on what is fed back has one mask a sequence.
+    All layers start from the encoder's final state: s[l,0] = tanh(W_l final + b_l). Without input feeding no step needs
+    the attention of the one before, so whole sequences go through the layers' fused kernels. Dropout between layers
+    and on what is fed back has one mask a sequence.
 
     Shapes: inputs (batch, target, features), the embedded words before each step; final (batch, width), memory
         (batch, source, width) and lengths (batch,) of the source ->
