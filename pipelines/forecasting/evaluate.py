@@ -17,7 +17,6 @@ from pipelines.forecasting.inputs import MOST_ORDINAL
 from pipelines.forecasting.predict import LONGEST, NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before
 from pipelines.forecasting.stored import read_stored
-from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.series import Panel
@@ -70,8 +69,8 @@ class Leaderboard:
 
 def evaluate_run(
     folder: Path, config: Config, prepared: Prepared, history: list[dict[str, float]], seconds: float
-) -> dict[str, Any]:
-    """Score a sealed run on its test windows, through the path that users run; write report.json and report.html."""
+) -> tuple[dict[str, Any], str]:
+    """Score a sealed run on its test windows, through the path that users run: its report, and the page."""
     from pipelines.forecasting.report import render
 
     started = time.monotonic()
@@ -87,9 +86,7 @@ def evaluate_run(
         "seconds": {"train": seconds, "evaluate": time.monotonic() - started},
     }
     page, report["verdict"] = render(report, board, forecaster, history)
-    artifact.write_json(folder / "report.json", report)
-    artifact.write_text(folder / "report.html", page)
-    return report
+    return report, page
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, float]:

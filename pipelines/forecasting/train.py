@@ -35,7 +35,7 @@ from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.intervals import fit_conformal
 from toolkit.runtime import Runtime
 from toolkit.training.fit import Task
-from toolkit.training.runs import finish, history_csv, named_weights, versions
+from toolkit.training.runs import finish, history_csv, named_weights
 
 TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
 BLOCKS = 4  # parts of the horizon with weights of their own
@@ -159,7 +159,6 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     """What the manifest says beyond the files."""
     panel = prepared.panel
     return {
-        "versions": versions(),
         "data": {
             "series": len(panel),
             "steps": len(panel.values),

@@ -21,7 +21,6 @@ from pipelines.text_classification.data import (
 )
 from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
-from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data.files import tell_learned
 from toolkit.errors import DataError
@@ -83,8 +82,8 @@ def fit_centroids(config: DecisionConfig, splits: Splits, labels: Labels, scorer
 
 def evaluate_run(
     folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float, *, refitted: bool
-) -> dict:
-    """Score a sealed run on its test rows, through the path that users run, and write report.json and report.html.
+) -> tuple[dict[str, Any], str]:
+    """Score a sealed run on its test rows, through the path that users run: its report, and the page.
 
     Args:
         refitted: its networks have seen the validation rows too, which they have not after Ctrl-C.
@@ -111,9 +110,7 @@ def evaluate_run(
     if config.model.linear:
         report["linear_weight"] = linear.weight if linear else 0.0
     page, report["verdict"] = render(report, model, others, history, splits.test.texts, labels, config.training.monitor)
-    artifact.write_json(folder / "report.json", report)
-    artifact.write_text(folder / "report.html", page)
-    return report
+    return report, page
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, float]:

@@ -30,7 +30,7 @@ from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, thresholds
 from toolkit.training.fit import Batch, Task
 from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
-from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
+from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
 
@@ -207,7 +207,6 @@ def _facts(config: Config, prepared: Prepared) -> dict[str, Any]:
     """What the manifest says beyond the files."""
     return {
         "text_column": config.data.text,
-        "versions": versions(),
         "data": {
             name: {"rows": len(examples), "sha256": hashlib.sha256(repr(examples).encode()).hexdigest()}
             for name, examples in vars(prepared.splits).items()

@@ -8,15 +8,16 @@ from pipelines.translation.answers import as_lines, score
 from pipelines.translation.config import Config, DataConfig
 from pipelines.translation.data import Splits, grouped, read_files
 from pipelines.translation.predict import NAME, Translator
-from toolkit import artifact
 from toolkit.artifact import Artifact
 from toolkit.data.files import tell_learned
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 
 
-def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float) -> dict:
-    """Score a sealed run on its test sources, through the path that users run, and write its report."""
+def evaluate_run(
+    folder: Path, splits: Splits, config: Config, history: list[dict[str, float]], seconds: float
+) -> tuple[dict[str, Any], str]:
+    """Score a sealed run on its test sources, through the path that users run: its report, and the page."""
     from pipelines.translation.report import render
 
     started = time.monotonic()
@@ -32,9 +33,7 @@ def evaluate_run(folder: Path, splits: Splits, config: Config, history: list[dic
         "signature": metrics.bleu(*as_lines([each.text for each in found], test.references)).signature,
     }
     page, report["verdict"] = render(report, found, others, history, test, config, translator.shown)
-    artifact.write_json(folder / "report.json", report)
-    artifact.write_text(folder / "report.html", page)
-    return report
+    return report, page
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, float]:

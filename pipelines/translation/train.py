@@ -29,7 +29,7 @@ from toolkit.kernels.prediction import KINDS
 from toolkit.search import SearchSettings
 from toolkit.training.fit import Batch, Task
 from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
-from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed, versions
+from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed
 from toolkit.training.step import Parts, whole
 
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model
@@ -289,7 +289,6 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         "test": len(splits.test.sources),
     }
     return {
-        "versions": versions(),
         "data": {
             name: {"rows": rows[name], "sha256": hashlib.sha256(repr(part).encode()).hexdigest()}
             for name, part in vars(splits).items()

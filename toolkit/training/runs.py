@@ -43,16 +43,20 @@ def finish(
     pipeline: str,
     facts: Mapping[str, Any],
     write: Callable[[], None],
-    score: Callable[[], dict[str, Any]],
+    score: Callable[[], tuple[dict[str, Any], str]],
 ) -> dict[str, Any]:
     """Make a run of a folder: write what predicts, seal it, score what was sealed, and seal it with its report.
 
-    Until it is sealed, it is a training that can go on from its checkpoints. Returns what `score` gives.
+    Until it is sealed, it is a training that can go on from its checkpoints. Returns the report that `score` gives
+    beside its page.
     """
+    facts = {"versions": versions(), **facts}
     (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
     write()
     artifact.seal(folder, pipeline, facts)
-    report = score()
+    report, page = score()
+    artifact.write_json(folder / "report.json", report)
+    artifact.write_text(folder / "report.html", page)
     artifact.seal(folder, pipeline, facts)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return report
