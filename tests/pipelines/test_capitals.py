@@ -76,7 +76,14 @@ def test_hiding_a_word_hides_it_from_the_linear_model(run: Trained) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(type(linear.model), "logits", lambda model, texts: seen.extend(texts) or score(model, texts))
         explain(run.folder, "my ROSE is here")
-    assert seen == ["my ROSE is here", "ROSE is here", "my rose is here", "my is here", "my ROSE here", "my ROSE is"]
+    assert seen == [
+        "my ROSE is here",
+        " ROSE is here",
+        "my rose is here",
+        "my  is here",
+        "my ROSE  here",
+        "my ROSE is ",
+    ]
 
 
 def test_a_run_from_before_there_were_such_still_answers(trained: Any, texts: list[str], here: Path) -> None:

@@ -239,7 +239,7 @@ def test_balanced_weights_make_every_label_weigh_the_same(here: Path) -> None:
     data = {"train": str(write_table(Path("skewed.csv"), rows)), "validation": 0.2, "test": 0.2}
     prepared = train.prepare(read_config(write_config(Path("c.yaml"), data)))
     truth = train.targets(prepared.splits.train, prepared.labels)
-    weights = train._weights(truth, prepared)
+    weights = train.row_weights(truth, len(prepared.labels))
     sums = [weights[truth == label].sum() for label in range(len(TOPICS))]
     assert sums == pytest.approx([sums[0]] * 3, rel=1e-5)
     assert weights.mean() == pytest.approx(1)

@@ -75,7 +75,7 @@ def test_values_that_training_never_saw_are_copied_into_the_right_query(config, 
     ],
 )
 def test_what_only_the_report_needs_is_refused_before_training(config, tmp_path, monkeypatch, changes, error, told):
-    monkeypatch.setattr(training, "fit", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr(training, "fit_network", lambda *_: pytest.fail("it trained"))
     plain = config.model_dump()
     plain["data"].update(changes.pop("data", {}))
     plain["model"]["value_columns"] = False
