@@ -20,7 +20,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_gradients_of_every_cell_before_and_after_training(trained: Any) -> None:
-    result = seqloom("gradients", trained.config, "--steps", 3, "--out", "page.html", "--json")
+    half = "training.mixed_precision=bfloat16"  # which is left out: differences so small are measured in full
+    result = seqloom("gradients", trained.config, "--steps", 3, "--set", half, "--out", "page.html", "--json")
     assert result.code == 0, result.err
     curves = json.loads(result.out)
     assert [(each["cell"], each["residual"], each["step"]) for each in curves] == [
