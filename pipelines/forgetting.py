@@ -150,7 +150,7 @@ def page(probes: Sequence[Probe]) -> str:
     for probe in probes:
         lines = {each.name: (each.places, each.quality) for each in probe.curves}
         figure = memory_figure(lines, probe.across, probe.up, logarithmic=probe.logarithmic)
-        columns = ("", f"falls below half of its best at, {probe.across}", "mean of the curve", "networks")
+        columns = ("", f"half of its best, beyond guesses, is lost at, {probe.across}", "mean of the curve", "networks")
         rows = [
             (each.name, _spread(each.forgets_at), _spread(each.quality.mean(axis=1)), len(each.quality))
             for each in probe.curves
@@ -162,7 +162,7 @@ def page(probes: Sequence[Probe]) -> str:
             Section(probe.title, [Paragraph(probe.told), picture(figure, probe.title), Table(columns, rows, caption)])
         )
     verdict = " ".join(
-        f"{probe.title}, below half of the best at: {'; '.join(map(_told, probe.curves))} ({probe.across})."
+        f"{probe.title}, half of the best is lost at: {'; '.join(map(_told, probe.curves))} ({probe.across})."
         for probe in probes
     )
     return render_report(title="What is forgotten", subtitle="", verdict=verdict, sections=sections)
@@ -195,7 +195,7 @@ def _told(curve: Curve) -> str:
 
 def _line(curve: Curve) -> str:
     mean = curve.quality.mean()
-    return f"  {curve.name:<22} mean {mean:<8.3g}below half of its best at {_spread(curve.forgets_at)}"
+    return f"  {curve.name:<22} mean {mean:<8.3g}half of its best is lost at {_spread(curve.forgets_at)}"
 
 
 def _facts(probe: Probe) -> dict[str, Any]:
