@@ -26,6 +26,7 @@ from toolkit.training.checkpoints import Checkpoints
 from toolkit.training.fit import fit
 
 FOLDS, SEED = 5, 7
+STRENGTH = 10.0  # of the linear model, fixed: a fold that is held back chooses nothing
 
 
 def fold_logits(config: Config, rows: Examples, held: Examples, members: int) -> tuple[np.ndarray, ...]:
@@ -39,7 +40,9 @@ def fold_logits(config: Config, rows: Examples, held: Examples, members: int) ->
             fit(network, replace(task, evaluate=None), config.training, checkpoints, "", lambda *_: None)
         found.append(models.logits([network], prepared.encoder, encoded))
     truth = targets(rows, prepared.labels)
-    linear = baselines.fit_tfidf_logistic(rows.texts, truth, len(prepared.labels), config.tokens.capitals)
+    linear = baselines.fit_tfidf_logistic(
+        rows.texts, truth, len(prepared.labels), strength=STRENGTH, capitals=config.tokens.capitals
+    )
     return np.array(found), linear.logits(held.texts), targets(held, prepared.labels)
 
 

@@ -3,9 +3,9 @@
     python benchmarks/predict_step.py [ROUNDS [THREADS [CASE...]]]
 
 Batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a session with
-all threads and a graph of Gather, LSTM or GRU, and Gemm, which gets one padded batch after the other, and lengths where
-they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do; both run them a few times before
-they are timed, so that Seqloom, as in a large job, has its recurrent layers in the kernel. Both must agree.
+all threads and a graph of Gather, LSTM or GRU, and a dense layer, which gets one padded batch after the other, and
+lengths where they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do; both run them a few
+times before they are timed, so that Seqloom, as in a large job, has its recurrent layers in the kernel. Both must agree.
 """
 
 import os
@@ -68,7 +68,8 @@ def write_graphs(folder: Path, case: Case) -> None:
         else:
             cells = [layer.cell for layer in (*encoder.forward_layers, *encoder.backward_layers)]
             _, features = export.recurrence(graph, cells, steps, "lengths" if case.shortest else "")
-            logits = graph.add("Gemm", features, *(graph.constant(each) for each in (head.kernel, head.bias)))
+            logits = graph.add("MatMul", features, graph.constant(head.kernel))  # which ONNX Runtime makes one with
+            logits = graph.add("Add", logits, graph.constant(head.bias))
         graph.name(features, "features")
         graph.name(logits, "logits")
         outputs = {"logits": ["batch", HORIZON if case.series else CLASSES], "features": ["batch", encoder.width]}
