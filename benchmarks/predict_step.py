@@ -5,7 +5,8 @@
 Batches of encoded texts or of windows, the same for both, of the sizes of recurrent_step.py. The peer is a session with
 all threads and a graph of Gather, LSTM or GRU, and a dense layer, which gets one padded batch after the other, and
 lengths where they differ. Seqloom gets all rows, and orders, cuts and runs them as its commands do; both run them a few
-times before they are timed, so that Seqloom, as in a large job, has its recurrent layers in the kernel. Both must agree.
+times before they are timed, so that Seqloom, as in a large job, has its recurrent layers in the kernel. Both must
+agree.
 """
 
 import os
