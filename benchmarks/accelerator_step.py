@@ -54,7 +54,7 @@ def seqloom(folder: Path, case: str, precision: str, backend: str) -> tuple[Call
         take = training_step(model, optimizer, models.loss)
         stored = dict(np.load(folder / "batch.npz"))
         mask = np.ones(stored["before"].shape, np.float32)
-        batches = [(stored, np.zeros_like(mask), mask)]
+        batches: list[tuple[dict, np.ndarray, np.ndarray | None]] = [(stored, np.zeros_like(mask), mask)]
         _share(folder / "weights.npz", {each.path.split("/", 1)[1]: each for each in model.weights})
     else:
         kind = recurrent_step.CASES[case]

@@ -26,7 +26,8 @@ def run(config: str, overrides: list[str], bucketing: bool, out: Path) -> dict:
 def main() -> None:
     arguments = sys.argv[1:]
     config = arguments.pop(0) if arguments and not arguments[0].startswith("--") else "benchmarks/clinc150.yaml"
-    times, scores = {True: [], False: []}, {True: [], False: []}
+    times: dict[bool, list[float]] = {True: [], False: []}
+    scores: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as temporary:
         for repeat in range(2):
             for bucketing in (True, False):

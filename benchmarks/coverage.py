@@ -35,8 +35,8 @@ def rolled(panel: Panel, horizon: int, count: int) -> tuple[Cutoffs, np.ndarray]
         ends = panel.ends - horizon * (ago + 1)
         rows = np.flatnonzero(ends - panel.offsets[:-1] >= max(4 * horizon, 60))
         parts.append((rows, ends[rows], np.full(len(rows), ago)))
-    series, ends, ago = map(np.concatenate, zip(*parts, strict=True))
-    return Cutoffs(series, ends), ago
+    series, ends, ages = map(np.concatenate, zip(*parts, strict=True))
+    return Cutoffs(series, ends), ages
 
 
 def main() -> None:
@@ -46,6 +46,7 @@ def main() -> None:
     config = validate(read_document(Path(__file__).with_name(f"{name}.yaml")), Config)
     panel = read(config.data)
     horizon, season = steps_of(config.horizon, panel.frequency), config.split.mase_season or config.season
+    assert isinstance(season, int), "the config says its season"
     cutoffs, ago = rolled(panel, horizon, TESTED + max(calibrated))
     histories = [windows.whole_past(panel, part, LONGEST) for part in windows.blocks(cutoffs)]
     truth = windows.ahead(panel, panel.values, cutoffs, horizon)

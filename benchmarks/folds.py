@@ -62,7 +62,12 @@ def main() -> None:
     different, places = np.unique(rows.texts, return_inverse=True)
     folds = np.random.default_rng(SEED).integers(0, FOLDS, len(different))[places]
     parts = [
-        fold_logits(config, rows.take(np.flatnonzero(folds != k)), rows.take(np.flatnonzero(folds == k)), members)
+        fold_logits(
+            config,
+            rows.take(np.flatnonzero(folds != k).tolist()),
+            rows.take(np.flatnonzero(folds == k).tolist()),
+            members,
+        )
         for k in range(count)
     ]
     networks = np.concatenate([part[0] for part in parts], axis=1)

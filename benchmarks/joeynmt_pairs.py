@@ -45,11 +45,13 @@ def work(folder: Path, threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     questions, answer = listen()
-    config = Config(
-        pipeline="translation",
-        data={part: str(folder / f"{name}.{{en,de}}") for part, name in PARTS.items()},
-        decoder={"dropout": 0.3},
-        training={"schedule": "constant", "batch_tokens": 1280, "epochs": 1},
+    config = Config.model_validate(
+        {
+            "pipeline": "translation",
+            "data": {part: str(folder / f"{name}.{{en,de}}") for part, name in PARTS.items()},
+            "decoder": {"dropout": 0.3},
+            "training": {"schedule": "constant", "batch_tokens": 1280, "epochs": 1},
+        }
     )
     prepared, size = prepare(config), config.tokens.vocabulary
     set_seed(config.seed)
@@ -66,7 +68,7 @@ def work(folder: Path, threads: int) -> None:
             while time.perf_counter() < started + seconds:
                 each = next(epochs)
                 yield each
-                count += np.count_nonzero(each[2])
+                count += int(np.count_nonzero(each[2]))
             answer(count / (time.perf_counter() - started))
 
     fit(

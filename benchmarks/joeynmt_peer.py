@@ -40,9 +40,12 @@ def learn(folder: Path) -> None:
 
 def settings(folder: Path) -> dict[str, Any]:
     """A JoeyNMT config."""
-    tokenizer = {"codes": str(folder / "codes"), "pretokenizer": "moses"}
-    side = {"level": "bpe", "tokenizer_type": "subword-nmt", "voc_file": str(folder / "pieces.txt")}
-    side["tokenizer_cfg"] = tokenizer
+    side = {
+        "level": "bpe",
+        "tokenizer_type": "subword-nmt",
+        "voc_file": str(folder / "pieces.txt"),
+        "tokenizer_cfg": {"codes": str(folder / "codes"), "pretokenizer": "moses"},
+    }
     network = {"embeddings": {"embedding_dim": 256, "dropout": 0.3}, "hidden_size": 256, "dropout": 0.3}
     decoder = {"rnn_type": "lstm", "attention": "bahdanau", "input_feeding": True, "init_hidden": "bridge"}
     data = {name: str(folder / name) for name in ("train", "dev", "test")}

@@ -25,14 +25,11 @@ def main(source: str) -> None:
     texts = (row.values["text"] for row in read_rows(Source(str(SAMPLES / "support_train.csv"))))
     wanted = {word for text in texts for word in split_words(text, lowercase=True, punctuation=True, limit=1000)}
     kept = [i for i, word in enumerate(vectors.words) if i < WORDS or word in wanted]
-    arrays = {
-        "words": np.frombuffer("\n".join(vectors.words[i] for i in kept).encode(), np.uint8),
-        "vectors": vectors.matrix[kept].astype(np.float16),
-    }
+    words = np.frombuffer("\n".join(vectors.words[i] for i in kept).encode(), np.uint8)
     packed = []
     for save in (np.savez, np.savez_compressed):
         buffer = io.BytesIO()
-        save(buffer, **arrays)
+        save(buffer, words=words, vectors=vectors.matrix[kept].astype(np.float16))
         packed.append(buffer.getvalue())
     path = SAMPLES / "glove.6B.100d.10k.npz"
     path.write_bytes(min(packed, key=len))

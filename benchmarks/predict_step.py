@@ -57,7 +57,8 @@ def write_graphs(folder: Path, case: Case) -> None:
 
     layers = {type(layer): layer for layer in network(case, plain=False).layers}
     encoder, head = layers[RecurrentEncoder], layers[keras.layers.Dense]
-    name, shape = ("segments", ["batch", "time", FEATURES]) if case.series else ("tokens", ["batch", "time"])
+    name = "segments" if case.series else "tokens"
+    shape: list[str | int] = ["batch", "time", *([FEATURES] if case.series else [])]
     for role in ROLES:
         graph = export.Graph()
         steps = graph.add("Transpose", name, perm=[1, 0, *([2] if case.series else [])])
@@ -73,7 +74,10 @@ def write_graphs(folder: Path, case: Case) -> None:
             logits = graph.add("Add", logits, graph.constant(head.bias))
         graph.name(features, "features")
         graph.name(logits, "logits")
-        outputs = {"logits": ["batch", HORIZON if case.series else CLASSES], "features": ["batch", encoder.width]}
+        outputs: dict[str, list[str | int]] = {
+            "logits": ["batch", HORIZON if case.series else CLASSES],
+            "features": ["batch", encoder.width],
+        }
         model = graph.model({name: shape, "lengths": ["batch"]}, outputs, floats=("segments",))
         (folder / f"{role}.onnx").write_bytes(model.SerializeToString())
 
@@ -84,10 +88,10 @@ def classify(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> tuple[Run
 
     settings = {"lowercase": True, "punctuation": True, "max_tokens": 400, "multiple": 1, "buckets": 0}
     scorer = Scorer(graph, {"words": list(map(str, range(WORDS))), **settings})
-    scorer.encoder.encode = lambda encoded: encoded  # the peer is given encoded texts too
     rows = zip(inputs.reshape(-1, inputs.shape[-1]).tolist(), lengths.ravel().tolist(), strict=True)
     texts = EncodedTexts([row[:length] for row, length in rows], [])
-    return lambda: scorer.score(texts)[0], scorer.runtime
+    vars(scorer.encoder)["encode"] = lambda _: texts  # encoded before, as the peer's are
+    return lambda: scorer.score([])[0], scorer.runtime
 
 
 def forecast(graph: bytes, inputs: np.ndarray, lengths: np.ndarray) -> tuple[Run, Runtime]:

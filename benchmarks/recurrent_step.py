@@ -89,9 +89,17 @@ def network(case: Case, plain: bool):
         layer = kinds[case.cell](case.units)
         final = (keras.layers.Bidirectional(layer) if case.directions == 2 else layer)(steps)
     else:
-        shape = {"cell": case.cell, "units": case.units, "layers": 1, "bidirectional": case.directions == 2}
-        rest = {"residual": False, "normalization": "none", "dropout": 0.0, "variational": False}
-        final = RecurrentEncoder(**shape, **rest)(steps, inputs["lengths"])[1]
+        encoder = RecurrentEncoder(
+            cell=case.cell,
+            units=case.units,
+            layers=1,
+            bidirectional=case.directions == 2,
+            residual=False,
+            normalization="none",
+            dropout=0.0,
+            variational=False,
+        )
+        final = encoder(steps, inputs["lengths"])[1]
     return keras.Model(inputs, keras.layers.Dense(HORIZON if case.series else CLASSES)(final))
 
 
@@ -140,14 +148,14 @@ def norms(model, loss, batches) -> list[float]:
     """The mean loss, and the norms of the mean gradients of all weights but biases, as PyTorch splits them."""
     import tensorflow as tf
 
-    losses, sums = [], None
+    losses, sums = [], [np.zeros(weight.shape) for weight in model.weights]
     weights = [weight.value for weight in model.weights]
     for inputs, targets, _ in batches:
         with tf.GradientTape() as tape:
             value = loss(targets, model(inputs))
         losses.append(float(value))
         gradients = [tf.convert_to_tensor(each).numpy() for each in tape.gradient(value, weights)]
-        sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)]
     matrices = [array for array, weight in zip(sums, model.weights, strict=True) if "bias" not in weight.path]
     return [float(np.mean(losses)), *(float(np.linalg.norm(array)) / len(batches) for array in matrices)]
 

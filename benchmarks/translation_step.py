@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,15 @@ UNITS, STEPS, SHARPER = 256, 5, 6.0
 def config(attention: str):
     from pipelines.translation.config import Config
 
-    return Config(
-        pipeline="translation",
-        data={"train": "none.tsv"},
-        model={"embedding": UNITS, "dropout": 0.0},
-        encoder={"cell": "gru", "units": UNITS},
-        decoder={"cell": "lstm", "units": UNITS, "attention": attention, "dropout": 0.0},
-        training={"schedule": "constant", "epochs": 1},
+    return Config.model_validate(
+        {
+            "pipeline": "translation",
+            "data": {"train": "none.tsv"},
+            "model": {"embedding": UNITS, "dropout": 0.0},
+            "encoder": {"cell": "gru", "units": UNITS},
+            "decoder": {"cell": "lstm", "units": UNITS, "attention": attention, "dropout": 0.0},
+            "training": {"schedule": "constant", "epochs": 1},
+        }
     )
 
 
@@ -41,7 +42,7 @@ def write_batch(folder: Path) -> None:
     """A batch to train on, and sentences to translate."""
     random, names = np.random.default_rng(1), ("source", "before", "after")
     batch = {name: random.integers(4, PIECES, (BATCH, LENGTH)).astype(np.int32) for name in names}
-    np.savez(folder / "batch.npz", **batch, lengths=np.full(BATCH, LENGTH, np.int32))
+    np.savez(folder / "batch.npz", allow_pickle=False, **batch, lengths=np.full(BATCH, LENGTH, np.int32))
     np.save(folder / "sources.npy", random.integers(4, PIECES, (SENTENCES, LENGTH)).astype(np.int32))
 
 
@@ -70,7 +71,8 @@ def train(folder: Path, threads: int, attention: str) -> None:
     network = models.build(settings, source_size=PIECES, target_size=PIECES)
     weights = {variable.path.split("/", 1)[1]: np.asarray(variable) for variable in network.weights}
     inputs = dict(np.load(folder / "batch.npz"))
-    np.savez(folder / "weights.npz", **{name: array for name, array in weights.items() if "seed" not in name})
+    stored = {name: array for name, array in weights.items() if "seed" not in name}
+    np.savez(folder / "weights.npz", allow_pickle=False, **stored)
     mask = np.ones((BATCH, LENGTH), np.float32)
     answer(float(np.mean(network(inputs, training=True)[..., 0])))
 
@@ -95,6 +97,7 @@ def search(folder: Path, threads: int, beam: int) -> None:
     from pipelines.translation.predict import Member, Searcher
     from toolkit.data.codec import RESERVED, TextCodec
     from toolkit.search import SearchSettings
+    from toolkit.threads import Pool
 
     questions, answer = listen()
     codec = TextCodec("words", False, [*RESERVED, *(f"w{i}" for i in range(len(RESERVED), PIECES))])
@@ -103,7 +106,7 @@ def search(folder: Path, threads: int, beam: int) -> None:
 
     def load() -> Searcher:
         searcher = Searcher(pairs, [Member.load(*graphs)])
-        searcher.pool = ThreadPoolExecutor(threads)
+        searcher.pool = Pool(threads)
         return searcher
 
     sources = [Source(ids.tolist(), [""] * LENGTH, [], []) for ids in np.load(folder / "sources.npy")]

@@ -45,6 +45,7 @@ class Worker:
     """
 
     def __init__(self, command: Sequence[str]):
+        self.command = " ".join(command)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ready = self._read()
 
@@ -60,7 +61,7 @@ class Worker:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.process.args} ended without an answer.")
+            sys.exit(f"{self.command} ended without an answer.")
         return json.loads(line)
 
 
