@@ -1,5 +1,6 @@
-"""What a forecast rests on: the gates of the network, and the stretches of the past that move it. Without Keras."""
+"""What a forecast rests on: the gates of the network, and the past and the columns that move it. Without Keras."""
 
+from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ HIDING = (
     " that time on, are put on a straight line between their neighbours. At the end of the series, the value before"
     " goes on. This keeps the level, and hides a single step too."
 )
+HIDING_COLUMNS = " The last bars are of the other columns, each put at its average in training, past and future alike."
 
 
 def explain(folder: str | Path, path: str, series: str | None = None) -> Explanation:
@@ -48,7 +50,7 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
         parts=parts,
         effects=effects,
         effect="mean change of the median forecast, in the units of the data",
-        hiding=HIDING,
+        hiding=HIDING + (HIDING_COLUMNS if plan.scales else ""),
         notes=_notes(forecaster, bool(layers)),
     )
 
@@ -85,18 +87,27 @@ def _one(panel: Panel, series: str | None, path: str) -> Panel:
 
 
 def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarray]:
-    """The times from which on each stretch was hidden, and how far that moves the median forecast on average."""
+    """The times from which on each stretch was hidden, then the columns, and how far that moves the median forecast."""
     plan, values = forecaster.plan, panel.history(0)
     reach = min(len(values), max(plan.history, 2 * plan.season))
     edges = len(values) - reach + np.unique(np.linspace(0, reach, MOST_PARTS + 1).astype(int))
-    rows = panel.take(np.zeros(len(edges), np.int64))  # the first row is left as it is
+    scales, columns = plan.scales or {}, defaultdict[str, list[str]](list)
+    for name in scales:
+        columns[name.partition("=")[0]].append(name)  # the words of a column are hidden together
+    rows = panel.take(np.zeros(len(edges) + len(columns), np.int64))  # the first row is left as it is
     for row, (start, stop) in enumerate(pairwise(edges), 1):
         rows.values[rows.offsets[row] : rows.ends[row]] = _bridged(values, start, stop)
+    for row, names in enumerate(columns.values(), len(edges)):
+        for name in names:
+            if name in plan.static:
+                rows.statics[name][row] = scales[name][0]
+            else:
+                rows.covariates[name][rows.offsets[row] : rows.offsets[row + 1]] = scales[name][0]
     assert forecaster.combination is not None
     parts = forecaster.parts(rows, at_ends(rows), forecaster.combination.used)
     medians = forecaster.base(parts)[0][:, :, plan.median]
     times = _times(panel, -len(values), 0)
-    return [times[start] for start in edges[:-1]], np.abs(medians[1:] - medians[0]).mean(axis=1)
+    return [*(times[start] for start in edges[:-1]), *columns], np.abs(medians[1:] - medians[0]).mean(axis=1)
 
 
 def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -123,8 +134,6 @@ def _notes(forecaster: Forecaster, gates: bool) -> list[str]:
         notes.append(f"{network} has {part} in this forecast; the bars are of all of it.")
     if forecaster.runtime and not gates:
         notes.append("Gates are not shown of a smoothing network." if plan.network == "smoothing" else NO_GATES)
-    if others := [*plan.past, *plan.known]:
-        notes.append(f"Only the series' own values were hidden; {', '.join(others)} stayed as they are.")
     if plan.network == "attention" and forecaster.runtime:
         notes.append("Its attention over the past is not shown.")
     if plan.known:

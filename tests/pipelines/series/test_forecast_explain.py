@@ -52,9 +52,18 @@ def test_the_answer_is_the_forecast_of_the_series_that_was_named(trained: Any) -
     panel = forecaster.read(str(trained.table))
     median = forecaster.forecast(panel)[panel.ids.index(name), :, forecaster.plan.median]
     assert found.answer.endswith(f"{median[0]:,.4g} to {median[-1]:,.4g}.") and name in found.answer
-    assert any("promotion" in note for note in found.notes)
     assert len(found.parts) == len(found.effects) and (found.effects >= 0).all() and found.effects.any()
-    assert found.steps[-1] == found.parts[-1] == "2023-07-20"
+    assert found.steps[-1] == found.parts[-2] == "2023-07-20"
+
+
+def test_hiding_a_column_is_to_have_it_at_its_average(trained: Any) -> None:
+    found, forecaster = explain(trained.folder, str(trained.table), "kiosk0"), Forecaster.load(trained.folder)
+    panel = forecaster.read(str(trained.table)).take(np.zeros(1, np.int64))
+    before = forecaster.forecast(panel)[0, :, forecaster.plan.median]
+    panel.covariates["promotion"][:] = forecaster.plan.scales["promotion"][0]
+    after = forecaster.forecast(panel)[0, :, forecaster.plan.median]
+    assert found.parts[-1] == "promotion" and "other columns" in found.hiding
+    assert found.effects[-1] == pytest.approx(np.abs(after - before).mean(), rel=1e-3) and found.effects[-1] > 0
 
 
 def test_what_lies_before_the_reach_of_a_network_does_not_matter(plain: Path, table: Path) -> None:
