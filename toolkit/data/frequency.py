@@ -13,7 +13,6 @@ from toolkit.data.zones import to_local, utc_offsets
 from toolkit.errors import ConfigError, DataError
 
 MINUTE, HOUR, DAY, WEEK, YEAR = 60, 3600, 86_400, 604_800, 365 * 86_400
-_MICRO = 1_000_000
 # 1970-01-01 was a Thursday.
 _WEEKDAYS = ("THU", "FRI", "SAT", "SUN", "MON", "TUE", "WED")
 _WEEKDAY_NAMES = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")
@@ -139,33 +138,28 @@ class Frequency:
         A step begins at its point, but a step of months that is named by its end closes there. Days inside a month and
         times of day inside a business day do not matter; a weekend belongs to the Friday before it.
         """
+        units = self.units(times)
+        if self.unit == "month" and self.day == 31:
+            return -((self.phase - units) // self.step)
+        return (units - self.phase) // self.step
+
+    def units(self, times: np.ndarray) -> np.ndarray:
+        """(times,) int64 whole units since 1970, of a weekend those of its Friday."""
         match self.unit:
             case "integer":
-                units = np.asarray(times, np.int64)
+                return np.asarray(times, np.int64)
             case "second":
-                micros = times.astype("datetime64[us]").astype(np.int64)
-                return (micros - self.phase * _MICRO) // (self.step * _MICRO)
+                return times.astype("datetime64[s]").astype(np.int64)
             case "business_day":
-                units = _business_days(times.astype("datetime64[D]"))
-            case "month":
-                units = times.astype("datetime64[M]").astype(np.int64)
-                if self.day == 31:
-                    return -((self.phase - units) // self.step)
-        return (units - self.phase) // self.step
+                return _business_days(times.astype("datetime64[D]"))
+        return times.astype("datetime64[M]").astype(np.int64)
 
     def on_grid(self, times: np.ndarray) -> np.ndarray:
         """(times,) whether each is a point of the grid; for months, whether its month is one."""
-        match self.unit:
-            case "integer":
-                return (np.asarray(times, np.int64) - self.phase) % self.step == 0
-            case "second":
-                micros = times.astype("datetime64[us]").astype(np.int64)
-                return (micros - self.phase * _MICRO) % (self.step * _MICRO) == 0
-            case "business_day":
-                days = times.astype("datetime64[D]")
-                return np.is_busday(days) & ((_business_days(days) - self.phase) % self.step == 0)
-            case "month":
-                return (times.astype("datetime64[M]").astype(np.int64) - self.phase) % self.step == 0
+        on = (self.units(times) - self.phase) % self.step == 0
+        if self.unit == "second":
+            return on & (times == times.astype("datetime64[s]"))
+        return on & np.is_busday(times.astype("datetime64[D]")) if self.unit == "business_day" else on
 
     def ordinals(self, times: np.ndarray) -> np.ndarray:
         """Ordinals (times,) int64 of datetime64[us] times (in UTC when a timezone is set), or of integers.

@@ -62,33 +62,21 @@ def _best(candidates: list[Frequency], times: np.ndarray) -> Frequency:
     """The first candidate that has all times on one grid, else the first of all, from where most times lie."""
     found = (aligned(candidate, times) for candidate in candidates)
     whole = next((frequency for frequency in found if frequency), None)
-    return whole or replace(candidates[0], phase=_common(_units(candidates[0], times) % candidates[0].step))
+    return whole or replace(candidates[0], phase=_common(candidates[0].units(times) % candidates[0].step))
 
 
 def aligned(frequency: Frequency, times: np.ndarray) -> Frequency | None:
     """The same steps with the phase (and the day of the month) that all `times` share; None when they share none."""
-    if frequency.unit == "second" and (times.astype("datetime64[us]").astype(np.int64) % _MICRO).any():
+    if frequency.unit == "second" and (times != times.astype("datetime64[s]")).any():
         return None
     if frequency.unit == "business_day" and not np.is_busday(times.astype("datetime64[D]")).all():
         return None
     if frequency.unit == "month":
         frequency = replace(frequency, day=_day_of_month(times) or frequency.day)
-    phases = _units(frequency, times) % frequency.step
+    phases = frequency.units(times) % frequency.step
     if not len(phases) or (phases != phases[0]).any():
         return None
     return replace(frequency, phase=int(phases[0]))
-
-
-def _units(frequency: Frequency, times: np.ndarray) -> np.ndarray:
-    """(times,) int64 whole units since 1970."""
-    match frequency.unit:
-        case "integer":
-            return np.asarray(times, np.int64)
-        case "second":
-            return times.astype("datetime64[s]").astype(np.int64)
-        case "business_day":
-            return np.busday_count(np.datetime64("1970-01-01"), times.astype("datetime64[D]"))
-    return times.astype("datetime64[M]").astype(np.int64)
 
 
 def _months(times: np.ndarray, gaps: np.ndarray, regular: float) -> Frequency | None:
