@@ -55,15 +55,9 @@ def require_zone(zone: str) -> None:
     """Raise a ConfigError when there is no such time zone."""
     try:
         ZoneInfo(zone)
-    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError only by name; names of folders raise OSError
-        known = False
-    except KeyError:
-        known = False
-    else:
-        known = True
-    if not known:
+    except (KeyError, OSError, ValueError):  # a KeyError for an unknown name; names of folders raise OSError
         mend = "Use a name such as Europe/Berlin, America/Los_Angeles or UTC."
-        raise ConfigError(f"there is no time zone {zone!r}.", mend=mend)
+        raise ConfigError(f"there is no time zone {zone!r}.", mend=mend) from None
 
 
 def _days(seconds: np.ndarray) -> tuple[int, int]:
