@@ -156,6 +156,7 @@ def _placed(
     if order is not None:
         series, codes = series[order], codes[order]
     offsets = np.searchsorted(series, np.arange(series[-1] + 2))
+    same = series[1:] == series[:-1]
     given = _given(source, trained)
     try:
         frequency = given or infer_frequency(points[codes], offsets, points)
@@ -172,7 +173,7 @@ def _placed(
         raise DataError(found, where=place(row if order is None else int(order[row])), mend=mend)
 
     if trained and not source.frequency:
-        frequency = _fitted(frequency, points[codes], offsets, refuse)
+        frequency = _fitted(frequency, points[codes], same, refuse)
     elif given:
         frequency = _moved(frequency, source, points, codes, findings)
     elif not (on := frequency.on_grid(points)).all():
@@ -180,7 +181,7 @@ def _placed(
         found = f"{_shown(points[codes[row]])} is between the steps that most times lie on ({frequency.title})."
         refuse(row, found, "Set the frequency in a config to have times moved back to its steps, such as frequency: h.")
     if trained:
-        _refuse_coarser(frequency, points[codes], offsets, refuse)
+        _refuse_coarser(frequency, points[codes], same, refuse)
     if (off := _on_other_days(frequency, points)).any():
         first = points[np.argmax(off)]
         meant = frequency.text(frequency.floor(np.array([first])))[0]
@@ -231,19 +232,21 @@ def _moved(
 
 
 def _fitted(
-    trained: Frequency, times: np.ndarray, offsets: np.ndarray, refuse: Callable[[int, str, str], None]
+    trained: Frequency, times: np.ndarray, same: np.ndarray, refuse: Callable[[int, str, str], None]
 ) -> Frequency:
-    """The grid of a trained model, beginning where these times do."""
+    """The grid of a trained model, beginning where these times do.
+
+    Args:
+        same: (rows - 1,) whether the next row is of the same series.
+    """
     frequency = aligned(trained, times)
     mend = "Give the model the steps that it was trained on."
     if frequency is None:
         row = int(np.argmin(trained.on_grid(times)))
         refuse(row, f"{_shown(times[row])} is not on the {trained.title} steps that the model was trained on.", mend)
         return trained
-    inside = np.ones(max(len(times) - 1, 0), bool)
-    inside[offsets[1:-1] - 1] = False
     steps = np.diff(frequency.floor(times))
-    finer = inside & (steps == 0) & (times[1:] != times[:-1])
+    finer = same & (steps == 0) & (times[1:] != times[:-1])
     if finer.any():
         row = int(np.argmax(finer))
         found = f"{_shown(times[row])} and {_shown(times[row + 1])} are less than a step apart"
@@ -252,13 +255,11 @@ def _fitted(
 
 
 def _refuse_coarser(
-    trained: Frequency, times: np.ndarray, offsets: np.ndarray, refuse: Callable[[int, str, str], None]
+    trained: Frequency, times: np.ndarray, same: np.ndarray, refuse: Callable[[int, str, str], None]
 ) -> None:
-    """Refuse series of which no two times are as near to each other as the model's."""
-    inside = np.ones(max(len(times) - 1, 0), bool)
-    inside[offsets[1:-1] - 1] = False
+    """Refuse series of which no two times are as near to each other as the model's; `same` as for `_fitted`."""
     steps = np.diff(trained.floor(times))
-    gaps = steps[inside & (steps > 0)]
+    gaps = steps[same & (steps > 0)]
     if len(gaps) >= 3 and gaps.min() > 1:
         found = f"times are {gaps.min()} or more steps apart; the model was trained on {trained.title} steps."
         refuse(0, found, "Give the model the steps that it was trained on.")
