@@ -37,9 +37,7 @@ class Sizes:
 def measure(panel: Panel) -> Sizes:
     """Sizes of all series at once; the least and greatest of no values are inf and -inf."""
     steps = panel.lengths
-    past = np.zeros(len(panel.values), bool)
-    edges = np.bincount(panel.offsets[:-1], minlength=len(past) + 1) - np.bincount(panel.ends, minlength=len(past) + 1)
-    past[:] = np.cumsum(edges)[:-1] > 0
+    past = np.arange(len(panel.values)) < np.repeat(panel.ends, np.diff(panel.offsets))
     seen = past & ~np.isnan(panel.values)
     totals = np.concatenate([[0], np.cumsum(seen)])
     low, high = np.full(len(panel), np.inf), np.full(len(panel), -np.inf)
@@ -63,7 +61,8 @@ def of_sizes(panel: Panel, sizes: Sizes) -> dict[str, str]:
     span = f"{begin} to {end}"
     early = np.flatnonzero(last < last.max())
     if several and len(early):
-        span += f"; {count(len(early), 'series')} of {len(panel):,} {_verb(len(early), 'end')} earlier, such as "
+        verb = "ends" if len(early) == 1 else "end"
+        span += f"; {count(len(early), 'series')} of {len(panel):,} {verb} earlier, such as "
         span += f"{printable(panel.ids[early[0]])} at {frequency.text(last[early[:1]])[0]}"
     found = {
         "series": f"{count(len(panel), 'series')}: {named(panel, np.arange(len(panel)))}.",
@@ -183,10 +182,6 @@ def messages(findings: list[Finding], kind: str, path: str) -> str:
 
 def _percent(share: float) -> str:
     return "less than 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
-
-
-def _verb(number: int, plural: str) -> str:
-    return f"{plural}s" if number == 1 else plural
 
 
 def _season(panel: Panel, examined: np.ndarray, series: list[np.ndarray], season: int) -> str:
