@@ -106,13 +106,6 @@ def training_cutoffs(prepared: Prepared, ends: np.ndarray) -> Cutoffs:
     return windows.rolling(panel, firsts, ends, horizon=plan.horizon, step=1)
 
 
-def sample(cutoffs: Cutoffs, most: int) -> Cutoffs:
-    """At most this many of the cutoffs, the same each time."""
-    if len(cutoffs) <= most:
-        return cutoffs
-    return cutoffs.take(np.sort(np.random.default_rng(0).choice(len(cutoffs), most, replace=False)))
-
-
 def units_of(config: Config, prepared: Prepared) -> np.ndarray:
     """What an error of 1 is in each series. Shapes: -> (series,)"""
     return prepared.deviations if config.split.standardized else prepared.units
@@ -160,7 +153,7 @@ def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: 
         batches=batches,
         steps=steps,
         loss=models.pinball_loss(prepared.plan.levels),
-        evaluate=partial(_validate, prepared, network, sample(prepared.splits.validation, VALIDATED), units),
+        evaluate=partial(_validate, prepared, network, prepared.splits.validation.sample(VALIDATED), units),
         average=training.average,
     )
 

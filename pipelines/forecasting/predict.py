@@ -160,9 +160,7 @@ class Forecaster:
         np.maximum.at(lasts, cutoffs.series, cutoffs.ends)
         firsts = np.maximum(begins + self.plan.segment, begins + first - panel.starts)
         past = windows.rolling(panel, firsts, lasts, horizon=1, step=max(horizon // SPACED, 1))
-        if len(past) <= MOST_RECENT:
-            return past
-        return past.take(np.sort(np.random.default_rng(0).choice(len(past), MOST_RECENT, replace=False)))
+        return past.sample(MOST_RECENT)
 
     @property
     def _fitted(self) -> Combination:

@@ -18,7 +18,6 @@ from pipelines.forecasting.fitting import (
     begin_network,
     fit_all,
     refit_all,
-    sample,
     training_cutoffs,
     units_of,
 )
@@ -82,7 +81,7 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     ridge = fit_ridge_before(prepared.panel, splits.training_ends, plan) if "ridge" in names else None
     runtime = Runtime(graph) if graph else None
     forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
-    cutoffs = _in_time(prepared, sample(splits.validation, CHOSEN_ON))
+    cutoffs = _in_time(prepared, splits.validation.sample(CHOSEN_ON))
     truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, plan.horizon)
     parts = forecaster.parts(prepared.panel, cutoffs, names)
     truth[~np.isfinite(parts.forecasts[names[0]][:, 0])] = np.nan  # nothing can be said about a row without any value
@@ -123,7 +122,7 @@ def _exported(config: Config, prepared: Prepared, fitted: Networks) -> bytes | N
     graph = models.to_onnx(fitted.networks).SerializeToString()
     if config.training.mixed_precision != "none":
         return graph
-    cutoffs = sample(prepared.splits.validation, 64)
+    cutoffs = prepared.splits.validation.sample(64)
     arrays = make_inputs(prepared.plan, prepared.panel, cutoffs, prepared.sizes[cutoffs.series]).arrays
     expected = np.mean([network.predict_on_batch(arrays) for network in fitted.networks], axis=0)
     found = Runtime(graph).run(arrays)["quantiles"]

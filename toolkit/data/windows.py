@@ -25,6 +25,12 @@ class Cutoffs(NamedTuple):
     def take(self, rows: np.ndarray | slice) -> "Cutoffs":
         return Cutoffs(self.series[rows], self.ends[rows])
 
+    def sample(self, most: int) -> "Cutoffs":
+        """At most this many of them, in their order and the same each time."""
+        if len(self) <= most:
+            return self
+        return self.take(np.sort(np.random.default_rng(0).choice(len(self), most, replace=False)))
+
 
 def past(panel: Panel, flat: np.ndarray, cutoffs: Cutoffs, steps: int) -> np.ndarray:
     """The last `steps` steps before each cutoff; NaN where the series had not begun.
