@@ -149,7 +149,7 @@ def fit_baselines(
     first = _fit_linear_again(tuned, splits, labels, balanced) if refit and logistic else tuned
     last = _fit_linear_again(tuned, whole, labels, balanced) if refit and not logistic else tuned
     # The same constant for both: thresholds stand right at it.
-    constant = baselines.majority(targets(whole.train, labels), len(labels), rows=1)[0]
+    constant = baselines.majority(targets(whole.train, labels), len(labels))
     logits = {
         "majority class": tuple(np.tile(constant, (len(rows), 1)) for rows in (splits.validation, splits.test)),
         "TF-IDF + logistic regression": (first.logits(splits.validation.texts), last.logits(splits.test.texts)),

@@ -13,10 +13,10 @@ TEXTS = ["my parcel is late", "parcel lost?", "refund my money", "money back, re
 IDS = np.array([0, 0, 1, 1, 0, 1])
 
 
-def test_majority_gives_the_most_frequent_label_to_every_row():
-    logits = majority(np.array([2, 2, 1, -1]), labels=4, rows=3)
-    assert logits.shape == (3, 4)
-    assert logits.argmax(axis=1).tolist() == [2, 2, 2]
+def test_majority_gives_the_most_frequent_label():
+    logits = majority(np.array([2, 2, 1, -1]), labels=4)
+    assert logits.shape == (4,)
+    assert logits.argmax() == 2
     assert np.isfinite(logits).all()
 
 
@@ -25,7 +25,7 @@ def test_majority_of_many_labels_states_how_frequent_each_is():
     flags = random.random((5000, 3)) < [0.7, 0.2, 0.01]
     policy = Policy(("a", "b", "c"), many=True, thresholds=(0.5,) * 3)
     expected = (flags.sum(axis=0) + 1) / (5000 + 2)
-    np.testing.assert_allclose(policy.probabilities(majority(flags, 3, 1))[0], expected)
+    np.testing.assert_allclose(policy.probabilities(majority(flags, 3)[None])[0], expected)
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -17,8 +17,8 @@ from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_terms
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # that `tune_tfidf_logistic` chooses from
 
 
-def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
-    """The same logits (rows, labels) for every row: log-odds of each label in training, by Laplace's rule.
+def majority(targets: np.ndarray, labels: int) -> np.ndarray:
+    """Logits (labels,) that are the same for every row: log-odds of each label in training, by Laplace's rule.
 
     The best single label is the most frequent one; with a threshold a label it is the best constant answer.
 
@@ -27,8 +27,7 @@ def majority(targets: np.ndarray, labels: int, rows: int) -> np.ndarray:
     """
     flags = as_flags(targets, labels)
     present = flags.sum(axis=0) + 1
-    log_odds = np.log(present / (len(flags) + 2 - present))
-    return np.tile(log_odds, (rows, 1))
+    return np.log(present / (len(flags) + 2 - present))
 
 
 def fit_tfidf_logistic(
@@ -70,7 +69,7 @@ def tune_tfidf_logistic(
         validation: texts, and their ids or flags.
     """
     best, least = None, np.inf
-    values, expected = _vectorize(texts, capitals), majority(targets, labels, rows=1)[0] if balanced else None
+    values, expected = _vectorize(texts, capitals), majority(targets, labels) if balanced else None
     for strength in STRENGTHS:
         model = _fit(*values, targets, labels, strength, balanced, capitals)
         loss = calibrated_loss(model.logits(validation[0]), validation[1], expected)
@@ -97,7 +96,7 @@ def _fit(
 
     regression = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
     flags = as_flags(targets, labels)
-    weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(targets, labels, rows=1)[0]
+    weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(targets, labels)
     for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
         regression.fit(values, flags[:, label])
         weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
