@@ -37,9 +37,17 @@ class Answers:
         """What accuracy or macro_f1 is made of, for each row. Shapes: -> (rows, n)."""
         if metric == "accuracy":
             return np.stack([self.best() == self.truth, np.ones(len(self.truth), bool)], axis=1)
+        return classification.label_evidence(*self.judged())
+
+    def judged(self) -> tuple[np.ndarray, np.ndarray]:
+        """Flags of the truth, and of what is compared with it: with one label a row, the first that was given.
+
+        Shapes: -> (rows, labels) booleans, both
+        """
+        if self.truth.ndim == 2:
+            return self.truth, self.flags()
         labels = self.probabilities.shape[1]
-        given = self.flags() if self.truth.ndim == 2 else classification.as_flags(self.best(), labels)
-        return classification.label_evidence(classification.as_flags(self.truth, labels), given)
+        return classification.as_flags(self.truth, labels), classification.as_flags(self.best(), labels)
 
     def best(self) -> np.ndarray:
         """The first label of each row, -1 where none was given. Shapes: -> (rows,)."""

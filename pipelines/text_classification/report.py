@@ -50,21 +50,11 @@ def render(
 
 
 def _labels_section(model: Answers, baselines: Mapping[str, Answers], labels: tuple[str, ...]) -> Section:
-    scores = {name: _label_scores(answers) for name, answers in baselines.items()}
+    scores = {name: classification.label_scores(*answers.judged()) for name, answers in baselines.items()}
     rival = max(scores, key=lambda name: scores[name].macro_f1)
-    own = _label_scores(model)
+    own = classification.label_scores(*model.judged())
     bars = plots.f1_bars(labels, own.f1, scores[rival].f1, rival)
     return Section("Every label", [picture(bars, "F1 of each label"), plots.label_table(labels, own)])
-
-
-def _label_scores(answers: Answers) -> classification.LabelScores:
-    """With one label a row, the first label counts, as in the scores."""
-    if answers.truth.ndim == 2:
-        return classification.label_scores(answers.truth, answers.flags())
-    labels = answers.probabilities.shape[1]
-    return classification.label_scores(
-        classification.as_flags(answers.truth, labels), classification.as_flags(answers.best(), labels)
-    )
 
 
 def _confusion_section(model: Answers, labels: tuple[str, ...]) -> Section:
@@ -132,9 +122,8 @@ def _linear_part(weight: float | None) -> list[Paragraph]:
 def _mistakes_section(model: Answers, texts: list[str], labels: tuple[str, ...]) -> Section:
     """The mistakes that the model was surest of, where a wrong label in the data is most likely too."""
     confidence, _ = _sureness(model)
-    truth = classification.as_flags(model.truth, len(labels))
-    many = model.truth.ndim == 2
-    wrong = np.flatnonzero((truth != model.flags()).any(axis=1) if many else model.truth != model.best())
+    truth, given = model.judged()
+    wrong = np.flatnonzero((truth != given).any(axis=1))
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     rows = [
         (
