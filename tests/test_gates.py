@@ -84,14 +84,6 @@ def test_gates_of_a_gru_are_those_that_its_states_obey() -> None:
         (h,) = states[t]
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_trace_goes_on_from_its_states(cell: str) -> None:
-    weights, inputs = keras_layer(cell).get_weights(), sequence(8)
-    whole, first = trace(cell, *weights, inputs), trace(cell, *weights, inputs[:5])
-    states = [state[-1] for state in (first.hidden, first.cell) if state is not None]
-    np.testing.assert_allclose(trace(cell, *weights, inputs[5:], states).hidden, whole.hidden[5:], atol=1e-12)
-
-
 def test_gates_stay_numbers_however_large_the_inputs() -> None:
     with np.errstate(all="raise", under="ignore"):
         found = trace("lstm", *keras_layer("lstm").get_weights(), 1e6 * sequence(3))

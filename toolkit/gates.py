@@ -37,14 +37,9 @@ class Direction(NamedTuple):
 
 
 def trace(
-    cell_kind: str,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray,
-    inputs: np.ndarray,
-    initial: Sequence[np.ndarray] = (),
+    cell_kind: str, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray, inputs: np.ndarray
 ) -> Trace:
-    """Run a cell and keep all that it computes on the way.
+    """Run a cell from a state of zeros and keep all that it computes on the way.
 
         rnn   h[t] = tanh(W x[t] + U h[t-1] + b)
         lstm  i, f, o = sigmoid(W x[t] + U h[t-1] + b); c[t] = f c[t-1] + i tanh(...); h[t] = o tanh(c[t])
@@ -52,16 +47,13 @@ def trace(
 
     An update gate z near 1 keeps the state, as in Keras and cuDNN.
 
-    Args:
-        initial: h, of an LSTM h and c, before the first step; zeros where none are given.
-
     Shapes: kernel (features, gates * units), recurrent_kernel (units, gates * units) and bias in Keras' layout; inputs
-        (time, features); initial (units,) each
+        (time, features)
     Reference: Elman 1990; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014
     """
     units, count = len(recurrent_kernel), CELLS[cell_kind].states
     input_bias, recurrent_bias = bias if cell_kind == "gru" else (bias, 0.0)
-    states = tuple(initial) or (np.zeros(units),) * count
+    states = (np.zeros(units),) * count
     names = CELLS[cell_kind].gates
     values = np.empty((len(inputs), count + len(names), units))
     for row, x in zip(values, inputs.astype(np.float64) @ kernel + input_bias, strict=True):
