@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,15 +88,12 @@ def read_values(path: str | Path) -> ColumnValues:
         raise DataError("there is no such file; expected an SQLite database.", where=where, mend="Check the path.")
     found: dict[str, set[str]] = defaultdict(set)
     try:
-        connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-        connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
-        try:
+        with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
             for name, cell in _cells(connection):
                 found[" ".join(cell.lower().split())].add(name)
                 if len(found) > MOST_VALUES:
                     raise DataError(f"it holds more than {MOST_VALUES:,} texts.", where=where)
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise DataError(f"cannot be read as an SQLite database ({error}).", where=where) from None
     columns = sorted({name for names in found.values() for name in names})[:MOST_COLUMNS]
@@ -104,7 +102,7 @@ def read_values(path: str | Path) -> ColumnValues:
     return ColumnValues(columns, {value: places for value, places in sorted(values.items()) if places})
 
 
-def _cells(connection: sqlite3.Connection) -> Any:
+def _cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """Column names and texts of all tables."""
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     for table in tables:
