@@ -176,8 +176,7 @@ def _add_network(graph: export.Graph, network: Network) -> str:
     outputs = export.quantile_head(graph, network.head, parts)  # (parts, batch, steps, levels)
     outputs = graph.add("Transpose", outputs, perm=[1, 0, 2, 3])
     outputs = graph.add("Reshape", outputs, graph.constant([0, -1, network.head.levels], np.int64))
-    bounds = [graph.constant([bound], np.int64) for bound in (0, network.horizon, 1)]
-    return graph.add("Slice", outputs, *bounds)
+    return export.part(graph, outputs, 0, network.horizon, axis=1)
 
 
 def _add_direct(graph: export.Graph, network: ForecastNetwork, state: str, context: list[str]) -> str:

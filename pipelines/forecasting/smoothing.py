@@ -72,9 +72,9 @@ def add_smoothing_network(graph: export.Graph, network: SmoothingNetwork) -> str
     values, missing = (graph.add("Gather", steps, graph.constant(i, np.int64), axis=2) for i in range(2))
     known = graph.add("Sub", graph.constant(1.0), missing)
     rest, level, seasons = export.exponential_smoothing(graph, network.smoothing, values, known, "series")
-    others = [graph.constant([bound], np.int64) for bound in (1, network.features["past"], 2)]  # start, end, axis
+    others = export.part(graph, steps, 1, network.features["past"], axis=2)
     rest = graph.add("Unsqueeze", rest, graph.constant([2], np.int64))
-    left = graph.add("Concat", rest, graph.add("Slice", steps, *others), axis=2)
+    left = graph.add("Concat", rest, others, axis=2)
     features = [export.dilated_encoder(graph, network.encoder, left), *_add_context(graph, network)]
     hidden = export.dense(graph, network.hidden, graph.add("Concat", *features, axis=-1))
     first = graph.constant([0], np.int64)

@@ -199,7 +199,7 @@ def _encoder(network: Translator) -> onnx.ModelProto:
     state = export.dense(graph, decoder.bridge, final)
     units = len(decoder.layers) * decoder.states_per_layer * decoder.units
     if decoder.input_feeding:
-        nothing = graph.add("Mul", export.columns(graph, state, 0, decoder.units), graph.constant(0.0))
+        nothing = graph.add("Mul", export.part(graph, state, 0, decoder.units, axis=-1), graph.constant(0.0))
         state, units = graph.add("Concat", state, nothing, axis=-1), units + decoder.units
     graph.name(state, "state")
     shapes: dict[str, Any] = {"state": ["sentences", units]}

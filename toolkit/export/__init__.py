@@ -8,8 +8,8 @@ Inside a graph sequences are time-major, as ONNX' recurrent operators want them:
 from toolkit.export.decoder import Memory, attention_keys, decoder_step, flat_rows, kernel_weights
 from toolkit.export.encoders import encoder, segmented_encoder
 from toolkit.export.forecast import attention_decoder, parallel_decoder, quantile_head
-from toolkit.export.graph import Graph, array, axes, dense, real_steps
-from toolkit.export.recurrent import columns, recurrence
+from toolkit.export.graph import Graph, array, axes, dense, part, real_steps
+from toolkit.export.recurrent import recurrence
 from toolkit.export.smoothing import dilated_encoder, exponential_smoothing
 from toolkit.export.text import embedding, pooling
 
@@ -20,7 +20,6 @@ __all__ = [
     "attention_decoder",
     "attention_keys",
     "axes",
-    "columns",
     "decoder_step",
     "dense",
     "dilated_encoder",
@@ -30,6 +29,7 @@ __all__ = [
     "flat_rows",
     "kernel_weights",
     "parallel_decoder",
+    "part",
     "pooling",
     "quantile_head",
     "real_steps",

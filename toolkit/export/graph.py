@@ -132,6 +132,11 @@ def attend(graph: Graph, scores: str, real: str, values: str) -> tuple[str, str]
     return graph.add("MatMul", weights, values), weights
 
 
+def part(graph: Graph, inputs: str, start: int, stop: int, *, axis: int, step: int = 1) -> str:
+    """What stands from `start` to `stop` on an axis, counted as Python does."""
+    return graph.add("Slice", inputs, *(graph.constant([each], np.int64) for each in (start, stop, axis, step)))
+
+
 def axes(graph: Graph, *axes: int) -> str:
     return graph.constant(axes, np.int64)
 

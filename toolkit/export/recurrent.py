@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from toolkit.cells import CELLS
-from toolkit.export.graph import Graph, array, axes, layer_norm, real_steps, steps
+from toolkit.export.graph import Graph, array, axes, layer_norm, part, real_steps, steps
 from toolkit.layers import RecurrentEncoder
 
 KINDS = {keras.layers.SimpleRNNCell: "rnn", keras.layers.GRUCell: "gru", keras.layers.LSTMCell: "lstm"}
@@ -106,10 +106,5 @@ def _final(graph: Graph, layer: RecurrentEncoder, outputs: str, lengths: str) ->
         return forward
     first = graph.add("Gather", outputs, graph.constant(0, np.int64), axis=0)
     half, width = layer.width // 2, layer.width
-    return graph.add("Concat", columns(graph, forward, 0, half), columns(graph, first, half, width), axis=-1)
-
-
-def columns(graph: Graph, inputs: str, start: int, stop: int) -> str:
-    """Some of the features. Shapes: (batch, ..., features) -> (batch, ..., stop - start)."""
-    bounds = [graph.constant([bound], np.int64) for bound in (start, stop, -1)]  # start, end, axis
-    return graph.add("Slice", inputs, *bounds)
+    halves = part(graph, forward, 0, half, axis=-1), part(graph, first, half, width, axis=-1)
+    return graph.add("Concat", *halves, axis=-1)

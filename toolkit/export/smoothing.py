@@ -5,7 +5,7 @@ import onnx
 from keras import ops
 from onnx import TensorProto, helper
 
-from toolkit.export.graph import Graph, axes, every_step, layer_norm
+from toolkit.export.graph import Graph, axes, every_step, layer_norm, part
 from toolkit.export.recurrent import recurrence
 from toolkit.layers import DilatedEncoder, ExponentialSmoothing
 from toolkit.layers.smoothing import FIRST_SEASONS
@@ -18,7 +18,8 @@ def dilated_encoder(graph: Graph, layer: DilatedEncoder, inputs: str) -> str:
     outputs = inputs
     for i, recurrent in enumerate(layer.recurrent_layers):
         if i:  # every second step, counted from the last one, and in order again
-            outputs = _slice(graph, _slice(graph, outputs, -1, BACK_TO_THE_FIRST, -2), -1, BACK_TO_THE_FIRST, -1)
+            for step in (-2, -1):
+                outputs = part(graph, outputs, -1, BACK_TO_THE_FIRST, axis=0, step=step)
         states, _ = recurrence(graph, [recurrent.cell], outputs)
         outputs = graph.add("Add", states, outputs) if i else states
         if layer.norms:
@@ -34,8 +35,8 @@ def exponential_smoothing(
     rates = graph.constant(ops.convert_to_numpy(layer.rates(ops.arange(layer.series + 1))))
     rates = graph.add("Transpose", graph.add("Gather", rates, series), perm=[1, 0])  # (3, batch)
     level, seasons = _start(graph, layer.season, values, known)
-    seasons = graph.add("Mul", seasons, _slice(graph, rates, 2, 3))
-    steps = [values, *(graph.add("Mul", known, _slice(graph, rates, i, i + 1)) for i in range(2))]
+    seasons = graph.add("Mul", seasons, part(graph, rates, 2, 3, axis=0))
+    steps = [values, *(graph.add("Mul", known, part(graph, rates, i, i + 1, axis=0)) for i in range(2))]
     steps = [graph.add("Unsqueeze", each, axes(graph, 1)) for each in steps]  # (time, 1, batch)
     body = _step(graph, layer.season)
     level, seasons, season = graph.add("Scan", level, seasons, *steps, outputs=3, body=body, num_scan_inputs=3)
@@ -106,7 +107,7 @@ def _places(graph: Graph, season: int, inputs: str) -> str:
 
 def _season_apart(graph: Graph, inputs: str, season: int) -> tuple[str, str]:
     """The steps that have another one a season before, and those before."""
-    return _slice(graph, inputs, season, TO_THE_END), _slice(graph, inputs, 0, -season)
+    return part(graph, inputs, season, TO_THE_END, axis=0), part(graph, inputs, 0, -season, axis=0)
 
 
 def _running_sum(graph: Graph, inputs: str) -> str:
@@ -119,8 +120,3 @@ def _sum(graph: Graph, inputs: str) -> str:
 
 def _float(graph: Graph, condition: str) -> str:
     return graph.add("Cast", condition, to=TensorProto.FLOAT)
-
-
-def _slice(graph: Graph, inputs: str, start: int, stop: int, step: int = 1) -> str:
-    """Of the first axis."""
-    return graph.add("Slice", inputs, *(graph.constant([bound], np.int64) for bound in (start, stop, 0, step)))
