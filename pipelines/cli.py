@@ -25,6 +25,10 @@ app.add_typer(vectors_app, name="vectors")
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML config.")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="a.b=c", help="Replace a value of the config.")]
 Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run folder.")]
+ModelOrNone = Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")]
+Column = Annotated[str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")]
+Encoding = Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")]
+Page = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
 Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or a time such as 3d.")]
@@ -115,10 +119,8 @@ def classify(
     lines: Annotated[bool, typer.Option("--lines", help="Every line of a file is a text of its own.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here; the ending chooses the format.")] = None,
     output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table.")] = None,
-    column: Annotated[
-        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")] = None,
+    column: Column = None,
+    encoding: Encoding = None,
     top: Annotated[int, typer.Option(min=1, help="How many probabilities to show.")] = 3,
 ) -> None:
     """Classify texts with a trained run."""
@@ -136,10 +138,8 @@ def translate(
     length_penalty: Annotated[float | None, typer.Option(help="More prefers longer translations; 0 to 10.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .jsonl, .csv, or else text.")] = None,
     output: Annotated[str | None, typer.Option("--format", help="text, jsonl or csv.")] = None,
-    column: Annotated[
-        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")] = None,
+    column: Column = None,
+    encoding: Encoding = None,
 ) -> None:
     """Translate texts with a trained run, or with several together."""
     from pipelines.translation.translate import translate as command
@@ -160,7 +160,7 @@ def translate(
 @app.command()
 def inspect(
     data: Series,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    out: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what series are like: frequency, gaps, seasons, and what would be done about each oddity."""
@@ -179,7 +179,7 @@ def inspect(
 def forecast(
     data: Series,
     horizon: Horizon = None,
-    model: Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")] = None,
+    model: ModelOrNone = None,
     future: Annotated[str | None, typer.Option(help="File of columns that are known ahead.")] = None,
     skeleton: Annotated[
         Path | None, typer.Option(help="Write the file for --future, to be filled in, and stop.")
@@ -227,7 +227,7 @@ def forecast(
 def backtest(
     data: Series,
     horizon: Horizon = None,
-    model: Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")] = None,
+    model: ModelOrNone = None,
     windows: Annotated[int, typer.Option(min=1, help="Cutoffs of each series.")] = 5,
     step: Annotated[int | None, typer.Option(min=1, help="Steps between two cutoffs; by default a horizon.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train anew for every cutoff.")] = False,
@@ -282,7 +282,7 @@ def explain(
     text: Annotated[str, typer.Argument(help="A text, or - for standard input; to forecast, a file of series.")],
     model: Model,
     series: Annotated[str | None, typer.Option(help="Which series of the file; by default the first.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    out: Page = None,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture as SVG and PNG.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -297,7 +297,7 @@ def gradients(
     config: ConfigPath,
     overrides: Overrides = [],  # noqa: B006
     steps: Annotated[int, typer.Option(min=1, help="Training steps between the two looks.")] = 100,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    out: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how far back the gradient reaches with each cell, on the data of a config."""
@@ -325,7 +325,7 @@ def forgetting(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Without --model: networks of each cell; by default 3.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")] = None,
+    out: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is forgotten: by each cell in two probes, or by translation runs as sources grow longer."""
@@ -359,9 +359,7 @@ def encode(
     path: Annotated[str, typer.Argument(help="A text file, a text a line; a table; or to forecast, a file of series.")],
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write vectors here: .npy or .parquet.")],
-    column: Annotated[
-        str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")
-    ] = None,
+    column: Column = None,
     neighbours: Annotated[
         int | None, typer.Option(min=1, help="Print so many nearest neighbours of each, as jsonl.")
     ] = None,
