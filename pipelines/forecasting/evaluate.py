@@ -52,12 +52,6 @@ class Leaderboard:
     truth: Truth
     rivals: dict[str, Rival]
 
-    @property
-    def interval(self) -> tuple[int, int]:
-        """The levels whose interval is nearest to 80 %."""
-        low = int(np.argmin(np.abs(np.array(self.levels) - 0.1)))
-        return low, len(self.levels) - 1 - low
-
     @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
         """Metrics by name of every rival."""

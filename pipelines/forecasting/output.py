@@ -71,6 +71,12 @@ def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
     return ["unique_id", "ds", *(["cutoff", "y"] if forecasts.truth is not None else []), *columns]
 
 
+def nearest_interval(levels: tuple[float, ...]) -> tuple[int, int]:
+    """The places of the levels whose interval is nearest to USUAL, which pictures show."""
+    low = int(np.argmin(np.abs(np.array(levels) - (0.5 - USUAL / 200))))
+    return low, len(levels) - 1 - low
+
+
 def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> dict[str, int]:
     """Column names and the places of their levels.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.forecasting.output import Forecasts
+from pipelines.forecasting.output import Forecasts, nearest_interval
 from toolkit.data.windows import ordinals, whole_past
 from toolkit.forecast_plots import MOST_PANELS, Outlook, forecast_figure
 from toolkit.report import Section, picture, render_report
@@ -13,8 +13,8 @@ MOST_SERIES = 60  # a picture each, twelve to a figure; more would make a page t
 def render(forecasts: Forecasts, season: int) -> str:
     """HTML with a picture of each series, those whose interval is the widest for their size first."""
     panel, cutoffs, levels = forecasts.panel, forecasts.cutoffs, forecasts.levels
-    low = int(np.argmin(np.abs(np.array(levels) - 0.1)))
-    high, median, horizon = len(levels) - 1 - low, levels.index(0.5), forecasts.quantiles.shape[1]
+    low, high = nearest_interval(levels)
+    median, horizon = levels.index(0.5), forecasts.quantiles.shape[1]
     spread = (forecasts.quantiles[:, :, high] - forecasts.quantiles[:, :, low]).mean(axis=1)
     size = np.abs(forecasts.quantiles[:, :, median]).mean(axis=1)
     order = np.argsort(-np.nan_to_num(spread / np.maximum(size, 1e-12), nan=-1), kind="stable")

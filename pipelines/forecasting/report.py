@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting.evaluate import Leaderboard
+from pipelines.forecasting.output import nearest_interval
 from pipelines.forecasting.predict import NETWORK, Forecaster
 from toolkit import forecast_plots
 from toolkit import report as pages
@@ -121,7 +122,7 @@ def _outlook(board: Leaderboard, forecaster: Forecaster, series: int, note: str)
     ordinals = windows.ordinals(board.panel, cutoffs, -len(history), horizon)[0]
     own = board.rivals["seqloom"]
     assert own.quantiles is not None
-    low, high = board.interval
+    low, high = nearest_interval(board.levels)
     return Outlook(
         name=board.panel.ids[series],
         times=forecaster.plan.frequency.clock_times(ordinals),
