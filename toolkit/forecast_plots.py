@@ -15,7 +15,6 @@ from toolkit.report import BASELINE, COLOURS, DASHES, FAINT, INK, MODEL, canvas,
 from toolkit.series_plots import MOST_POINTS, draw_line, time_axis, titles
 
 MOST_PANELS = 12
-# More colours of Okabe & Ito, a purple and their yellow darkened, for all methods; dashes tell them apart in print.
 
 
 @dataclass(frozen=True)

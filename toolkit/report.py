@@ -24,6 +24,7 @@ Cell = str | int | float | None
 # Colours of Okabe & Ito, which colour-blind readers tell apart. On the page, ink and model follow the dark mode.
 INK, MODEL, BASELINE, OTHER, FAINT = "#010203", "#0072b2", "#d55e00", "#009e73", "#8a93a3"
 THEME = {INK: "currentColor", MODEL: "var(--model)"}
+# For as many methods more of these colours, a purple and their yellow darkened; dashes tell all apart in print.
 COLOURS = (MODEL, BASELINE, OTHER, "#cc79a7", "#e69f00", FAINT, "#7f3c8d", "#b5a400")
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 2)), (0, (7, 3)))
 # From nothing at all to the model's colour, so that the page shows through.
