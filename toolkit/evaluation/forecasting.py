@@ -11,7 +11,6 @@ Conventions:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -148,11 +147,6 @@ class Truth:
     scale: np.ndarray
     squared_scale: np.ndarray
     naive2: np.ndarray | None = None
-
-    @classmethod
-    def after(cls, history: np.ndarray, y: np.ndarray, season: int, naive2: np.ndarray | None = None) -> Self:
-        """`y` (rows, horizon) as what came after `history` (rows, time)."""
-        return cls(y, naive_scale(history, season), naive_scale(history, season, squared=True), naive2)
 
 
 def score(
