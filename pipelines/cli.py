@@ -166,8 +166,14 @@ def inspect(
     """Tell what series are like: frequency, gaps, seasons, and what would be done about each oddity."""
     from pipelines.forecasting.init import suggest
     from pipelines.forecasting.inspect import inspect as look_at
+    from toolkit.artifact import check_outputs, write_output
 
-    look = look_at(data, out=out)
+    check_outputs([data], out)
+    look = look_at(data)
+    if out:
+        from pipelines.forecasting.inspect_page import render
+
+        write_output(out, render(look))
     if as_json:
         print(json.dumps(look.facts))
         return

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting import facts
-from toolkit.artifact import check_outputs, write_output
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
 from toolkit.evaluation.diagnostics import choose_season, search_season
@@ -37,18 +36,16 @@ class Look:
     facts: dict[str, str]
 
 
-def inspect(path: Path, *, out: Path | None = None, **options: Any) -> Look:
+def inspect(path: Path, **options: Any) -> Look:
     """Read series and tell what they are like.
 
     Args:
-        out: where to write a page with pictures; None writes none.
         options: fields of `SeriesSource`. Of several values at one time the last counts unless `duplicates` says
             otherwise: here they are to be told, where a training would stop.
 
     Raises:
         DataError: the file cannot be read as series.
     """
-    check_outputs([path], out)
     source = SeriesSource(**{"path": str(path), "duplicates": "last", **options})
     panel, findings = read_panel(source)
     sizes = facts.measure(panel)
@@ -63,12 +60,7 @@ def inspect(path: Path, *, out: Path | None = None, **options: Any) -> Look:
         **facts.of_nature(panel, examined, season),
         **facts.of_horizon(panel.frequency, horizon),
     }
-    look = Look(source, panel, findings, examined, season, horizon, found)
-    if out is not None:
-        from pipelines.forecasting.inspect_page import render
-
-        write_output(out, render(look))
-    return look
+    return Look(source, panel, findings, examined, season, horizon, found)
 
 
 def find_season(series: list[np.ndarray], frequency: Frequency) -> int:
