@@ -5,7 +5,8 @@ from tempfile import TemporaryDirectory
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
-from pipelines.forecasting.evaluate import Leaderboard, compare, join, last_windows, tell_seen
+from pipelines.forecasting.evaluate import last_windows, tell_seen
+from pipelines.forecasting.leaderboard import Leaderboard, compare, join
 from pipelines.forecasting.output import Forecasts, columns_of
 from pipelines.forecasting.predict import Forecaster
 from toolkit.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.forecasting.evaluate import Leaderboard
+from pipelines.forecasting.leaderboard import Leaderboard
 from pipelines.forecasting.output import nearest_interval
 from pipelines.forecasting.predict import NETWORK, Forecaster
 from toolkit import forecast_plots

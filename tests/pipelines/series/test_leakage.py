@@ -14,8 +14,9 @@ from sales import HORIZON, Sales, make_sales, write_config, write_sales
 from pipelines.forecasting.automatic import own_config
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import read_splits
-from pipelines.forecasting.evaluate import compare, last_windows
+from pipelines.forecasting.evaluate import last_windows
 from pipelines.forecasting.inspect import inspect
+from pipelines.forecasting.leaderboard import compare
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
 from toolkit import config as configs
