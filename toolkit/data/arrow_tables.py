@@ -28,14 +28,14 @@ def read_fast(source: SeriesSource, columns: Columns, names: Sequence[str], head
     """
     import pyarrow
 
-    path = Path(source.path)
-    reader = _parquet_batches if _kind(source) == "parquet" else _csv_batches
     if len(columns.times) > 1 or columns.layout == "rows":
         return None
-    numbers: dict[str, list[np.ndarray]] = {name: [] for name in (*columns.values, *columns.numbers)}
-    words = {name: _Blocks() for name in (*filter(None, [columns.id]), *columns.times, *columns.words)}
+    parquet = _kind(source) == "parquet"
+    batches = _parquet_batches(source, columns) if parquet else _csv_batches(source, columns, names, header)
+    numbers: dict[str, list[np.ndarray]] = {name: [] for name in columns.as_numbers}
+    words = {name: _Blocks() for name in columns.as_text}
     try:
-        for batch in reader(source, path, columns, names, header):
+        for batch in batches:
             for name, blocks in numbers.items():
                 blocks.append(_plain(batch.column(name).cast(pyarrow.float64()), np.float64, np.nan))
             for name, column in words.items():
@@ -104,24 +104,21 @@ class _Blocks:
         return Words(np.concatenate(self._codes or [np.zeros(0, np.int32)]), list(self._index))
 
 
-def _csv_batches(
-    source: SeriesSource, path: Path, columns: Columns, names: Sequence[str], header: bool
-) -> Iterator[Any]:
+def _csv_batches(source: SeriesSource, columns: Columns, names: Sequence[str], header: bool) -> Iterator[Any]:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    with path.open(encoding="utf-8-sig", newline="") as text:
+    with open(source.path, encoding="utf-8-sig", newline="") as text:
         blank = list(itertools.takewhile(lambda line: not line.strip(), text))
         text.seek(0)
         first = next(itertools.islice(text, len(blank), None))
     marks = "\t" if _kind(source) == "tsv" else ",;\t|"
     mark = next((each for each in marks if len(next(csv.reader([first], delimiter=each), [])) > 1), marks[0])
     word = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    texts = (*filter(None, [columns.id]), *columns.times, *columns.words)
-    numbers = (*columns.values, *columns.numbers)
+    texts, numbers = columns.as_text, columns.as_numbers
     spellings = {form for each in MISSING for form in (each, each.upper(), each.title(), each.capitalize())}
     with arrow_csv.open_csv(
-        path,
+        source.path,
         arrow_csv.ReadOptions(block_size=_BLOCK, column_names=list(names), skip_rows=len(blank) + header),
         arrow_csv.ParseOptions(delimiter=mark, quote_char=False if _kind(source) == "tsv" else '"'),
         arrow_csv.ConvertOptions(
@@ -134,11 +131,8 @@ def _csv_batches(
         yield from batches
 
 
-def _parquet_batches(
-    source: SeriesSource, path: Path, columns: Columns, names: Sequence[str], header: bool
-) -> Iterator[Any]:
+def _parquet_batches(source: SeriesSource, columns: Columns) -> Iterator[Any]:
     from pyarrow import parquet
 
-    wanted = [*filter(None, [columns.id]), *columns.times, *columns.words, *columns.values, *columns.numbers]
-    with parquet.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=1 << 18, columns=wanted)
+    with parquet.ParquetFile(source.path) as file:
+        yield from file.iter_batches(batch_size=1 << 18, columns=[*columns.as_text, *columns.as_numbers])

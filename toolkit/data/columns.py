@@ -46,6 +46,15 @@ class Columns:
     words: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
 
+    @property
+    def as_text(self) -> tuple[str, ...]:
+        """All that are read as they are written."""
+        return (*filter(None, [self.id]), *self.times, *self.words)
+
+    @property
+    def as_numbers(self) -> tuple[str, ...]:
+        return (*self.values, *self.numbers)
+
 
 def find_columns(
     source: SeriesSource, head: Sequence[Row], categories: Mapping[str, Sequence[str]] | None

@@ -82,7 +82,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
     Raises:
         DataError: naming file and line of what is no number.
     """
-    numbers = {name: NumberColumn(name) for name in (*columns.values, *columns.numbers)}
+    numbers = {name: NumberColumn(name) for name in columns.as_numbers}
     words = {name: _WordColumn() for name in (*filter(None, [columns.id]), *columns.words)}
     times, count = _WordColumn(), 0
     for row in rows:
