@@ -17,7 +17,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import read, steps_of
 from toolkit.config import read_document, validate
 from toolkit.data import windows
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.forecasting import naive_scale

@@ -11,8 +11,9 @@ from pipelines.forecasting.config import Config, DataConfig
 from pipelines.forecasting.inputs import Plan
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
-from toolkit.data.panel import ranges
-from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
+from toolkit.data.panel import Finding, Panel, ranges
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import ConfigError, DataError
 

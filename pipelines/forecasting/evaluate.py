@@ -17,7 +17,7 @@ from pipelines.forecasting.prepare import Prepared
 from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.errors import DataError, expect, intact
 
 LEARNED = "learned.json"

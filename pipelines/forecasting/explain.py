@@ -10,7 +10,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
 from toolkit.artifact import WEIGHTS, Artifact
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import at_ends, ordinals
 from toolkit.errors import ConfigError, DataError
 from toolkit.explanation import NO_GATES, Explanation, Vectors, fitting, read_network

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
-from toolkit.data.series import Finding, Panel
+from toolkit.data.panel import Finding, Panel
 from toolkit.evaluation.diagnostics import SEASONS, choose_season, outliers, seasonal_strength, trend_strength
 from toolkit.evaluation.unit_roots import random_walk, stationarity
 

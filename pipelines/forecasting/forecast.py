@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import check_outputs, opened, write_output
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import ahead, at_ends
 from toolkit.errors import ConfigError, DataError, SeqloomError
 

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.forecasting.stored import from_json
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
 from toolkit.errors import DataError
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from pipelines.forecasting import facts
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
-from toolkit.data.series import Finding, Panel, SeriesSource, read_panel
+from toolkit.data.panel import Finding, Panel
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
 from toolkit.evaluation.diagnostics import choose_season, search_season
 
 EXAMINED = 200  # series, evenly spread, that seasons, trends and outliers are looked for in

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pipelines.forecasting.facts import count, span_of
 from pipelines.forecasting.inspect import Look
 from toolkit.data.frequency import DAY, HOUR, MINUTE, WEEK, Frequency
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.evaluation.diagnostics import autocorrelation, decompose, phase_means
 from toolkit.report import Picture, Section, Table, picture, render_report
 from toolkit.series_plots import History, autocorrelation_figure, history_figure, season_figure

@@ -10,7 +10,7 @@ from pipelines.forecasting.data import Splits
 from pipelines.forecasting.predict import LONGEST, NETWORK, Forecaster
 from pipelines.forecasting.prepare import fit_ridge_before
 from toolkit.data import windows
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2

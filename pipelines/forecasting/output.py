@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toolkit.artifact import opened, write_output
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs, ordinals
 from toolkit.errors import ConfigError
 

@@ -14,7 +14,9 @@ from pipelines.forecasting.inputs import Plan, make_inputs
 from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
-from toolkit.data.series import Panel, SeriesSource, read_panel
+from toolkit.data.panel import Panel
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, intact
 from toolkit.evaluation.combination import Combination

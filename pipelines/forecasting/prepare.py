@@ -13,7 +13,7 @@ from pipelines.forecasting.inputs import Plan, refuse_not_positive
 from pipelines.forecasting.inspect import EXAMINED, find_season
 from toolkit.data import windows
 from toolkit.data.batches import round_up
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.evaluation.forecasting import naive_scale
 from toolkit.evaluation.ridge import Ridge, fit_ridge
 

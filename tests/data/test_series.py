@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from toolkit.data import arrow_tables, series
 from toolkit.data.frequency import Frequency, parse_frequency
-from toolkit.data.series import Panel, SeriesSource, read_panel
+from toolkit.data.panel import Panel
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
 from toolkit.errors import ConfigError, DataError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

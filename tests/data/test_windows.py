@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import BLOCK, LARGEST, Cutoffs, Scale, apart, fit_scale, last_known, rolling, to_segments
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=4)

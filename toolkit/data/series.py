@@ -28,8 +28,6 @@ from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place
 from toolkit.errors import DataError
 
-__all__ = ["Finding", "Panel", "SeriesSource", "read_panel"]
-
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
 _HEAD = 1000
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 
 BLOCK = 1024  # rows worked on at a time
 CELLS = 2**24  # values in a piece of whole histories

@@ -16,7 +16,8 @@ from pipelines.forecasting.inspect import Look, inspect, suggest_horizon
 from pipelines.forecasting.inspect_page import render
 from toolkit.config import parse, validate
 from toolkit.data.frequency import parse_frequency
-from toolkit.data.series import Panel, read_panel
+from toolkit.data.panel import Panel
+from toolkit.data.series import read_panel
 from toolkit.errors import DataError
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "series"

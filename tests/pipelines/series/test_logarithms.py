@@ -16,7 +16,8 @@ from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
 from pipelines.forecasting.train import train
 from toolkit.data.frequency import Frequency
-from toolkit.data.series import Panel, SeriesSource
+from toolkit.data.panel import Panel
+from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
 from toolkit.errors import DataError
 

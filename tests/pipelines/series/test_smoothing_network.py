@@ -12,7 +12,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import Plan, make_inputs
 from pipelines.forecasting.smoothing import SmoothingNetwork
 from toolkit.data.frequency import Frequency
-from toolkit.data.series import Panel
+from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.runtime import Runtime
 
