@@ -111,7 +111,7 @@ def naive_beam_search(toy: Toy, sentence: int, limit: int, settings: SearchSetti
         ranked = []
         for total, tokens in live:
             scores = toy.scores[sentence, after(tokens)]
-            for token in np.argsort(-scores)[: beam * (3 if size else 2)].tolist():
+            for token in np.argsort(-scores).tolist():
                 grams = [(*tokens, token)[at : at + size] for at in range(len(tokens) + 2 - size)]
                 if scores[token] > -np.inf and not (size and grams[-1:] and grams[-1] in grams[:-1]):
                     ranked.append((total + float(scores[token]), (*tokens, token)))
@@ -150,6 +150,13 @@ def test_greedy_takes_the_most_probable_token_until_the_end() -> None:
         assert [int(toy.scores[sentence, after(said[:at])].argmax()) for at in range(len(said))] == list(said)
         assert found.finished or len(found.tokens) == 6
         assert_same([found], [judged(toy, sentence, found.tokens, found.finished, 0, 0)])
+
+
+def test_a_greedy_score_is_divided_by_the_length_penalty() -> None:
+    toy, limits = Toy.random(4, sentences=20), np.array([6] * 20)
+    for found in greedy(toy, toy.state(), limits, start=START, end=END, alpha=0.7):
+        length = len(found.tokens) + found.finished
+        assert found.score == pytest.approx(found.log_probability / ((5 + length) / 6) ** 0.7)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.6, 0.0), (2.0, 0.0), (0.0, 0.5), (1.0, 0.3)])
@@ -279,6 +286,16 @@ def test_blocking_never_says_an_ngram_twice_and_still_finds_a_sentence(size: int
             for each in found:
                 grams = [each.tokens[at : at + size] for at in range(len(each.tokens) + 1 - size)]
                 assert len(grams) == len(set(grams))
+
+
+@pytest.mark.parametrize("beam", [1, 2])
+def test_blocking_leaves_what_may_follow_however_many_tokens_are_blocked(beam: int) -> None:
+    """The most probable token is always the first that was not written yet, END comes last of all."""
+    logits = -np.arange(12.0) * 5
+    logits[START], logits[END] = -np.inf, -90
+    toy = Toy(np.broadcast_to(log_softmax(logits), (1, STATES, 12)))
+    ((found,),) = toy.beam([30], beam=beam, block=1)
+    assert found.finished and sorted(found.tokens) == list(range(2, 12))
 
 
 def test_without_blocking_it_goes_round_in_circles() -> None:

@@ -74,10 +74,18 @@ class Hypothesis(NamedTuple):
     finished: bool
 
 
-def greedy(stepper: Stepper, state: State, limits: np.ndarray, *, start: int, end: int) -> list[Hypothesis]:
+def length_penalty(length: Any, alpha: float) -> Any:
+    """lp of `beam_search` for texts of so many tokens, END among them."""
+    return ((5 + length) / 6) ** alpha
+
+
+def greedy(
+    stepper: Stepper, state: State, limits: np.ndarray, *, start: int, end: int, alpha: float = 0.0
+) -> list[Hypothesis]:
     """The most probable next token, again and again: the same as a beam of 1 without penalties, and cheaper.
 
     Args:
+        alpha: of the length penalty, by which scores are divided.
         limits: the most tokens of each sentence (sentences,), END not counted.
     """
     taken: list[_Taken] = []
@@ -99,10 +107,11 @@ def greedy(stepper: Stepper, state: State, limits: np.ndarray, *, start: int, en
         if len(keep):
             state = stepper.select(candidates.state, keep, np.zeros((len(keep), 1), np.int64))
     texts, looked = _written(taken, len(limits))
+    scores = totals / length_penalty(lengths + finished, alpha)
     return [
-        Hypothesis(tuple(text[:size].tolist()), total, total, None if seen is None else seen[:size].copy(), done)
-        for text, seen, size, total, done in zip(
-            texts, looked, lengths.tolist(), totals.tolist(), finished.tolist(), strict=True
+        Hypothesis(tuple(text[:size].tolist()), score, total, None if seen is None else seen[:size].copy(), done)
+        for text, seen, size, score, total, done in zip(
+            texts, looked, lengths.tolist(), scores.tolist(), totals.tolist(), finished.tolist(), strict=True
         )
     ]
 
@@ -156,9 +165,10 @@ def beam_search(
     book = _Book(limits, settings, lengths)
     rows, state = _begin(stepper, state, limits)
     level = _Level(np.full((len(rows), 1), start), np.zeros((len(rows), 1)), np.zeros((len(rows), 1), np.int64))
-    wanted = settings.beam * (3 if settings.block_ngrams else 2)
     while len(rows):
-        candidates = stepper.step(level.tokens, state, wanted)
+        # Of each hypothesis no more tokens are blocked than it has n-grams; so 2 * beam are left.
+        blocked = max(level.length + 1 - settings.block_ngrams, 0) if settings.block_ngrams else 0
+        candidates = stepper.step(level.tokens, state, 2 * settings.beam + blocked)
         ranked = _rank(level, candidates, settings)
         ends = ranked.tokens == end
         book.add(rows, ranked, ends & (np.arange(ends.shape[1]) < settings.beam), finished=True)
@@ -228,9 +238,6 @@ class _Book:
         self.counts = np.zeros(len(limits), np.int64)  # of finished ones
         self.standing = np.full((len(limits), settings.best), -np.inf)  # scores of the best finished ones
 
-    def length_penalty(self, length: Any) -> Any:
-        return ((5 + length) / 6) ** self.settings.length_penalty
-
     def add(self, rows: np.ndarray, level: _Level, mask: np.ndarray, *, finished: bool) -> None:
         """Close the hypotheses of a level that are in the mask; `rows` are the numbers of its sentences."""
         places, columns = np.nonzero(mask & (level.totals > -np.inf))
@@ -252,7 +259,7 @@ class _Book:
             self.found[row].append(Hypothesis(text, score, total, weights, finished))
 
     def scores(self, rows: np.ndarray, level: _Level, nodes: np.ndarray) -> np.ndarray:
-        scores = level.totals.ravel()[nodes] / self.length_penalty(level.length)
+        scores = level.totals.ravel()[nodes] / length_penalty(level.length, self.settings.length_penalty)
         if level.coverage is None:
             return scores
         logs = np.log(np.clip(level.coverage[level.parents.ravel()[nodes]], LEAST_COVERAGE, 1))
@@ -263,7 +270,8 @@ class _Book:
     def may_improve(self, rows: np.ndarray, level: _Level) -> np.ndarray:
         """Whether anything of each sentence in the level may still come among the best."""
         best = level.totals.max(axis=1)
-        now, ever = (best / self.length_penalty(length) for length in (level.length + 1, self.limits[rows]))
+        alpha = self.settings.length_penalty
+        now, ever = (best / length_penalty(length, alpha) for length in (level.length + 1, self.limits[rows]))
         few, standing = self.counts[rows] < self.settings.beam, self.standing[rows]
         return np.where(few, ever > standing[:, 0], now > standing[:, -1])
 

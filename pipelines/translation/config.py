@@ -56,6 +56,8 @@ class DataConfig(Stanza):
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         if sum(shares) >= 1:
             raise ValueError("validation and test are shares that leave no pairs to train on. Lower them.")
+        if self.source == self.target:
+            raise ValueError(f"source and target are the same column, {self.source!r}. Name the one to translate to.")
         return self
 
 
@@ -240,6 +242,10 @@ class Config(Stanza):
                 raise ValueError(f"{needs} needs attention. Set decoder.attention.")
         if self.model.value_columns and not (self.model.copy_words and self.data.database):
             raise ValueError("model.value_columns needs data.database, and model.copy_words to write the values.")
+        if (self.model.value_columns or self.model.word_forms) and self.tokens.kind not in ("words", "dotted"):
+            raise ValueError(
+                "model.value_columns and model.word_forms are of words. Set tokens.kind: words, or dotted."
+            )
         if self.decoder.attention == "dot" and self.decoder.units != self.encoder.width:
             raise ValueError(
                 f"decoder.attention: dot needs decoder.units ({self.decoder.units}) to be the width of the encoder"
@@ -249,6 +255,8 @@ class Config(Stanza):
             raise ValueError("model.tie needs model.embedding and decoder.units to be the same number.")
         if self.model.tie == "all" and not self.tokens.joint:
             raise ValueError("model.tie: all needs one vocabulary for both sides. Set tokens.joint: true.")
+        if self.model.tie == "all" and self.vectors.source and self.vectors.target:
+            raise ValueError("model.tie: all has one table of vectors. Leave out vectors.source or vectors.target.")
         if (self.vectors.source or self.vectors.target) and self.tokens.kind not in ("words", "dotted"):
             raise ValueError("vectors are of words. Set tokens.kind: words.")
         if self.vectors.extra_words and (self.tokens.joint or not self.vectors.source):

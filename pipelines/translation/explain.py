@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.translation.config import Config
 from pipelines.translation.pieces import Source
 from pipelines.translation.predict import BATCH_ROWS, NAME, Searcher, Translator
-from pipelines.translation.translate import Inputs, Truncated
+from pipelines.translation.translate import Inputs, truncated_texts
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -81,7 +81,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     items = list(inputs)
     if inputs.failures:
         raise SeqloomError("not all of it could be read.", where=path)
-    limit, cut = codec.limits[0], Truncated(codec.limits[0])
+    limit, cut = codec.limits[0], truncated_texts(codec.limits[0])
     sources = codec.read([item.text for item in items], limit + 1)
     for item, source in zip(items, sources, strict=True):
         if len(source.ids) > limit:

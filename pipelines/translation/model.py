@@ -74,8 +74,8 @@ class Translator(keras.Model):
         """What follows the encoder, up to the states that words are chosen from; shapes as those of `decode`."""
         before, lengths = inputs["before"], inputs["lengths"]
         if training and self.sampling:
-            states, _ = self.decode(before, final, memory, lengths, training)
-            before = self._sampled(before, ops.stop_gradient(self.logits(states)))
+            states, weights = self.decode(before, final, memory, lengths, training)
+            before = self._sampled(before, ops.stop_gradient(self._guesses(inputs, states, weights)))
         return self.decode(before, final, memory, lengths, training)
 
     def score(self, inputs, states: Tensor, weights: Tensor, training: bool = False) -> Tensor:
@@ -135,21 +135,37 @@ class Translator(keras.Model):
         best = ops.max(logits, axis=-1) - normalizer
         if self.copies:
             gate = ops.cast(self.gate(states), "float32")
-            copies = inputs["copies"]
-            known = ops.expand_dims(copies < self.target_size, 1)
-            ids = ops.broadcast_to(
-                ops.expand_dims(ops.where(copies < self.target_size, copies, UNKNOWN), 1), ops.shape(weights)
-            )
-            written = ops.where(known, ops.take_along_axis(logits, ids, axis=-1) - normalizer[..., None], IMPOSSIBLE)
-            same = ops.cast(ops.expand_dims(copies, 1) == ops.expand_dims(copies, 2), weights.dtype)
-            copied = ops.log(ops.maximum(ops.matmul(weights, same), 1e-30))
-            both = ops.logaddexp(ops.log_sigmoid(gate) + written, ops.log_sigmoid(-gate) + copied)
+            both = self._copied(inputs["copies"], logits, normalizer, states, weights)
             best = ops.maximum(best + ops.log_sigmoid(gate)[..., 0], ops.max(both, axis=-1))
         return log_likelihood >= best - 1e-5
 
-    def _sampled(self, before: Tensor, logits: Tensor) -> Tensor:
+    def _copied(self, copies, logits, normalizer, states, weights):
+        """Log-probabilities of the pieces of the source, copied or written. Shapes: -> (batch, target, source)."""
+        gate = ops.cast(self.gate(states), "float32")
+        known = ops.expand_dims(copies < self.target_size, 1)
+        ids = ops.broadcast_to(
+            ops.expand_dims(ops.where(copies < self.target_size, copies, UNKNOWN), 1), ops.shape(weights)
+        )
+        written = ops.where(known, ops.take_along_axis(logits, ids, axis=-1) - normalizer[..., None], IMPOSSIBLE)
+        same = ops.cast(ops.expand_dims(copies, 1) == ops.expand_dims(copies, 2), weights.dtype)
+        copied = ops.log(ops.maximum(ops.matmul(weights, same), 1e-30))
+        return ops.logaddexp(ops.log_sigmoid(gate) + written, ops.log_sigmoid(-gate) + copied)
+
+    def _guesses(self, inputs, states, weights):
+        """The most probable piece of each step, as it would be written. Shapes: -> (batch, target)."""
+        logits = ops.cast(self.logits(states), "float32")
+        if not self.copies:
+            return ops.argmax(logits, axis=-1)
+        normalizer = ops.logsumexp(logits, axis=-1)
+        both = self._copied(inputs["copies"], logits, normalizer, states, weights)
+        logits = ops.where(ops.arange(self.target_size) == UNKNOWN, IMPOSSIBLE, logits)  # it is never written
+        best = ops.max(logits, axis=-1) - normalizer + ops.log_sigmoid(ops.cast(self.gate(states)[..., 0], "float32"))
+        copied = ops.take_along_axis(inputs["copies"], ops.argmax(both, axis=-1), axis=1)
+        return ops.where(ops.max(both, axis=-1) > best, copied, ops.cast(ops.argmax(logits, axis=-1), copied.dtype))
+
+    def _sampled(self, before: Tensor, guesses: Tensor) -> Tensor:
         """Some of the decoder's inputs as its own guesses at the step before."""
-        guesses = ops.cast(ops.argmax(logits, axis=-1), before.dtype)
+        guesses = ops.cast(guesses, before.dtype)
         guesses = ops.concatenate([before[:, :1], guesses[:, :-1]], axis=1)
         own = keras.random.uniform(ops.shape(before), seed=self.sampling_seed) < self.sampling
         own = ops.logical_and(own, ops.expand_dims(ops.arange(ops.shape(before)[1]), 0) > 0)

@@ -44,6 +44,11 @@ class Source(NamedTuple):
 Encoding = tuple[Source, list[int]]  # a source, and the ids of its target
 
 
+def join_sentences(parts: Sequence[str]) -> str:
+    """One text, with a blank between two parts but after full-width signs, which bring their own."""
+    return re.sub(r"(?<=[。！？；]) ", "", " ".join(parts))
+
+
 @dataclass(frozen=True)
 class PairCodec:
     """Both sides of a translator.
@@ -133,7 +138,7 @@ class PairCodec:
         return inputs
 
     def longest(self, lengths: np.ndarray) -> np.ndarray:
-        """The most pieces to write for sources of so many, END among them."""
+        """The most pieces to write for sources of so many, and one for END."""
         return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64) + 1
 
     def cut(self, text: str) -> list[str]:
@@ -141,12 +146,12 @@ class PairCodec:
         if self._size(text) <= self.limits[0]:
             return [text]
         parts, size = [""], self.limits[0]
-        for sentence in re.split(r"(?<=[.!?;。।])\s+", text):
+        for sentence in re.split(r"(?<=[.!?;।])\s+|(?<=[。！？；])\s*", text):
             words = [sentence] if self._size(sentence) <= size else sentence.split()
             for word in (part for each in words for part in self._halves(each)):
-                if parts[-1] and self._size(f"{parts[-1]} {word}") > size:
+                if parts[-1] and self._size(join_sentences([parts[-1], word])) > size:
                     parts.append("")
-                parts[-1] = f"{parts[-1]} {word}".strip()
+                parts[-1] = join_sentences([parts[-1], word]).strip()
         return parts
 
     def _halves(self, word: str) -> list[str]:
@@ -162,7 +167,7 @@ class PairCodec:
         columns: list[list[int]] = []
         if self.values:
             pieces, columns = self.values.group(pieces)
-        ids = [self.source.ids.get(piece, UNKNOWN) for piece in pieces]
+        ids = [self.source.id_of(piece) for piece in pieces]
         ids = [UNKNOWN if found else known for known, found in zip_longest(ids, columns)]
         if self.forms:
             first = self.columns - len(FORMS)

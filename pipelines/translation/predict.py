@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.translation.pieces import PairCodec, Source
+from pipelines.translation.pieces import PairCodec, Source, join_sentences
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import COPY_AGAIN, ArtifactError, expect, intact
@@ -37,6 +36,7 @@ class Translation(NamedTuple):
         pieces, source_pieces, weights: what was written and read, and the attention between them (target, source).
         others: further translations with their scores, best first.
         truncated: whether the end of the text was not read.
+        finished: whether it ended by itself, and not at the most pieces that it may have.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Translation(NamedTuple):
     weights: np.ndarray | None
     others: list[tuple[str, float]]
     truncated: bool
+    finished: bool = True
 
 
 class Facts(NamedTuple):
@@ -181,9 +182,18 @@ class Searcher:
         self.pool = Pool()
 
     def translate(
-        self, texts: Sequence[str], settings: SearchSettings, *, replace_unknown: bool = True
+        self, texts: Sequence[str], settings: SearchSettings, *, replace_unknown: bool = True, split: bool = False
     ) -> list[Translation]:
-        """Translations in the order of the texts. A text without pieces stays empty."""
+        """Translations in the order of the texts. A text without pieces stays empty.
+
+        Args:
+            split: translate the parts of a text that is too long; else its end is not read.
+        """
+        if split:
+            parts = [self.codec.cut(text) for text in texts]
+            whole = self.translate([part for each in parts for part in each], settings, replace_unknown=replace_unknown)
+            found = iter(whole)
+            return [_joined([next(found) for _ in each]) for each in parts]
         limit = self.codec.limits[0]
         sources = self.codec.read(texts, limit + 1)
         longer = [len(source.ids) > limit for source in sources]
@@ -211,8 +221,9 @@ class Searcher:
         lengths = np.array([len(source.ids) for source in sources])
         state = self.ensemble.start(self.codec.inputs(sources, len(sources), int(lengths.max())))
         limits = self.codec.longest(lengths)
-        if settings == GREEDY:
-            return [[each] for each in greedy(self.ensemble, state, limits, start=START, end=END)]
+        if settings.beam == 1 and not settings.block_ngrams:
+            alpha = settings.length_penalty
+            return [[each] for each in greedy(self.ensemble, state, limits, start=START, end=END, alpha=alpha)]
         return beam_search(self.ensemble, state, limits, settings, start=START, end=END, lengths=lengths)
 
     def _translation(
@@ -224,8 +235,11 @@ class Searcher:
         weights = None if best.weights is None else best.weights[:, : len(source.pieces)]
         join = self.codec.target.join
         pieces = self._pieces(source, best, replace_unknown)
-        texts = [(join(self._pieces(source, other, replace_unknown)), other.score) for other in others]
-        return Translation(join(pieces), best.score, pieces, source.pieces, weights, texts, truncated)
+        texts = {join(pieces): best.score}
+        for other in others:  # several ways to write pieces may give one text
+            texts.setdefault(join(self._pieces(source, other, replace_unknown)), other.score)
+        (text, score), *rest = texts.items()
+        return Translation(text, score, pieces, source.pieces, weights, rest, truncated, best.finished)
 
     def _pieces(self, source: Source, hypothesis: Hypothesis, replace_unknown: bool) -> list[str]:
         """What was written, unknown pieces replaced by the source's piece that was looked at most."""
@@ -281,23 +295,26 @@ class Translator:
             yield from self._window(window, settings)
 
     def _window(self, texts: list[str], settings: SearchSettings) -> list[Translation]:
-        translate = partial(self.searcher.translate, settings=settings, replace_unknown=self.facts.replace_unknown)
-        if not self.facts.split:
-            return translate(texts)
-        parts = [self.searcher.codec.cut(text) for text in texts]
-        found = iter(translate([part for each in parts for part in each]))
-        return [_joined([next(found) for _ in each]) for each in parts]
+        facts = self.facts
+        return self.searcher.translate(texts, settings, replace_unknown=facts.replace_unknown, split=facts.split)
 
 
 def _joined(parts: list[Translation]) -> Translation:
     """The translations of the parts of one text as one."""
     if len(parts) == 1:
         return parts[0]
-    text = " ".join(part.text for part in parts)
-    pieces = [piece for part in parts for piece in part.pieces]
-    source_pieces = [piece for part in parts for piece in part.source_pieces]
+    lists = zip(*([(part.text, part.score), *part.others] for part in parts), strict=False)  # best with best, and so on
+    best, *others = (
+        (join_sentences(texts), sum(scores)) for texts, scores in (zip(*each, strict=True) for each in lists)
+    )
     return Translation(
-        text, sum(part.score for part in parts), pieces, source_pieces, None, [], any(part.truncated for part in parts)
+        *best,
+        pieces=[piece for part in parts for piece in part.pieces],
+        source_pieces=[piece for part in parts for piece in part.source_pieces],
+        weights=None,
+        others=others,
+        truncated=any(part.truncated for part in parts),
+        finished=all(part.finished for part in parts),
     )
 
 

@@ -62,7 +62,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
     values = None
     if config.model.value_columns:
         sides = source.split(splits.train.sources, tokens.max_source), target.split(splits.train.targets, MOST)
-        values = read_values(str(config.data.database)).written(*sides)
+        values = read_values(str(config.data.database), partial(source.split, limit=MOST)).written(*sides)
     limits = tokens.max_source, tokens.max_target
     codec = PairCodec(source, target, config.model.copy_words, limits, 0.0, values, config.model.word_forms)
     if tokens.merge_count:

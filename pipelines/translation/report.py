@@ -41,7 +41,8 @@ def render(
     Raises:
         ArtifactError: a run of `config.compare` is missing or damaged.
     """
-    metric = _telling("execution_accuracy" if config.data.database else _metric(config), report)
+    wanted = "execution_accuracy" if config.data.database else _metric(config)
+    metric = _telling(wanted, report)
     rivals = sorted(report["baselines"].items(), key=lambda item: -item[1]["chrf"])  # of equal ones, the better first
     scores = {name: each[metric] for name, each in rivals}
     own = [each.text for each in found]
@@ -50,6 +51,8 @@ def render(
         return difference_interval(metric, own, baselines[name], test.references, config.data.database)
 
     verdict = pages.verdict(metric, report["test"][metric], scores, None if metric == "chrf" else interval)
+    if metric != wanted:
+        verdict = f"Nothing is right by {pages.METRICS[wanted].title}, whoever translates. {verdict}"
     rival = max(scores, key=lambda name: scores[name])
     sections = [
         Section("Scores on the test pairs", _score_blocks(report, history)),

@@ -201,7 +201,8 @@ def _graphs(network: models.Translator) -> tuple[bytes, bytes]:
 
 
 def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> dict[str, float]:
-    found = searcher.translate(grouped.sources, settings, replace_unknown=config.search.replace_unknown)
+    split = config.tokens.long_sources == "split"
+    found = searcher.translate(grouped.sources, settings, replace_unknown=config.search.replace_unknown, split=split)
     return score([each.text for each in found], grouped.references)
 
 

@@ -68,11 +68,11 @@ class Inputs:
             yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"))
 
 
-class Truncated:
-    """What was not read of the texts, told once."""
+class Noted:
+    """What happened to some of the texts, told once."""
 
-    def __init__(self, limit: int):
-        self.limit, self.count, self.first = limit, 0, ""
+    def __init__(self, what: str, then: str):
+        self.what, self.then, self.count, self.first = what, then, 0, ""
 
     def add(self, where: str) -> None:
         self.count, self.first = self.count + 1, self.first or where
@@ -80,11 +80,13 @@ class Truncated:
     def tell(self) -> None:
         if self.count:
             texts = "1 text was" if self.count == 1 else f"{self.count:,} texts were"
-            warnings.warn(
-                f"{texts} longer than {self.limit} pieces, the first at {self.first}; their ends were not read."
-                " A run with tokens.long_sources: split translates all of a text.",
-                stacklevel=2,
-            )
+            warnings.warn(f"{texts} {self.what}, the first at {self.first}; {self.then}", stacklevel=2)
+
+
+def truncated_texts(limit: int) -> Noted:
+    """Texts of more than so many pieces."""
+    then = "their ends were not read. A run with tokens.long_sources: split translates all of a text."
+    return Noted(f"longer than {limit} pieces", then)
 
 
 def translate(
@@ -118,7 +120,12 @@ def translate(
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
     inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
-    truncated = Truncated(translator.searcher.codec.limits[0])
+    truncated = truncated_texts(translator.searcher.codec.limits[0])
+    broken_off = Noted(
+        "translated up to the most pieces that they may have",
+        "their translations break off there. More are written by a run with a higher tokens.max_target, if that is what"
+        " held them; else the network had not found an end.",
+    )
     waiting: deque[Item] = deque()
     with opened(out) as stream:
         write = _writer(output, stream, best, "\n" if translator.layout else "")
@@ -128,9 +135,12 @@ def translate(
             write(item.text, translation)
             if translation.truncated:
                 truncated.add(item.where)
+            if not translation.finished:
+                broken_off.add(item.where)
         if translation is None:  # what stood at `out` is worth more than nothing
             inputs.check()
     truncated.tell()
+    broken_off.tell()
     inputs.check()
 
 

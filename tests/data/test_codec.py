@@ -119,7 +119,8 @@ def test_a_vocabulary_is_as_large_as_it_may_be(kind, size):
 @pytest.mark.parametrize("kind", KINDS)
 def test_capitals_are_lost_only_where_asked(codecs, kind):
     codec = fit_codec(kind, TEXTS, size=400, lowercase=True)
-    assert codec.join(codec.split(["Ein İ HUND"], 50)[0]) == normalize("ein i\u0307 hund")
+    lower, text = normalize("ein i\u0307 hund"), "Ein İ HUND"
+    assert codec.join(codec.split([text], 50)[0]) == (lower if kind in ("bpe", "unigram") else text)
     assert codec.encode(["FRAU"], 50) == codec.encode(["Frau"], 50)
     assert codecs[kind].encode(["FRAU"], 50) != codecs[kind].encode(["Frau"], 50)
 

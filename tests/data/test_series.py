@@ -50,6 +50,23 @@ def refusal(read, text, *args, kind=DataError, **options) -> str:
     return str(error.value)
 
 
+@pytest.mark.parametrize("text", ["a,2024-01-01,1\n,,\na,2024-01-02,2\na,2024-01-03,3\n,,\n,,\n"])
+@pytest.mark.parametrize("fast", [False, True])
+def test_rows_with_nothing_in_them_are_left_out_aloud(read, monkeypatch, text, fast):
+    monkeypatch.setattr(arrow_tables, "LARGE", 0 if fast else 1 << 30)
+    panel, findings = read("unique_id,ds,y\n" + text)
+    assert panel.ids == ("a",) and panel.values.tolist() == [1, 2, 3]
+    assert "rows with nothing in them: 3, the first at" in message(findings, "layout")
+    assert "a.csv:3; they were left out" in message(findings, "layout")
+    with pytest.raises(DataError, match=r"a\.csv:6: .*'x'"):  # places count the rows that were left out
+        read("unique_id,ds,y\na,2024-01-01,1\n,,\na,2024-01-02,2\n,,\na,x,3\n")
+
+
+def test_blank_rows_of_a_file_without_times_are_steps_without_a_value(read):
+    panel, _ = read("y,note\n1,a\n,\n3,b\n")
+    np.testing.assert_array_equal(panel.values, [1, NAN, 3])
+
+
 def kinds(findings) -> list[str]:
     return [finding.kind for finding in findings]
 

@@ -41,8 +41,9 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, but for
-    its capitals where `lowercase` says so, and line by line where layout is kept.
+    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, and line
+    by line where layout is kept. With `lowercase` ids have lost capitals; so have pieces of BPE and unigram, which
+    have to be those of the ids.
 
     - bpe, unigram: parts of words, written as bytes; nothing is unknown.
     - words: words, and single signs, which say with ￭ where they touch a neighbour: `f(x)` is f, ￭(￭, x, ￭). A word is
@@ -98,16 +99,20 @@ class TextCodec:
     def encode(self, texts: Sequence[str], limit: int) -> list[list[int]]:
         """The ids of the first `limit` pieces of each text, without START and END."""
         if self.kind in ("bpe", "unigram"):
-            spaced = list(map(_spaced, self._prepared(texts, limit)))
+            spaced = list(map(_spaced, self._prepared(texts, limit, self.lowercase)))
             return [encoding.ids[:limit] for encoding in self._tokenizer.encode_batch_fast(spaced)]
-        return [[self.ids.get(piece, UNKNOWN) for piece in pieces] for pieces in self.split(texts, limit)]
+        return [[self.id_of(piece) for piece in pieces] for pieces in self.split(texts, limit)]
+
+    def id_of(self, piece: str) -> int:
+        """Of a piece as it is written."""
+        return self.ids.get(piece.lower() if self.lowercase else piece, UNKNOWN)
 
     def split(self, texts: Sequence[str], limit: int) -> list[list[str]]:
         """The first `limit` pieces of each text, those that have no id too, as they are written."""
         if self.kind in ("bpe", "unigram"):
             return [[self.pieces[i] for i in ids] for ids in self.encode(texts, limit)]
         cut = _CUTTERS[self.kind]
-        return [list(islice(cut(text), limit)) for text in self._prepared(texts, limit)]
+        return [list(islice(cut(text), limit)) for text in self._prepared(texts, limit, False)]
 
     def join(self, pieces: Sequence[str]) -> str:
         """The text that pieces stand for. They need no ids; the reserved ones are left out but `<unk>`."""
@@ -146,8 +151,8 @@ class TextCodec:
             expect(sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
             return cls(**value)
 
-    def _prepared(self, texts: Sequence[str], limit: int) -> Iterator[str]:
-        return (_prepare(text, self.lowercase, bool(self.indent))[: limit * _CHARACTERS_PER_PIECE] for text in texts)
+    def _prepared(self, texts: Sequence[str], limit: int, lowercase: bool) -> Iterator[str]:
+        return (_prepare(text, lowercase, bool(self.indent))[: limit * _CHARACTERS_PER_PIECE] for text in texts)
 
 
 def fit_codec(

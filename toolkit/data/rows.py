@@ -159,7 +159,9 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
             case "csv":
                 yield from _table_rows(_csv_cells(lines, where), where, source.header)
             case "tsv":
-                yield from _table_rows(((number, line.split("\t")) for number, line in numbered), where, source.header)
+                # A row of empty cells, tabs alone, is a row: what is translated must stay beside its source.
+                rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines, 1))
+                yield from _table_rows(rows, where, source.header)
             case "json":
                 yield from _json_rows(text.read(), where, part)
             case "jsonl":

@@ -25,7 +25,7 @@ from toolkit.data.regular import (
 )
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
-from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place
+from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place, without_blank_rows
 from toolkit.errors import DataError
 
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
@@ -115,7 +115,8 @@ def _read(source: SeriesSource, categories: Mapping[str, Sequence[str]] | None) 
         read = read_series_rows if columns.layout == "rows" else read_table
         table, told = read(itertools.chain(head, rows), columns, row_place(source, header))
         findings += told
-    return table, columns, findings
+    table, told = without_blank_rows(table)
+    return table, columns, [*findings, *told]
 
 
 def _numbered(rows: Iterator[Row]) -> Iterator[Row]:

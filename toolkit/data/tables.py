@@ -24,6 +24,11 @@ class Words(NamedTuple):
     codes: np.ndarray
     words: list[str]
 
+    def take(self, rows: np.ndarray) -> "Words":
+        """Some of the rows, in their order, and only the words that these have."""
+        used, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Words(codes.astype(np.int32), [self.words[code] for code in used.tolist()])
+
 
 @dataclass(frozen=True)
 class Table:
@@ -158,6 +163,32 @@ def _row_values(cells: list[Any], where: str, findings: list[Finding]) -> np.nda
         for cell in cells:
             column.add(cell, where)
         return _numbers(column, [] if findings else findings)
+
+
+def without_blank_rows(table: Table) -> tuple[Table, list[Finding]]:
+    """The same without rows that hold nothing at all, as spreadsheets leave them at the end. Where rows are counted, a
+    blank one is a step without a value and stays."""
+    if table.times is None:
+        return table, []
+    blank = np.ones(table.rows, bool)
+    for texts in (table.times, table.series, *table.words.values()):
+        if texts is not None:
+            blank &= np.array([not word for word in texts.words], bool)[texts.codes]
+    for numbers in (*table.values, *table.numbers.values()):
+        blank &= np.isnan(numbers)
+    if not blank.any():
+        return table, []
+    kept, first = np.flatnonzero(~blank), table.place(int(np.argmax(blank)))
+    found = f"rows with nothing in them: {blank.sum():,}, the first at {first}; they were left out."
+    return Table(
+        len(kept),
+        table.series and table.series.take(kept),
+        table.times.take(kept),
+        [values[kept] for values in table.values],
+        {name: numbers[kept] for name, numbers in table.numbers.items()},
+        {name: texts.take(kept) for name, texts in table.words.items()},
+        lambda row: table.place(int(kept[row])),
+    ), [Finding("layout", found)]
 
 
 def row_place(source: SeriesSource, header: bool = True) -> Callable[[int], str]:

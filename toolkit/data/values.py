@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -22,11 +22,14 @@ class ColumnValues:
 
     Args:
         columns: their names, such as city_name; columns of several tables that share a name are one.
-        values: from the words of a value, with a blank between two, to the columns (numbers in `columns`).
+        values: from the words of a value, in lower case with a blank between two, to the columns (numbers in
+            `columns`).
+        spellings: the same words as they are to be written; of others, as they are asked for.
     """
 
     columns: list[str]
     values: dict[str, list[int]]
+    spellings: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def longest(self) -> int:
@@ -34,51 +37,65 @@ class ColumnValues:
         return max((value.count(" ") + 1 for value in self.values), default=0)
 
     def group(self, words: Sequence[str]) -> tuple[list[str], list[list[int]]]:
-        """The words with each value as one of them, and the columns of each: the longest value, the first of those that
-        overlap."""
+        """The words with each value as one of them, spelled as it is to be written, and the columns of each: the
+        longest value, the first of those that overlap."""
         lower, grouped, found, place = [word.lower() for word in words], list[str](), list[list[int]](), 0
         while place < len(words):
             ends = range(min(place + self.longest, len(words)), place, -1)
             end = next((end for end in ends if " ".join(lower[place:end]) in self.values), place + 1)
-            grouped.append(" ".join(words[place:end]))
-            found.append(self.values.get(grouped[-1].lower(), []))
+            value = " ".join(lower[place:end])
+            grouped.append(self.spellings.get(value, " ".join(words[place:end])))
+            found.append(self.values.get(value, []))
             place = end
         return grouped, found
 
     def written(self, sources: Iterable[Sequence[str]], targets: Iterable[Sequence[str]]) -> Self:
-        """The same without the columns whose values targets seldom write where their sources have them.
+        """The same without the columns whose values targets seldom write where their sources have them, and without
+        spellings where targets write values more often as sources do.
 
         "the mississippi river" is a lowest point too, but queries write "mississippi", a river: as one word, the source
         would not have what is to be copied. A column that no source has a value of stays.
         """
-        found, copied = Counter[int](), Counter[int]()
+        found, copied, stored = Counter[int](), Counter[int](), 0
+        asked_for = replace(self, spellings={})
         for source, target in zip(sources, targets, strict=True):
-            text = f" {' '.join(target).lower()} "
-            for value, columns in zip(*self.group(source), strict=True):
+            text = f" {' '.join(target)} "
+            for asked, value, columns in zip(asked_for.group(source)[0], *self.group(source), strict=True):
                 found.update(columns)
-                copied.update(columns if f" {value.lower()} " in text else ())
+                copied.update(columns if f" {value.lower()} " in text.lower() else ())
+                stored += (f" {value} " in text) - (f" {asked} " in text)
         kept = {column for column in range(len(self.columns)) if 2 * copied[column] >= found[column]}
         values = {value: [column for column in columns if column in kept] for value, columns in self.values.items()}
-        return replace(self, values={value: columns for value, columns in values.items() if columns})
+        values = {value: columns for value, columns in values.items() if columns}
+        spellings = self.spellings if stored >= 0 else {}
+        return replace(
+            self, values=values, spellings={value: spellings[value] for value in values if value in spellings}
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {"columns": self.columns, "values": self.values}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """The reverse of `to_json`; ValueError, TypeError or KeyError for what it cannot have given."""
         columns, values = list(map(str, value["columns"])), dict(value["values"])
+        spellings = dict(value.get("spellings", {}))  # which older runs do not have
         if len(columns) > MOST_COLUMNS or len(values) > MOST_VALUES:
             raise ValueError("it has more values than any database that can be read")
         if not all(type(column) is int and 0 <= column < len(columns) for found in values.values() for column in found):
             raise ValueError("a value stands in a column that is not there")
         if any(value.count(" ") >= LONGEST for value in values):
             raise ValueError(f"a value has more than {LONGEST} words")
-        return cls(columns, values)
+        if not all(isinstance(text, str) and text.lower() == word for word, text in spellings.items()):
+            raise ValueError("a value is spelled as another one")
+        return cls(columns, values, spellings)
 
 
-def read_values(path: str | Path) -> ColumnValues:
+def read_values(path: str | Path, split: Callable[[Sequence[str]], list[list[str]]]) -> ColumnValues:
     """The texts in an SQLite file, numbers left out.
+
+    Args:
+        split: texts into words, as it is done with the texts that values are looked for in: "st. louis" may be three.
 
     Raises:
         DataError: it is no database that can be read, or it holds more than MOST_VALUES texts.
@@ -86,20 +103,26 @@ def read_values(path: str | Path) -> ColumnValues:
     where = str(path)
     if not Path(path).is_file():
         raise DataError("there is no such file; expected an SQLite database.", where=where, mend="Check the path.")
-    found: dict[str, set[str]] = defaultdict(set)
+    cells: dict[str, set[str]] = defaultdict(set)
     try:
         with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
             for name, cell in _cells(connection):
-                found[" ".join(cell.lower().split())].add(name)
-                if len(found) > MOST_VALUES:
+                cells[cell].add(name)
+                if len(cells) > MOST_VALUES:
                     raise DataError(f"it holds more than {MOST_VALUES:,} texts.", where=where)
     except sqlite3.Error as error:
         raise DataError(f"cannot be read as an SQLite database ({error}).", where=where) from None
-    columns = sorted({name for names in found.values() for name in names})[:MOST_COLUMNS]
+    columns = sorted({name for names in cells.values() for name in names})[:MOST_COLUMNS]
     numbers = {name: number for number, name in enumerate(columns)}
-    values = {value: sorted(numbers[name] for name in names if name in numbers) for value, names in found.items()}
-    return ColumnValues(columns, {value: places for value, places in sorted(values.items()) if places})
+    found, written = defaultdict[str, set[int]](set), defaultdict[str, set[str]](set)
+    for names, words in zip(cells.values(), split(list(cells)), strict=True):
+        places, spelling = {numbers[name] for name in names if name in numbers}, " ".join(words)
+        if places and 0 < len(words) <= LONGEST:
+            found[spelling.lower()] |= places
+            written[spelling.lower()].add(spelling)
+    values = {value: sorted(places) for value, places in sorted(found.items())}
+    return ColumnValues(columns, values, {value: min(written[value]) for value in values if len(written[value]) == 1})
 
 
 def _cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from translators import make_codec
 
-from pipelines.translation.pieces import MOST, SLACK, PairCodec
+from pipelines.translation.pieces import MOST, SLACK, PairCodec, join_sentences
 from toolkit.data.codec import END, UNKNOWN, fit_codec, normalize
 from toolkit.data.forms import FORMS
 from toolkit.data.values import ColumnValues
@@ -146,6 +146,16 @@ def test_the_longest_target_grows_with_the_source_up_to_the_limit():
     np.testing.assert_array_equal(codec.longest(np.array([0, 1, 4, 1000])), [SLACK + 1, SLACK + 3, SLACK + 7, 31])
 
 
+def test_what_is_read_in_lower_case_is_copied_with_its_capitals():
+    lower = dataclasses.replace(COPYING.source, lowercase=True)
+    codec = dataclasses.replace(COPYING, source=lower, forms=True)
+    (source,) = codec.read(["ONE Zoë two"])
+    assert source.ids == [4, UNKNOWN, 5] and source.pieces == ["ONE", "Zoë", "two"]
+    assert codec.write(source, source.copies) == ["ONE", "Zoë", "two"]
+    assert codec.targets([source], ["eins Zoë ONE"], 8) == [[4, SIZE + 1, SIZE]]
+    assert [FORMS[form] for (form,) in source.columns] == ["CAPITALS", "Capital", "small"]
+
+
 # Long texts
 
 
@@ -164,6 +174,15 @@ def test_sentences_stay_together_where_they_fit():
     codec = dataclasses.replace(make_codec(), limits=(6, 6))
     assert codec.cut("One two. Three four. Five six.") == ["One two. Three four.", "Five six."]
     assert codec.cut("a b c d e f g h i") == ["a b c d e f", "g h i"]
+
+
+def test_sentences_without_blanks_between_them_are_cut_and_put_together_without():
+    text = "今天天气很好。我们去公园吧！他说好？是的。"
+    side = fit_codec("characters", [text], size=400, lowercase=False)
+    parts = dataclasses.replace(make_codec(), source=side, limits=(14, 14)).cut(text)
+    assert parts == ["今天天气很好。我们去公园吧！", "他说好？是的。"]
+    assert join_sentences(parts) == text
+    assert join_sentences(["Yes.", "No.", "是。", "No."]) == "Yes. No. 是。No."
 
 
 def test_a_line_of_ten_thousand_words_is_cut_into_parts_that_hold_all_of_it():

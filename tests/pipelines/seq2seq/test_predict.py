@@ -1,7 +1,9 @@
 """Translations are those of the networks' probabilities, whatever the texts, their order and their neighbours."""
 
+import dataclasses
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.errors import ArtifactError, SeqloomError
 from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
-from toolkit.search import SearchSettings
+from toolkit.search import Hypothesis, SearchSettings
 
 GERMAN = ("eins", "zwei", "drei")
 BEAM = SearchSettings(beam=4, length_penalty=1.0, coverage_penalty=0.0, block_ngrams=0, best=1)
@@ -217,10 +219,37 @@ def test_several_translations_are_different_and_come_best_first(random_networks)
     (hypotheses,) = make_searcher(codec, networks[0]).search(codec.read(TEXTS[1:2]), settings)
     assert len({hypothesis.tokens for hypothesis in hypotheses}) == len(hypotheses) == 5
     (found,) = make_searcher(codec, networks[0]).translate(TEXTS[1:2], settings)
-    assert len(found.others) == 4
+    texts = {found.text, *(text for text, _ in found.others)}
+    assert 1 < len(texts) == 1 + len(found.others) <= 5
     finished = [hypothesis.score for hypothesis in hypotheses if hypothesis.finished]
     assert finished == sorted(finished, reverse=True)
     assert found.score == hypotheses[0].score
+
+
+def test_a_text_comes_once_however_many_ways_there_are_to_write_it(random_networks):
+    codec, networks = random_networks
+    searcher = make_searcher(codec, networks[0])
+    (source,) = codec.read(["one"])
+    ways = [
+        Hypothesis(tokens, -score, -score, None, True) for score, tokens in enumerate([(4,), (START, 4), (5,), (4,)])
+    ]
+    found = searcher._translation(source, ways, False, True)
+    assert (found.text, found.score, found.others) == ("eins", 0.0, [("zwei", -2)])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_beam_of_one_is_greedy_whatever_the_length_penalty(random_networks, alpha):
+    codec, networks = random_networks
+    searcher = make_searcher(codec, networks[0])
+    one = searcher.translate(TEXTS, replace(BEAM, beam=1, length_penalty=alpha))
+    assert [each.pieces for each in one] == [each.pieces for each in searcher.translate(TEXTS, GREEDY)]
+
+
+def test_translations_that_break_off_are_told_from_those_that_end(random_networks):
+    codec, networks = random_networks
+    searcher = make_searcher(dataclasses.replace(codec, limits=(8, 2)), networks[0])
+    for text, found in zip(TEXTS, searcher.translate(TEXTS, GREEDY), strict=True):
+        assert found.finished == (len(_stepwise(codec, networks[:1], text)[0]) <= 2)
 
 
 @pytest.mark.parametrize("attention", ["bahdanau", "none"])
@@ -362,6 +391,12 @@ def test_long_lines_are_translated_in_parts_in_their_place(copied):
     assert not long.truncated
     assert len(long.source_pieces) == 15_000
     assert long.text.count("zwei") >= 2000
+    (several,) = translator.translate(["one two. " * 20], SearchSettings(4, 1.0, 0.0, 0, best=3))
+    (part,) = translator.translate(
+        [translator.searcher.codec.cut("one two. " * 20)[0]], SearchSettings(4, 1.0, 0.0, 0, 3)
+    )
+    assert several.others and several.others[0][0].startswith(part.others[0][0])
+    assert several.score > several.others[0][1]
 
 
 @pytest.mark.parametrize(("side", "change"), [("source", 1), ("target", 1), ("target", -1)])

@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,13 +35,13 @@ def translate(tiny_run: Path) -> Any:
 @pytest.fixture
 def splitting(tiny_run: Path, tmp_path: Path) -> Path:
     """The same run, which translates long texts in parts."""
-    folder = tmp_path / "splitting"
-    folder.mkdir()
-    for file in tiny_run.iterdir():
-        if file.is_file():
-            (folder / file.name).write_bytes(file.read_bytes())
-    facts = json.loads((folder / "translation.json").read_text())
-    (folder / "translation.json").write_text(json.dumps({**facts, "long_sources": "split"}))
+    return with_other(tiny_run, tmp_path, "translation.json", long_sources="split")
+
+
+def with_other(run: Path, parent: Path, file: str, **values: Any) -> Path:
+    """A copy of a run with other values in one of its files."""
+    folder = Path(shutil.copytree(run, parent / "other"))
+    (folder / file).write_text(json.dumps({**json.loads((folder / file).read_text()), **values}))
     seal(folder, "translation", {})
     return folder
 
@@ -300,6 +301,20 @@ def test_truncated_sources_are_told_once_with_the_first_place(translate: Any) ->
     assert result.err.count("note:") == 1
     assert "note: 2 texts were longer than 8 pieces, the first at a.txt:3; their ends were not read." in result.err
     assert "note: 1 text was" in translate("-", stdin=b"one " * 10).err
+
+
+def test_translations_that_break_off_are_told_once_with_the_first_place(tiny_run: Path, tmp_path: Path) -> None:
+    short = with_other(tiny_run, tmp_path, "pieces.json", limits=[8, 1])
+    result = seqloom("translate", "-", "--model", short, stdin=b"one\none two three\none two three four\n")
+    assert result.code == 0 and len(lines(result)) == 3
+    assert "note: 2 texts were translated up to the most pieces that they may have, the first at" in result.err
+    assert "standard input:2; their translations break off there." in result.err
+
+
+def test_a_row_of_empty_cells_is_a_row_and_has_a_line(translate: Any) -> None:
+    Path("a.tsv").write_text("source\tid\none\t1\n\t2\n\t\nsix\t3\n")
+    Path("a.csv").write_text("source,id\none,1\n,2\n,\nsix,3\n")
+    assert translate("a.tsv").out == translate("a.csv").out == "eins\n\n\nsechs\n"
 
 
 def test_long_sources_are_translated_in_parts_where_the_run_says_so(splitting: Path) -> None:

@@ -167,6 +167,18 @@ def test_scheduled_sampling_reads_the_networks_own_guesses_but_for_the_first_pie
     np.testing.assert_allclose(_outputs(network, inputs)[1], plain, atol=1e-4)
 
 
+def test_with_copying_its_own_guesses_are_what_a_search_would_write():
+    network = _network("copying", training={"scheduled_sampling": 0.999999})
+    inputs = random_inputs(network)
+    everything, _ = probabilities(network, inputs)
+    everything[..., UNKNOWN] = 0
+    best = everything.argmax(axis=-1)
+    assert (best >= network.target_size).any() and (best < network.target_size).any()
+    memory, final = network.encode(inputs)
+    states, weights = network.decode(inputs["before"], final, memory, inputs["lengths"])
+    np.testing.assert_array_equal(network._guesses(inputs, states, weights), best)
+
+
 def test_scheduled_sampling_draws_anew_in_each_step_of_training():
     network = make_network(make_config(training={"scheduled_sampling": 0.5}))
     inputs = random_inputs(network)

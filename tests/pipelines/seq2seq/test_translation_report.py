@@ -137,12 +137,12 @@ def test_where_nobody_has_anything_by_a_score_the_verdict_goes_by_another_and_na
 
     settings = config(training={"monitor": "exact_match"})
     for own, rival, expected in (
-        (scores(74.9, 80.0), scores(82.6, 85.0), "nearest wins: BLEU 82.6 against 74.9"),
-        (scores(0.0, 9.0), scores(0.0, 3.0), "This model wins: chrF 9.000 against 3.000 for nearest"),
+        (scores(74.9, 80.0), scores(82.6, 85.0), " nearest wins: BLEU 82.6 against 74.9"),
+        (scores(0.0, 9.0), scores(0.0, 3.0), " This model wins: chrF 9.000 against 3.000 for nearest"),
     ):
         report = {"test": own, "baselines": {"copy": scores(0.0, 1.0), "nearest": rival}, "seconds": {"train": 1.0}}
         _, verdict = page_of(PAIRS[:2], settings, report={**report, "signature": "tok:13a"})
-        assert verdict.startswith(expected)
+        assert verdict.startswith(f"Nothing is right by exact match, whoever translates.{expected}")
     report["test"] = {**SCORES, "exact_match": 0.5}  # where both baselines have nothing, the better one is named
     _, verdict = page_of(PAIRS[:2], settings, report={**report, "signature": "tok:13a"})
     assert "against 0.000 for nearest" in verdict

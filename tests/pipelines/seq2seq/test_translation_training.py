@@ -21,6 +21,7 @@ from pipelines.translation.prepare import prepare
 from pipelines.translation.train import train
 from toolkit import kernels
 from toolkit.artifact import read_weights
+from toolkit.data.pairs import Grouped
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.training.step import training_step
 from toolkit.training.watch import Watch
@@ -197,6 +198,16 @@ def test_words_that_training_lacks_are_known_by_their_vectors(tiny_config, tmp_p
     assert codec.target.pieces == prepare(tiny_config).codec.target.pieces
 
 
+def test_validation_scores_are_of_what_is_served_where_long_sources_are_split(tiny_run, tiny_config):
+    config = changed(tiny_config, tokens={"long_sources": "split"})
+    long = " ".join(["one two three . four five"] * 4)
+    searcher = Translator(tiny_run).searcher
+    (whole,) = searcher.translate([long], GREEDY, split=True)
+    found = training._scores(searcher, Grouped([long], [(whole.text,)]), GREEDY, config)
+    assert found["exact_match"] == 1
+    assert training._scores(searcher, Grouped([long], [(whole.text,)]), GREEDY, tiny_config)["exact_match"] == 0
+
+
 def test_an_export_that_differs_from_the_network_is_not_kept(tiny_config):
     prepared = prepare(tiny_config)
     sizes = dict(source_size=len(prepared.codec.source.pieces), target_size=prepared.codec.target_size)
@@ -291,6 +302,20 @@ def test_a_compiled_run_that_was_broken_off_ends_with_bitwise_the_same_network(t
         ({"vectors": {"extra_words": 9}}, "extra_words needs vectors.source"),
         ({"vectors": {"extra_words": 9, "source": "v"}, "tokens": {"kind": "words", "joint": True}}, "joint: false"),
         ({"model": {"value_columns": True}}, "value_columns needs data.database"),
+        (
+            {
+                "model": {"value_columns": True, "copy_words": True},
+                "data": {"database": "d"},
+                "tokens": {"kind": "bpe"},
+            },
+            "are of words. Set tokens.kind: words",
+        ),
+        ({"model": {"word_forms": True}, "tokens": {"kind": "characters"}}, "are of words. Set tokens.kind: words"),
+        (
+            {"model": {"tie": "all"}, "tokens": {"joint": True}, "vectors": {"source": "a", "target": "b"}},
+            "has one table of vectors",
+        ),
+        ({"data": {"source": "text", "target": "text"}}, "are the same column, 'text'"),
         ({"data": {"train": None}}, "name the training pairs"),
         ({"data": {"phrases": {}}}, "name the training pairs"),
         ({"data": {"validation": 0.5, "test": 0.5}}, "leave no pairs to train on"),
