@@ -105,7 +105,7 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
                 rows.covariates[name][rows.offsets[row] : rows.offsets[row + 1]] = scales[name][0]
     assert forecaster.combination is not None
     parts = forecaster.parts(rows, at_ends(rows), forecaster.combination.used)
-    medians = forecaster.base(parts)[0][:, :, plan.median]
+    medians = forecaster.combination.combine(parts.forecasts)
     times = _times(panel, -len(values), 0)
     return [*(times[start] for start in edges[:-1]), *columns], np.abs(medians[1:] - medians[0]).mean(axis=1)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.forecasting.inputs import Plan, make_inputs
+from pipelines.forecasting.inputs import Plan, make_inputs, refuse_not_positive
 from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
@@ -33,6 +33,9 @@ NETWORK = "network"
 RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
 LONGEST = 3_000  # steps of the past that companions look at
+LEAST_LATE = 25  # known values in the late past; else all of the past tells how large errors are
+FLOOR = 1e-3  # of the least value of the past: nothing that is modelled in logarithms is forecast below
+LARGEST_EXPONENT = 700.0
 LARGEST_RIDGE = 2**30  # bytes
 
 
@@ -41,7 +44,10 @@ class Parts(NamedTuple):
 
     forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
     quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
-    unit: np.ndarray  # (rows,) the error of the seasonal naive forecast in each row's past, 0 where that never changed
+    unit: (
+        np.ndarray
+    )  # (rows,) the error of the seasonal naive forecast in each row's late past, 0 where all of the past
+    # is one value; of logarithms with `log`
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Forecaster:
         for rows, conformal in self._calibrations(panel, cutoffs):
             for part in np.split(rows, range(windows.BLOCK, len(rows), windows.BLOCK)):
                 quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
-                forecasts[part] = conformal.apply(quantiles, spread)[:, :steps]
+                moved = conformal.apply(quantiles, spread)[:, :steps]
+                forecasts[part] = np.exp(np.minimum(moved, LARGEST_EXPONENT)) if self._logarithms else moved
         return np.clip(forecasts, self.plan.lower, self.plan.upper)
 
     def refuse_longer(self, horizon: int) -> None:
@@ -135,7 +142,7 @@ class Forecaster:
         horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
         past = self._past_cutoffs(panel, cutoffs, times)
         steps = windows.ordinals(panel, past, 0, horizon)
-        truth = windows.ahead(panel, panel.values, past, horizon)
+        truth = self.scored(windows.ahead(panel, panel.values, past, horizon))
         quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
         truth[~np.isfinite(spread) | (spread <= 0)] = np.nan
         group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
@@ -147,7 +154,8 @@ class Forecaster:
             if np.isfinite(known).any(axis=1).sum() < LEAST_RECENT:
                 yield rows, self.conformal
             else:
-                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels)
+                apart = windows.apart(past.take(np.flatnonzero(late)[np.isfinite(known).any(axis=1)]), horizon)
+                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=apart)
 
     @property
     def _memory(self) -> int:
@@ -180,19 +188,30 @@ class Forecaster:
         """Quantiles before calibration, and the spread in which calibration moves them.
 
         The combined forecast is the median; around it stand the network's quantiles as far as the network has weight.
-        Shapes: -> (rows, horizon, levels); (rows, horizon)
+        All of them as `scored` has values. Shapes: -> (rows, horizon, levels); (rows, horizon)
         """
-        median = self._fitted.combine(parts.forecasts)
+        median = self.scored(self._fitted.combine(parts.forecasts))
         unit = np.broadcast_to(parts.unit[:, None], median.shape)
         if parts.quantiles is None or NETWORK not in self._fitted.used:
             return np.repeat(median[:, :, None], len(self.plan.levels), axis=2), unit
-        around = parts.quantiles - parts.quantiles[:, :, self.plan.median, None]
+        quantiles = self.scored(parts.quantiles)
+        around = quantiles - quantiles[:, :, self.plan.median, None]
         width = (around[:, :, -1] - around[:, :, 0]) / 2
         return median[:, :, None] + around, width + 1e-3 * unit
+
+    def scored(self, values: np.ndarray) -> np.ndarray:
+        """Values as intervals are calibrated: as they are, or with `log` as logarithms, so that no bound is below 0."""
+        return np.log(np.where(values > 0, values, np.nan)) if self._logarithms else values
+
+    @property
+    def _logarithms(self) -> bool:
+        return self.plan.log and self.plan.late is not None
 
     def _parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         plan = self.plan
         history = windows.whole_past(panel, cutoffs, LONGEST)
+        if plan.log:
+            refuse_not_positive(panel, history, cutoffs.series)
         forecasts: dict[str, np.ndarray] = {}
         quantiles = None
         for name in names:
@@ -205,8 +224,19 @@ class Forecaster:
                     forecasts[name] = self.ridge.forecast(history)
                 case _:
                     forecasts[name] = COMPANIONS[name](history, plan.horizon, plan.season)
-        unit = np.where(never_changed(history), 0.0, naive_scale(history, plan.season))
-        return Parts(forecasts, quantiles, unit)
+        if plan.log:
+            floor = FLOOR * np.where(np.isfinite(history), history, np.inf).min(axis=1)[:, None]
+            forecasts = {name: np.maximum(forecast, floor) for name, forecast in forecasts.items()}
+        return Parts(forecasts, quantiles, self._unit(self.scored(history)))
+
+    def _unit(self, history: np.ndarray) -> np.ndarray:
+        """See `Parts`. What was long ago may be no measure, such as the time when a product was not sold yet."""
+        unit = naive_scale(history, self.plan.season)
+        if self.plan.late is not None and history.shape[1] > self.plan.late:
+            late = history[:, -self.plan.late :]
+            telling = ~never_changed(late) & (np.isfinite(late).sum(axis=1) >= LEAST_LATE)
+            unit = np.where(telling, naive_scale(late, self.plan.season), unit)
+        return np.where(never_changed(history), 0.0, unit)
 
     def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
         assert self.runtime is not None
