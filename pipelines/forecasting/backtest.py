@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
-from pipelines.forecasting.evaluate import last_windows, tell_seen
+from pipelines.forecasting.evaluate import compare_run, last_windows
 from pipelines.forecasting.leaderboard import Leaderboard, compare, join
 from pipelines.forecasting.output import Forecasts, columns_of
 from pipelines.forecasting.predict import Forecaster
@@ -26,8 +26,7 @@ def backtest_with(
     if horizon is not None and forecaster.plan.frequency.steps(horizon) != own:
         raise ConfigError(f"{horizon}, but this run forecasts {own:,} steps.", where="--horizon", mend="Leave it out.")
     splits = last_windows(forecaster.read(path), own, count=count, step=step)
-    tell_seen(model, splits)
-    return compare(forecaster, splits)
+    return compare_run(model, forecaster, splits)
 
 
 def backtest_anew(

@@ -69,7 +69,7 @@ class SplitConfig(Stanza):
     standardized: bool = False
     """Train and score in units of each series' standard deviation in training."""
     mase_season: Steps | None = None
-    """Season of the scale in MASE, where it is another one than the season."""
+    """Season of the scale in MASE, and of Naive2 in OWA, where it is another one than the season."""
 
     _are_shares = field_validator("validation", "test")(is_a_share)
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pipelines.forecasting.config import Config, DataConfig
+from pipelines.forecasting.facts import printable
 from pipelines.forecasting.inputs import Plan
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
@@ -108,6 +109,7 @@ def read_splits(
     if not len(rolled) or not len(validation):
         new = int((panel.ends - seen).max(initial=0)) if learned else None
         _refuse_short(config, int(lengths.max(initial=0)), horizon, new)
+    tell_unscored(panel, rolled)
     for part, cutoffs in (("validation", validation), ("test", rolled)):
         if np.isnan(windows.ahead(panel, panel.values, cutoffs, horizon)).all():
             raise DataError(
@@ -116,6 +118,17 @@ def read_splits(
                 mend=f"Give series with values, or another split.{part}.",
             )
     return Splits(panel, training_ends, test_starts, validation, rolled), horizon
+
+
+def tell_unscored(panel: Panel, cutoffs: Cutoffs) -> None:
+    """Warn of series that have no test window."""
+    without = np.setdiff1d(np.arange(len(panel)), cutoffs.series)
+    if len(without):
+        warnings.warn(
+            f"{len(without):,} of {len(panel):,} series too short for a test window, such as"
+            f" {printable(panel.ids[without[0]])}: they are in no score, though forecasts are made of them.",
+            stacklevel=3,
+        )
 
 
 def _refuse_short(config: Config, longest: int, horizon: int, new: int | None) -> NoReturn:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.data import Splits
+from pipelines.forecasting.data import Splits, tell_unscored
 from pipelines.forecasting.facts import printable
 from pipelines.forecasting.inputs import MOST_ORDINAL
-from pipelines.forecasting.leaderboard import compare
+from pipelines.forecasting.leaderboard import Leaderboard, compare
 from pipelines.forecasting.predict import NAME, Forecaster
-from pipelines.forecasting.prepare import Prepared
+from pipelines.forecasting.prepare import Prepared, sizes
 from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
@@ -56,8 +56,19 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """
     forecaster = Forecaster.load(folder)
     splits = last_windows(forecaster.read(str(data)), forecaster.plan.horizon)
+    return compare_run(folder, forecaster, splits).scores["seqloom"]
+
+
+def compare_run(folder: Path, forecaster: Forecaster, splits: Splits) -> Leaderboard:
+    """A run beside the companions on other windows than its own test windows, scored as these were.
+
+    Raises:
+        ArtifactError: the run is damaged.
+    """
     tell_seen(folder, splits)
-    return compare(forecaster, splits).scores["seqloom"]
+    split = Artifact(folder, NAME).read_config(Config).split
+    units = sizes(splits.panel, splits.training_ends, forecaster.plan.season)[0] if split.standardized else None
+    return compare(forecaster, splits, units=units, season=split.mase_season)
 
 
 def learned_until(splits: Splits) -> dict[str, int]:
@@ -116,6 +127,7 @@ def last_windows(panel: Panel, horizon: int, *, count: int = WINDOWS, step: int 
         )
     if np.isnan(windows.ahead(panel, panel.values, cutoffs, horizon)).all():
         raise DataError("no value is known after any of the cutoffs.", mend="Give series that end with values.")
+    tell_unscored(panel, cutoffs)
     starts = panel.ends.copy()
     np.minimum.at(starts, cutoffs.series, cutoffs.ends)
     return Splits(panel, starts, starts, cutoffs.take(slice(0)), cutoffs)

@@ -8,7 +8,7 @@ import numpy as np
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.panel import Finding, Panel
 from toolkit.evaluation.diagnostics import SEASONS, choose_season, outliers, seasonal_strength, trend_strength
-from toolkit.evaluation.unit_roots import random_walk, stationarity
+from toolkit.evaluation.unit_roots import Stationarity, random_walk, stationarity
 
 TESTED = 50  # series tested for unit roots: that takes longest
 NAMES = 3
@@ -119,13 +119,14 @@ def of_nature(panel: Panel, examined: np.ndarray, season: int) -> dict[str, str]
         return {"season": "there are no values to find one in."}
     series = [panel.history(k) for k in examined.tolist()]
     tested = np.unique(np.linspace(0, len(series) - 1, TESTED).astype(int))[: len(series)]
+    roots = {k: stationarity(panel.history(k)) for k in examined[tested].tolist()}
     trends = np.array([trend_strength(each, season) for each in series])
     found = {
         "examined": f"{len(series):,} of {len(panel):,} series, evenly spread, for what follows.",
         "season": _season(panel, examined, series, season),
         "trend": _share(panel, examined, trends, "it explains", "of what varies beside the season"),
-        "stationarity": _stationarity([series[i] for i in tested.tolist()]),
-        "random walk": _random_walk(panel, examined[tested], season),
+        "stationarity": _stationarity(roots),
+        "random walk": _random_walk(panel, roots, season),
         "outliers": _outliers(panel, examined, season),
     }
     if len(series) == len(panel):
@@ -207,12 +208,12 @@ def _share(panel: Panel, examined: np.ndarray, shares: np.ndarray, begin: str, e
     return f"{begin} {100 * np.median(shares):.0f} % {end} in the median series, from {low} to {high}."
 
 
-def _stationarity(series: list[np.ndarray]) -> str:
-    results = [found for each in series if (found := stationarity(each))]
+def _stationarity(roots: dict[int, Stationarity | None]) -> str:
+    results = [found for found in roots.values() if found]
     if not results:
         return "there are too few values to tell."
     then = " Every window is read relative to its own level, so that this is no obstacle."
-    if len(series) == 1:
+    if len(roots) == 1:
         verdict = results[0].verdict
         numbers = f" (ADF p = {results[0].adf:.2f}, KPSS p = {results[0].kpss:.2f})."
         return VERDICTS[verdict] + numbers + (then if verdict in ("unit root", "level shifts") else "")
@@ -221,21 +222,27 @@ def _stationarity(series: list[np.ndarray]) -> str:
     return f"of {count(len(results), 'series')} tested, {parts}." + (then if counts["not stationary"] else "")
 
 
-def _random_walk(panel: Panel, tested: np.ndarray, season: int) -> str:
-    free = [k for k in tested.tolist() if season == 1 or choose_season(panel.history(k), (season,)) == 1]
+def _random_walk(panel: Panel, roots: dict[int, Stationarity | None], season: int) -> str:
+    """Of series that are tested: what surely comes back to a level is no walk, whatever its changes are like."""
+    free = [k for k in roots if season == 1 or choose_season(panel.history(k), (season,)) == 1]
     if not free:
         return f"no: there {'is a season' if len(panel) == 1 else 'are seasons'}."
     results = {k: found for k in free if (found := random_walk(panel.history(k)))}
-    alike = np.array([k for k, found in results.items() if found.alike], dtype=int)
+    walks = [k for k, found in results.items() if found.alike and not ((root := roots[k]) and root.adf < 0.05)]
+    alike = np.array(walks, dtype=int)
     if not results:
         return "there are too few values to tell."
-    then = "changes cannot be told from noise: hardly anything will beat repeating the last value."
+    then = "changes cannot be told from noise: hardly anything will beat repeating the last value"
+    if any(results[k].drifts for k in walks):
+        some = "" if len(walks) == 1 else " where there is one"
+        then = f"changes cannot be told from noise around a drift: hardly anything will beat going on with that{some}"
+    then = f"{then}."
     if len(panel) == 1:
         (found,) = results.values()
         numbers = (
             f"(variance ratios {min(found.ratios):.2f} to {max(found.ratios):.2f}, largest |z| {found.largest:.1f})"
         )
-        return f"yes {numbers}. Its {then}" if found.alike else f"no {numbers}."
+        return f"not to be told from one {numbers}. Its {then}" if walks else f"no {numbers}."
     many = (
         f"{count(len(results), 'series')} without a season" if season > 1 else f"{count(len(results), 'series')} tested"
     )

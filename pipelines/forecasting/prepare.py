@@ -42,7 +42,7 @@ class Prepared:
         if not self.plan.log:
             return self.deviations
         logarithms = replace(self.panel, values=np.log(self.panel.values))
-        return _sizes(logarithms, self.splits.training_ends, self.plan.season)[0]
+        return sizes(logarithms, self.splits.training_ends, self.plan.season)[0]
 
     @property
     def panel(self) -> Panel:
@@ -64,7 +64,7 @@ def prepare(config: Config, plan: Plan | None = None, learned: Mapping[str, int]
         plan = replace(plan, trained_until=_trained_until(config, splits))
     if plan.log:
         refuse_not_positive(panel, panel.values, np.repeat(np.arange(len(panel)), np.diff(panel.offsets)))
-    return Prepared(splits, plan, *_sizes(panel, ends, plan.season))
+    return Prepared(splits, plan, *sizes(panel, ends, plan.season))
 
 
 def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
@@ -161,7 +161,7 @@ def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
     return float(known.mean()), float(known.std()) or 1.0
 
 
-def _sizes(panel: Panel, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
+def sizes(panel: Panel, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation and seasonal naive error of each training part. Shapes: -> (series,), (series,)"""
     deviations, units = np.ones(len(panel)), np.ones(len(panel))
     for series, values in windows.whole_pasts(panel, ends):

@@ -211,3 +211,24 @@ def test_where_no_calendar_tells_noise_has_no_season_and_a_wave_has_its_shortest
     assert all(search_season(wave + each) == 12 for each in noise)
     assert search_season(list(noise)) == 1 and search_season(list(noise + wave)) == 12
     assert search_season(noise[0, :3]) == 1
+
+
+def swinging(steps: int, coefficient: float, random: np.random.Generator) -> np.ndarray:
+    """An autoregression of first order; with a coefficient below 0 from side to side."""
+    values = random.standard_normal(steps)
+    for step in range(1, steps):
+        values[step] += coefficient * values[step - 1]
+    return values
+
+
+@pytest.mark.parametrize("coefficient", [-0.6, 0.5, 0.9])
+def test_what_follows_from_the_value_before_is_no_season(coefficient):
+    random = np.random.default_rng(0)
+    series = [swinging(80, coefficient, random) for _ in range(60)]
+    assert np.mean([search_season(each) > 1 for each in series]) < 0.1
+    assert np.mean([choose_season(each, (4,)) > 1 for each in series]) < 0.1
+
+
+def test_a_season_of_half_the_variance_is_found_in_four_of_it():
+    random, wave = np.random.default_rng(0), 1.4 * np.sin(2 * np.pi * np.arange(48) / 12)
+    assert np.mean([choose_season(wave + random.standard_normal(48), (12,)) == 12 for _ in range(60)]) > 0.85

@@ -8,15 +8,14 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 SEASONS = 3  # whole seasons that a series must have before a season is believed, as in the M4 competition
 LONGEST_SEASON = 1000  # steps, where the calendar tells none
-NOISE = 0.05  # share of noise that has a larger autocorrelation than is believed
-SURE = 1.2  # over the root of the number of seasons: one random walk in a hundred has a larger autocorrelation
-FAINT = 0.1  # a smaller autocorrelation is of no use to a forecast, however sure it is
+NOISE = 0.05  # share of noise that may be taken for a season
+FAINT = 0.1  # a smaller autocorrelation, or share of the variance, is of no use to a forecast, however sure it is
+ROUNDING = 1e-9  # share of the variance that is nothing but rounding
 BETTER = 0.95  # share of the error that a longer season may leave if it is to be preferred
 
 
@@ -95,13 +94,11 @@ def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
 def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int], *, searched: int = 1) -> int:
     """The season among `candidates` that the series, or most of several series, really have; 1 when there is none.
 
-    A season m is real in a series of at least three of them when, after a moving average over m steps is taken away,
-    the autocorrelation at lag m is more than noise: above 1.645 standard errors (Bartlett), or above 1.2 over the root
-    of the number of seasons, as only one random walk in a hundred is; at least 0.1; and at least 0.1 above its lowest
-    value at shorter lags, which a slow wave does not fall to. Where candidates are the best of many lags, noise has a
-    large one among these, so the standard errors are those that all of them together stay within as often (Bonferroni),
-    and those of white noise are exceeded in any case. The moving average has a reason: without it every slow series has
-    a high autocorrelation at every short lag; with it that of a random walk at lag m is zero on average.
+    A season m is real in a series of at least three of them when the means of its phases differ by more than noise: the
+    F-test in a regression on a line and the last two values, which take up slow waves, random walks and swings, at a
+    level of 5 % divided by how many seasons were tried (Bonferroni); and when they explain at least a tenth of what the
+    line and the last values leave. In a series without any noise it is real when the autocorrelation at lag m, after a
+    moving average over m steps is taken away, stands 0.1 above its lowest value at shorter lags.
 
     Of several real seasons, the one with the least seasonal naive error is chosen, mean |y[t] - y[t - m]|; a longer one
     only when its error is at least 5 % smaller. Over several series, a season must be real in half of those that
@@ -115,9 +112,9 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
     usable = [each for each in several if lengths and _can_have(each, lengths[0])]
     if not usable:
         return 1
-    best, least = 1, math.inf
+    best, least, tests = 1, math.inf, max(searched, len(lengths))
     for season in lengths:
-        if sum(_has_season(each, season, searched) for each in usable) * 2 < len(usable):
+        if sum(_has_season(each, season, tests) for each in usable) * 2 < len(usable):
             continue
         error = _relative_error(usable, season, lengths[0])
         if error < least * BETTER:
@@ -214,21 +211,51 @@ def _can_have(values: np.ndarray, season: int) -> bool:
     return len(known) >= SEASONS * season and not _is_flat(known)
 
 
-def _has_season(values: np.ndarray, season: int, searched: int) -> bool:
+def _has_season(values: np.ndarray, season: int, tests: int) -> bool:
     if not _can_have(values, season):
         return False
     rest = values - _moving_average(_filled(values), season)
     if _is_rounding(rest, values):
         return False
-    r, pairs = _autocorrelation(rest, season)
-    plain = 1 / math.sqrt(max(pairs[season], 1))
-    error = plain * math.sqrt(1 + 2 * (r[1:season] ** 2).sum())
-    seasons = np.count_nonzero(~np.isnan(values)) / season
-    errors = NormalDist().inv_cdf(1 - NOISE / searched)
-    bound = max(FAINT, min(errors * error, SURE / math.sqrt(seasons)))
-    if searched > 1:
-        bound = max(bound, errors * plain)
-    return bool(r[season] > bound and r[season] - r[1:season].min() > FAINT)
+    if found := _season_of_phases(values, season):
+        probability, share = found
+        return probability < NOISE / tests and share > FAINT
+    r, _ = _autocorrelation(rest, season)
+    return bool(r[season] > FAINT and r[season] - r[1:season].min() > FAINT)
+
+
+def _season_of_phases(values: np.ndarray, season: int) -> tuple[float, float] | None:
+    """The probability of phases that differ as much where there is no season, and the share of the variance that they
+    explain, each mean at its cost; 1 and 0 where there is too little to tell. None of a series without any noise.
+
+    The F-test of the means of the phases in a regression on a line and the last two values, which take up what a slow
+    wave, a random walk or a swing from one value to the next would lend to a season. (Of seasons below 6 steps the last
+    value alone: two would take up the season too.)
+    """
+    from scipy.special import fdtrc
+
+    time, filled = np.arange(len(values)), _filled(values)
+    lags = [np.roll(filled, lag) for lag in range(1, 2 if season < 6 else 3)]
+    columns = np.stack([values, time / len(values), *lags], axis=1)[2:]
+    known = ~np.isnan(columns[:, 0])
+    columns, (phases, phase) = columns[known], np.unique(time[2:][known] % season, return_inverse=True)
+    freedom = len(columns) - len(phases) - columns.shape[1] + 1
+    if freedom < 3 or len(phases) < 2:
+        return 1.0, 0.0
+    sums = np.stack([np.bincount(phase, column) for column in columns.T], axis=1)
+    within = columns - (sums / np.bincount(phase)[:, None])[phase]  # as with a mean of its own for each phase
+    whole, parts = (_left(centred) for centred in (columns - columns.mean(axis=0), within))
+    if whole <= ROUNDING * len(columns) * float(columns[:, 0].var()):
+        return None
+    means = len(phases) - 1
+    share = 1 - parts / freedom / (whole / (freedom + means))
+    return float(fdtrc(means, freedom, (whole - parts) / means / max(parts / freedom, 1e-300))), share
+
+
+def _left(columns: np.ndarray) -> float:
+    """The squares that the first column leaves when the others are fitted to it."""
+    fitted, *_ = np.linalg.lstsq(columns[:, 1:], columns[:, 0], rcond=None)
+    return float(((columns[:, 0] - columns[:, 1:] @ fitted) ** 2).sum())
 
 
 def _relative_error(series: Sequence[np.ndarray], season: int, shortest: int) -> float:

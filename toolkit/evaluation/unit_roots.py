@@ -15,6 +15,7 @@ STEPS = 2000  # the tests of statsmodels look at the last so many values
 FEWEST = 30  # values that they need
 WALK_LAGS = (2, 4, 8, 16)
 WALK_BOUND = 2.49  # the 95 % point of the largest of four |z| (studentised maximum modulus), from Chow & Denning 1993
+DRIFT_BOUND = 1.96
 WALK_CHANGES = 60  # the fewest changes from which a random walk is judged
 
 
@@ -67,15 +68,23 @@ class RandomWalk:
         ratios: variance of the changes over 2, 4, 8 and 16 steps, each over so many times that of the changes over one
             step; 1 for a random walk. The first is 1 + the autocorrelation of the changes at lag 1.
         largest: the largest |z| of these ratios, robust to a variance that changes.
+        drift: the mean change, over its standard error.
     """
 
     ratios: tuple[float, ...]
     largest: float
+    drift: float
 
     @property
     def alike(self) -> bool:
-        """Whether the changes cannot be told from noise at 5 %: then little beats repeating the last value."""
+        """Whether the changes cannot be told from noise around their mean at 5 %: then little beats repeating the last
+        value, or going on with the drift."""
         return self.largest < WALK_BOUND
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the mean change can be told from 0 at 5 %."""
+        return abs(self.drift) > DRIFT_BOUND
 
 
 def random_walk(values: np.ndarray) -> RandomWalk | None:
@@ -103,7 +112,7 @@ def random_walk(values: np.ndarray) -> RandomWalk | None:
         weights = 2 * (1 - lags[: q - 1] / q)
         ratios.append(float(1 + weights @ r[: q - 1]))
         scores.append(abs(ratios[-1] - 1) / math.sqrt(max(weights**2 @ delta[: q - 1], 1e-12)))
-    return RandomWalk(tuple(ratios), max(scores))
+    return RandomWalk(tuple(ratios), max(scores), float(changes.mean() / changes.std() * math.sqrt(len(changes))))
 
 
 def _known(values: np.ndarray) -> np.ndarray:

@@ -160,3 +160,21 @@ def test_without_a_run_all_is_trained_before_the_cutoffs(refit: bool, monkeypatc
     backtest(table, *options)
     after = read_table(Path("out.csv").read_text())
     assert [row["seqloom"] for row in after] == [row["seqloom"] for row in before]
+
+
+def test_scores_are_those_of_the_report_where_it_has_another_season_or_units(here: Path, run: Any) -> None:
+    table = write_sales(Path("sales.csv"), make_sales(2, 120))
+    split = {"test": 21, "validation": 21, "step": 7, "mase_season": 1, "standardized": True}
+    assert run(table, model={"kind": "seasonal_naive"}, split=split, data={"known": []}).code == 0
+    report = json.loads(Path("run/report.json").read_text())["test"]
+    scores = json.loads(backtest(table, "--model", "run", "--windows", 3).out)["seqloom"]
+    for name in ("mase", "owa", "rmsse"):
+        assert scores[name] == pytest.approx(report[name], rel=1e-6)
+
+
+def test_series_that_are_too_short_to_be_scored_are_told(here: Path, plain: Path) -> None:
+    sales = make_sales(4, 60)
+    for k in range(3):
+        sales.values[k, :56] = np.nan
+    result = backtest(write_sales(Path("a.csv"), sales), "--model", plain)
+    assert "3 of 4 series too short for a test window, such as kiosk0: they are in no score" in result.err

@@ -107,10 +107,12 @@ def test_missing_values_are_counted_and_the_worst_series_is_named(here):
 
 def test_a_random_walk_is_warned_of_and_a_season_is_not_one(here):
     look = inspect(write(here / "a.csv", {"stock": walk(600, 1)}, step="D"))
-    assert look.facts["random walk"].startswith("yes (variance ratios")
+    assert look.facts["random walk"].startswith("not to be told from one (variance ratios")
     assert "repeating the last value" in look.facts["random walk"]
     assert look.facts["stationarity"].startswith("not stationary")
     assert look.season == 1
+    rising = inspect(write(here / "r.csv", {"stock": walk(600, 1) + np.arange(600)}, step="D"))
+    assert "noise around a drift: hardly anything will beat going on with that." in rising.facts["random walk"]
     mixed = {"stock": walk(600, 1), **{f"tide {i}": daily_wave(600, i) for i in range(3)}}
     several = inspect(write(here / "b.csv", mixed))
     assert several.season == 24
@@ -118,6 +120,16 @@ def test_a_random_walk_is_warned_of_and_a_season_is_not_one(here):
     white = inspect(write(here / "c.csv", {"noise": np.random.default_rng(0).standard_normal(600)}, step="D"))
     assert white.facts["random walk"].startswith("no (")
     assert white.facts["stationarity"].startswith("stationary")
+
+
+def test_what_comes_back_to_a_level_is_no_random_walk_however_few_values_there_are(here):
+    random = np.random.default_rng(1)
+    noise = random.standard_normal(70)
+    for step in range(1, 70):
+        noise[step] += 0.5 * noise[step - 1]
+    look = inspect(write(here / "a.csv", {"level": noise}, step="D"))
+    assert look.facts["stationarity"].startswith("stationary")
+    assert look.facts["random walk"].startswith("no (")
 
 
 def test_series_that_are_constant_empty_or_short_are_named(here):
