@@ -154,7 +154,8 @@ def verdict(
     """One sentence: which won, by how much, and which to use when it was not the model.
 
     Args:
-        interval: where the difference to a baseline may lie with other test rows; nobody wins where that may be 0.
+        interval: where the difference to a baseline may lie with other test rows, infinite where too few tell; nobody
+            wins where that may be 0.
     """
     shown = METRICS[metric]
     if not baselines:
@@ -166,9 +167,12 @@ def verdict(
         return f"This model and {name} tie: {shown.title} {model_text} for both; {name} is simpler, so use that."
     low, high = interval(name) if interval else (math.nan, math.nan)
     if low <= 0 <= high:
+        reason = f"with other test rows the difference may be anything from {low:+.3f} to {high:+.3f}"
+        if math.isinf(high):
+            reason = "so few test windows that do not overlap cannot tell them apart"
         return (
-            f"No clear winner: {shown.title} {model_text} against {rival_text} for {name}, the best baseline; with"
-            f" other test rows the difference may be anything from {low:+.3f} to {high:+.3f}. {name} is simpler."
+            f"No clear winner: {shown.title} {model_text} against {rival_text} for {name}, the best baseline; {reason}."
+            f" {name} is simpler."
         )
     if shown.cost(score) < shown.cost(rival):
         return f"This model wins: {shown.title} {model_text} against {rival_text} for {name}, the best baseline."

@@ -14,7 +14,11 @@ from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2
+from toolkit.evaluation.comparison import difference_interval as bootstrap_interval
+from toolkit.evaluation.comparison import mean_of_hits
 from toolkit.evaluation.forecasting import Truth
+
+LEAST_BLOCKS = 5  # of test windows, to tell one forecaster from another
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,33 @@ def compare(
     rivals |= {name: Rival(others.forecasts[name] / rows[:, None]) for name in names}
     truth = _truth(splits, rows, plan.horizon, season or plan.season)
     return Leaderboard(panel, cutoffs, plan.levels, rows, units is not None, truth, rivals)
+
+
+def difference_interval(board: Leaderboard, metric: str, rival: str) -> tuple[float, float]:
+    """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows: a block bootstrap.
+
+    Windows of all series whose cutoffs are less than a horizon apart are drawn together, for they overlap and may share
+    a shock; where there are fewer than `LEAST_BLOCKS` of such blocks, the windows of a series are. Infinite where there
+    are too few of either.
+
+    Reference: Künsch 1989, The jackknife and the bootstrap for general stationary observations, with blocks that do not
+        overlap
+    """
+    times = windows.ordinals(board.panel, board.cutoffs, 0, 1)[:, 0]
+    blocks = (times - times.min()) // board.truth.y.shape[1]
+    for groups in (blocks, board.cutoffs.series):
+        _, group = np.unique(groups, return_inverse=True)
+        if group.max() + 1 >= LEAST_BLOCKS:
+            own, other = (_sums(board, metric, name, group) for name in ("seqloom", rival))
+            return bootstrap_interval(own, other, mean_of_hits)
+    return -np.inf, np.inf
+
+
+def _sums(board: Leaderboard, metric: str, name: str, group: np.ndarray) -> np.ndarray:
+    """Sums of the scores of the windows in each group, and how many have one. Shapes: -> (groups, 2)"""
+    rows = forecasting.score_series(board.truth, board.rivals[name].forecasts, np.arange(len(group)))[metric]
+    scored = np.isfinite(rows)
+    return np.stack([np.bincount(group, np.where(scored, rows, 0)), np.bincount(group, scored)], axis=1)
 
 
 def join(boards: Sequence[Leaderboard]) -> Leaderboard:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.forecasting.leaderboard import Leaderboard
+from pipelines.forecasting.leaderboard import Leaderboard, difference_interval
 from pipelines.forecasting.output import nearest_interval
 from pipelines.forecasting.predict import NETWORK, Forecaster
 from toolkit import forecast_plots
@@ -28,7 +28,7 @@ def render(
     """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
     assert forecaster.combination is not None
     combination, metric = forecaster.combination, "mae" if board.standardized else "mase"
-    verdict = f"{_served(combination)} {_verdict(metric, report, combination)}"
+    verdict = f"{_served(combination)} {_verdict(metric, report, board, combination)}"
     sections = [
         Section("Scores on the test windows", [_leaderboard(report, metric, board)]),
         _forecasts_section(board, forecaster),
@@ -57,12 +57,14 @@ def _served(combination: Combination) -> str:
     return "Forecasts are " + ", ".join(f"{100 * share:.0f} % {_name(name)}" for share, name in parts) + "."
 
 
-def _verdict(metric: str, report: Mapping[str, Any], combination: Combination) -> str:
+def _verdict(metric: str, report: Mapping[str, Any], board: Leaderboard, combination: Combination) -> str:
     """Which won on the test windows. A companion that is served is compared with the network too."""
     scores = {name: each[metric] for name, each in report["baselines"].items() if metric in each}
     winner, own = combination.winner, report["test"][metric]
     if winner is None or winner == NETWORK:
-        return pages.verdict(metric, own, {_name(name): score for name, score in scores.items() if name != NETWORK})
+        rivals = {_name(name): name for name in scores if name != NETWORK}
+        shown = {title: scores[name] for title, name in rivals.items()}
+        return pages.verdict(metric, own, shown, lambda title: difference_interval(board, metric, rivals[title]))
     best = min(scores, key=lambda name: scores[name])
     told = f"On the test windows it has {METRICS[metric].title} {own:.3f}"
     return f"{told}, the best of all." if best == winner else f"{told}; {_name(best)} has {scores[best]:.3f} there."

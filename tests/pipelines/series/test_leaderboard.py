@@ -1,0 +1,47 @@
+"""Who is better on the test windows, and whether that is more than luck."""
+
+from pathlib import Path
+
+import numpy as np
+from sales import make_sales, write_sales
+
+from pipelines.forecasting.evaluate import last_windows
+from pipelines.forecasting.leaderboard import Leaderboard, Rival, difference_interval
+from toolkit.data import windows
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
+from toolkit.evaluation.forecasting import Truth
+
+HORIZON = 7
+
+
+def board(path: Path, *, series: int, count: int, step: int, better: float = 0.0, luck: float = 0.0) -> Leaderboard:
+    """A model whose error is 1 at each step, and a rival whose error is less, and in its last windows more or less."""
+    panel, _ = read_panel(SeriesSource(str(write_sales(path, make_sales(series, 200)))))
+    cutoffs = last_windows(panel, HORIZON, count=count, step=step).test
+    y = windows.ahead(panel, panel.values, cutoffs, HORIZON)
+    ones = np.ones(len(y))
+    last = np.arange(len(y)) >= len(y) - HORIZON
+    rival = y + (1 - better) + luck * np.where(last, -1.0, 0.1)[:, None]
+    rivals = {"seqloom": Rival(y + 1), "naive": Rival(rival)}
+    return Leaderboard(panel, cutoffs, (0.1, 0.5, 0.9), ones, False, Truth(y, ones, ones), rivals)
+
+
+def test_a_rival_that_is_better_everywhere_is_surely_better(tmp_path: Path) -> None:
+    low, high = difference_interval(board(tmp_path / "a.csv", series=1, count=8, step=7, better=0.3), "mase", "naive")
+    assert 0.29 < low <= high < 0.31
+
+
+def test_windows_that_overlap_are_no_more_of_them(tmp_path: Path) -> None:
+    """Seven lucky windows of 60 that overlap are luck in one block of nine."""
+    found = board(tmp_path / "a.csv", series=1, count=60, step=1, luck=1.0)
+    low, high = difference_interval(found, "mae", "naive")
+    assert low < 0 < high
+    assert not np.isfinite(
+        difference_interval(board(tmp_path / "b.csv", series=2, count=20, step=1), "mae", "naive")
+    ).any()
+
+
+def test_many_series_tell_where_there_is_one_time(tmp_path: Path) -> None:
+    found = board(tmp_path / "a.csv", series=6, count=1, step=7, better=0.3)
+    assert difference_interval(found, "mase", "naive")[0] > 0.29
