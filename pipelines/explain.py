@@ -56,6 +56,10 @@ def command(
     check_outputs([text] if series_given else [], out, pictures and pictures / "a.svg")
     if text == "-" and not series_given:
         text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
+    elif not series_given and Path(text[:500]).is_file():
+        warnings.warn(
+            f"{text} is a file, but what is explained is a text. Of the file's: explain - < FILE.", stacklevel=2
+        )
     explanation = explain(model, text, series)
     if out or pictures:
         found = list(drawings(explanation))

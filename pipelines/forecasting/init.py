@@ -56,7 +56,9 @@ def _asked(look: Look) -> list[str]:
     """What reading needed to be told, and the rule for values at the same time where there are any."""
     source = look.source
     lines = [f"{name}: {_value(given)}" for name in ASKED if (given := getattr(source, name)) not in (None, "auto")]
-    if source.duplicates != "last" or any(finding.kind == "duplicates" for finding in look.findings):
+    if column := _series_column(look):
+        lines.append(_line(f"id: {_value(column)}", "names the series, for most times stand there several times"))
+    elif source.duplicates != "last" or any(finding.kind == "duplicates" for finding in look.findings):
         lines.append(
             _line(f"duplicates: {source.duplicates}", "error | last | mean | sum, of several values at one time")
         )
@@ -71,7 +73,8 @@ def _asked(look: Look) -> list[str]:
 def _hints(look: Look) -> list[str]:
     """Comments about what could be said besides."""
     lines = []
-    if any(finding.kind == "duplicates" for finding in look.findings) and not look.source.id:
+    repeated = any(finding.kind == "duplicates" for finding in look.findings)
+    if repeated and not look.source.id and not _series_column(look):
         lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
     if len(look.panel) > 1 and set(look.panel.ids) <= _columns(look):
         first, *others = look.panel.ids
@@ -84,6 +87,12 @@ def _hints(look: Look) -> list[str]:
         lines.append(_line("# calendar: true", "tell the network where in the day, the week and the year it is"))
         lines.append(_line("# holidays: US", "and the holidays of a country"))
     return lines
+
+
+def _series_column(look: Look) -> str:
+    """The column of text that surely tells several series apart: without it, most times stand there several times."""
+    steps = int(look.panel.lengths.sum())
+    return next((each.column for each in look.findings if each.column and 2 * each.rows >= steps), "")
 
 
 def _columns(look: Look) -> set[str]:

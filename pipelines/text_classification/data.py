@@ -82,29 +82,36 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
 
 
 def read_examples(config: DataConfig, paths: Paths) -> Examples:
-    """All rows of some files. Rows without text are left out, with a warning.
+    """All rows of some files. Rows without text, and without a label where each has one, are left out, with a warning.
 
     Raises:
-        DataError: a file cannot be read, a column is missing, or a row has no label.
+        DataError: a file cannot be read, a column is missing, or no row has a text and a label.
     """
     paths = [paths] if isinstance(paths, str) else paths
     names = _read_label_names(config) if config.label_names else None
-    texts, labels, empty, many = [], [], [], config.label_separator is not None
+    texts, labels, many = list[str](), list[Labels](), config.label_separator is not None
+    empty, bare = list[str](), list[str]()
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
             text = as_text(read_cell(row, config.text, "data.text"), row, "data.text")
             value = read_cell(row, config.label, "data.label")
             many = many or isinstance(value, list)
-            if text.strip():
-                texts.append(text)
-                labels.append(_labels(value, row, config, names))
-            else:
+            found = _labels(value, row, config, names) if text.strip() else None
+            if not text.strip():
                 empty.append(row.where)
+            elif found is None:
+                bare.append(row.where)
+            else:
+                texts.append(text)
+                labels.append(found)
     if not texts:
-        raise DataError("no row has a text.", where=", ".join(paths), mend="See that data.text names the right column.")
-    if empty:
-        told = f"{', '.join(paths)}: rows without text were left out: {len(empty):,}, the first at {empty[0]}."
-        warnings.warn(told, stacklevel=2)
+        what, option = ("label", "data.label") if bare else ("text", "data.text")
+        mend = f"See that {option} names the right column."
+        raise DataError(f"no row has a {what}.", where=", ".join(paths), mend=mend)
+    for what, rows in (("text", empty), ("a label", bare)):
+        if rows:
+            told = f"{', '.join(paths)}: rows without {what} were left out: {len(rows):,}, the first at {rows[0]}."
+            warnings.warn(told, stacklevel=2)
     return Examples(texts, labels, many, ", ".join(paths))
 
 
@@ -173,8 +180,8 @@ def shared_texts(first: Examples, second: Examples) -> int:
     return sum(_key(text) in known for text in second.texts)
 
 
-def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels:
-    """The labels of a row, without the one for out of scope."""
+def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels | None:
+    """The labels of a row, without the one for out of scope; None where it should have one and has none."""
     if isinstance(value, list):
         parts = [as_text(part, row, "data.label") for part in value]
     elif config.label_separator:
@@ -184,8 +191,7 @@ def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None
     parts = [nfc(part.strip()) for part in parts]
     parts = list(dict.fromkeys(filter(None, parts)))
     if not parts and not isinstance(value, list) and not config.label_separator:
-        mend = "Give it one, or name the rows that have none with data.out_of_scope."
-        raise DataError("this row has no label.", where=row.where, mend=mend)
+        return None
     if names:
         parts = [_named(part, row, names) for part in parts]
     return tuple(part for part in parts if part != nfc(config.out_of_scope or ""))
@@ -229,7 +235,7 @@ def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, E
         for rows, going in stratum:
             if taken < min(int(seen * share + 0.5), most) and _leaves_some(counts, going):
                 taken += 1
-                counts -= going
+                counts.subtract(going)
                 aside += rows
     chosen = set(aside)
     return examples.take([i for i in range(len(examples)) if i not in chosen]), examples.take(sorted(chosen))
@@ -256,6 +262,15 @@ def _check_labels(splits: Splits) -> None:
                 where=examples.name,
                 mend="Add rows with labels to it, or see that data.out_of_scope is right.",
             )
+    alike = defaultdict[str, list[str]](list)
+    for label in known:
+        alike[label.casefold()].append(label)
+    if several := [names for names in alike.values() if len(names) > 1]:
+        more = f", and {len(several) - 1:,} more" if len(several) > 1 else ""
+        told = (
+            f"labels that differ in nothing but their case: {' and '.join(several[0])}{more}; they are learned apart."
+        )
+        warnings.warn(f"{splits.train.name}: {told}", stacklevel=2)
     counts = Counter(label for labels in splits.train.labels for label in labels)
     single = sorted(label for label, count in counts.items() if count == 1)
     if single:

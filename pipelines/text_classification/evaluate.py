@@ -22,7 +22,7 @@ from pipelines.text_classification.data import (
 from pipelines.text_classification.predict import NAME, Classifier, Scorer
 from pipelines.text_classification.report import render
 from toolkit.artifact import Artifact
-from toolkit.data.files import tell_learned
+from toolkit.data.files import tell_few, tell_learned
 from toolkit.errors import DataError
 from toolkit.evaluation import baselines, calibration, classification, decisions, thresholds
 from toolkit.evaluation.decisions import NoneRule, Policy
@@ -123,6 +123,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
     examples = read_examples(config, str(data))
     tell_learned(str(data), config.train, config.validation)
+    tell_few(str(data), len(examples))
     if examples.many and not classifier.policy.many:
         raise DataError("lists of labels, but this run gives one label a row.", where=str(data))
     check_known(examples, classifier.policy.labels)

@@ -19,6 +19,7 @@ LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "targe
 TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
 OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
 SEPARATORS = (";", "|", ",")
+FEWEST_OF_A_LABEL = 5  # rows, on average, in a column of labels
 
 TEMPLATE = """\
 # seqloom check {name} tells what this would do; seqloom run {name} does it.
@@ -77,7 +78,7 @@ def init(data: Path) -> str:
     return TEMPLATE.format(
         name="my.yaml",
         train=quoted(str(data)),
-        columns=_column_lines(text, label, separator, none, header),
+        columns=_column_lines(text, label, separator, none, header, _other_labels(rows, text, label)),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
@@ -112,6 +113,14 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     return text, label
 
 
+def _other_labels(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
+    """Columns that may as well be the label, where its name did not tell."""
+    if label.lower() in LABEL_NAMES:
+        return []
+    kinds = {name: len({str(row[name]) for row in rows}) for name in rows[0] if name not in (text, label)}
+    return [name for name, count in kinds.items() if 1 < count <= max(len(rows) / FEWEST_OF_A_LABEL, 2)]
+
+
 def _separator(values: list[Any]) -> str | None:
     """What stands between labels: a sign without which there are far fewer of them, or each is in several values."""
     words = [str(value) for value in values if value is not None and not isinstance(value, list)]
@@ -130,8 +139,13 @@ def _parts(value: Any, separator: str | None) -> list[str]:
     return [part.strip() for part in str(value).split(separator)] if separator else [str(value)]
 
 
-def _column_lines(text: str, label: str, separator: str | None, none: str | None, header: bool) -> str:
+def _column_lines(
+    text: str, label: str, separator: str | None, none: str | None, header: bool, others: list[str]
+) -> str:
     lines = [f"  text: {quoted(text)}", f"  label: {quoted(label)}"]
+    if others:
+        names = ", ".join(" ".join(name.split()) for name in others[:4]) + (", ..." if len(others) > 4 else "")
+        lines[1] = f"{lines[1]:<33}# a guess; or {names}"
     if not header:
         lines.insert(0, "  header: false                  # the first row is data")
     if separator:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,11 +57,10 @@ def learn(config: Config, splits: Splits) -> Prepared:
     """Choose the vocabulary of the training texts and look up its vectors."""
     tokens, seed = config.tokens, config.seed
     options: dict[str, bool] = tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
-    texts = [split_words(text, limit=tokens.max_tokens, **options) for text in splits.train.texts]
-    counts = count_words(texts)
+    counts = count_words(_words(config, splits))
     words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
     tuned = len(words)
-    vectors = _vectors(config, texts)
+    vectors = _vectors(config, splits)
     if vectors is None:
         table = np.random.default_rng(seed).normal(size=(len(words), config.vectors.units)).astype(np.float32)
     else:
@@ -98,12 +98,19 @@ def _check_decisions(config: DecisionConfig, splits: Splits) -> None:
         thresholds.fit_none_threshold(*scores, wanted.target, wanted.value)
 
 
-def _vectors(config: Config, texts: list[list[str]]) -> WordVectors | None:
+def _words(config: Config, splits: Splits) -> Iterator[list[str]]:
+    """The words of each training text, a text at a time: lists of all of them take ten times what the texts do."""
+    options: dict[str, bool] = config.tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
+    return (split_words(text, limit=config.tokens.max_tokens, **options) for text in splits.train.texts)
+
+
+def _vectors(config: Config, splits: Splits) -> WordVectors | None:
     units, least = config.vectors.units, config.tokens.min_count
     match config.vectors.source:
         case None:
             return None
         case "word2vec" | "fasttext" as method:
+            texts = list(_words(config, splits))
             return train_vectors(texts, method=method, units=units, epochs=10, min_count=least, seed=config.seed)
         case source:
             return load_vectors(source)

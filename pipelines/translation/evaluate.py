@@ -9,7 +9,7 @@ from pipelines.translation.config import Config, DataConfig
 from pipelines.translation.data import Splits, grouped, read_files
 from pipelines.translation.predict import NAME, Translator
 from toolkit.artifact import Artifact
-from toolkit.data.files import tell_learned
+from toolkit.data.files import tell_few, tell_learned
 from toolkit.evaluation import translation as metrics
 from toolkit.evaluation.retrieval import NearestSentence
 
@@ -46,6 +46,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     config: DataConfig = Artifact(folder, NAME).read_config(Config).data
     sources, references = grouped(read_files(config, str(data)))
     tell_learned(str(data), config.train, config.validation)
+    tell_few(str(data), len(sources))
     found = translator.translate(sources)
     return score([each.text for each in found], references, config.database)
 

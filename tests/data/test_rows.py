@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from toolkit.data.files import read_document, read_text_lines
 from toolkit.data.rows import Source, read_rows
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, SeqloomError
 
 CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 TABLE = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), min_size=1))
@@ -494,3 +494,35 @@ def test_single_bytes_that_are_not_utf_8_leave_the_rest_as_it_is(tmp_path):
     assert found == ["Königin"] * 40 + ["café Königin", "नमस्ते"]
     write(tmp_path / "a.csv", Path(path).read_bytes() + b"a\0b\n")
     assert "a.csv:44: found a NUL" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nText;Label\nhallo, du;a\nna, ja;b\n",
+        "Text, frei;Label\nhallo du;a\nna ja;b\n",
+        "Text;Label;;\nhallo du;a;;\nna ja;b;;\n",
+        "Text\tLabel\nhallo, du\ta\nna ja, ja\tb\n",
+    ],
+)
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, text):
+    path = write(tmp_path / "a.csv", text)
+    rows = list(read_rows(Source(str(path))))
+    assert [list(row.values.values())[1] for row in rows] == ["a", "b"]
+    assert [len(row.values) for row in rows] == [2, 2]
+    assert rows[0].where.endswith(f":{2 + text.startswith('sep')}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.xlsx", b"PK\x03\x04", "Save the sheet as CSV"),
+        ("a.tmx", b"<tmx/>", "a source and a target a row"),
+        ("a.jsonl", b'[\n{"a": 1}\n]', "let the name end in .json"),
+        ("a.json", b'{"status": "ok", "results": [1]}', "such as .*a.json#results"),
+        ("a.csv", b"Sales report\na,b\n1,2\n", "If lines of a title stand above"),
+    ],
+)
+def test_files_of_other_programs_are_told_how_to_be_mended(tmp_path, name, content, told):
+    with pytest.raises(SeqloomError, match=told):
+        values(write(tmp_path / name, content))

@@ -789,3 +789,17 @@ def test_a_model_of_steps_of_some_hours_in_utc_reads_later_files_in_utc(read):
     trained, _ = read(rows("2024-03-25", "2024-04-10"))
     later, _ = read(rows("2024-05-01", "2024-05-20"), trained=trained.frequency)
     assert later.frequency == trained.frequency and first_times(later) == ["2024-05-01 00:00:00+00:00"]
+
+
+def test_columns_that_were_read_as_no_times_are_named_where_rows_are_counted(read):
+    _, findings = read("period,branch,sales\nlast week,a,1\nthis week,a,2\nnext week,a,3\n")
+    told = message(findings, "layout")
+    assert "'period' (such as 'last week'), 'branch' (such as 'a')" in told and "Write times such as" in told
+
+
+def test_numbers_that_are_months_are_times_whatever_the_column_is_called(read):
+    panel, findings = read("period,sales\n" + "".join(f"20{19 + i // 12}{i % 12 + 1:02d},{i}\n" for i in range(24)))
+    assert panel.frequency.alias == "MS" and panel.ids == ("sales",)
+    assert "read as year and month" in message(findings, "dates")
+    panel, _ = read("order,sales\n" + "".join(f"{201_900 + 7 * i},{i}\n" for i in range(24)))
+    assert panel.frequency.unit == "integer"

@@ -6,9 +6,11 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.data import months
 from toolkit.data.times import parse_times
 from toolkit.errors import DataError
 
@@ -197,3 +199,36 @@ def test_seconds_before_and_after_they_had_ten_digits_are_times():
 )
 def test_other_large_numbers_stay_numbers(texts):
     assert parse_times(texts, str).values.tolist() == [int(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("enero 2019", "2019-01-01"),
+        ("5 de enero de 2019", "2019-01-05"),
+        ("6 feb. 2019", "2019-02-06"),
+        ("3. März 2024", "2024-03-03"),
+        ("Dezember 2023", "2023-12-01"),
+        ("1er janvier 2019", "2019-01-01"),
+        ("févr. 2019", "2019-02-01"),
+        ("5 जनवरी 2024", "2024-01-05"),
+        ("Jan-19", "2019-01-01"),
+        ("dic-20", "2020-12-01"),
+        ("May '99", "1999-05-01"),
+    ],
+)
+def test_months_have_names_in_many_languages(text, expected):
+    assert parse_times([text], str).values[0] == np.datetime64(expected)
+
+
+@pytest.mark.parametrize("text", ["mayor 2019", "Paris 2019", "Jan 5", "Total"])
+def test_words_that_are_no_months_are_no_times(text):
+    with pytest.raises(DataError, match="totals" if text == "Total" else "which is no time"):
+        parse_times([text], str)
+
+
+def test_no_two_months_share_a_name():
+    for language in months.LANGUAGES:
+        for width in ("wide", "abbreviated"):
+            for number, name in Locale(language).months["stand-alone"][width].items():
+                assert months._names()[name.lower().rstrip(".")] == months.ENGLISH[number - 1]

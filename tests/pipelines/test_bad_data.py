@@ -41,7 +41,7 @@ def run(data: dict[str, Any], **stanzas: Any) -> Any:
         (b"text,kind\nhello,a\n", "d.csv:2: there is no column 'label' (data.label). The columns are text, kind;"),
         (b"text,label,text\nhello,a,b\n", "d.csv:1: column 'text' is there twice"),
         (b"text,label\nhello,a,b\n", "d.csv:2: found 3 cells, expected 2 (text, label)"),
-        (b"text,label\nhello,\n", "d.csv:2: this row has no label"),
+        (b"text,label\nhello,\n", "d.csv: no row has a label. See that data.label names the right column."),
         (b"text,label\n ,a\n,b\n", "no row has a text"),
         (b'text,label\n"hello,a\n', "d.csv:2: not valid CSV"),
         (b"text,label\nhel\0lo,a\n", "d.csv:2: found a NUL"),

@@ -108,7 +108,7 @@ def test_init_quotes_odd_names(names: tuple[str, str]) -> None:
         ("", "nothing to read"),
         ("text,label\n", "nothing to read"),
         ("text\nhello\n", "one column (text), expected a text and a label"),
-        ("text,label\nhello,\n", "this row has no label"),
+        ("text,label\nhello,\n", "no row has a label. See that data.label"),
     ],
 )
 def test_init_tells_what_is_wrong_with_data(content: str, told: str) -> None:

@@ -146,10 +146,10 @@ def test_the_text_zero_is_a_text(here: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["null", "NaN", '""', '" "'])
-def test_rows_without_a_label_are_named(value: str) -> None:
+def test_rows_without_a_label_are_left_out_aloud(value: str) -> None:
     Path("d.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": "c", "label": ' + value + "}\n")
-    with pytest.raises(DataError, match=r"d\.jsonl:2: this row has no label.*data\.out_of_scope"):
-        read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
+    with pytest.warns(UserWarning, match=r"rows without a label were left out: 1, the first at d\.jsonl:2\."):
+        assert read_examples(DataConfig(train="d.jsonl"), "d.jsonl").texts == ["a"]
 
 
 def test_an_empty_cell_is_a_row_without_labels_where_there_may_be_many(here: Path) -> None:
@@ -247,3 +247,12 @@ def test_a_run_of_an_early_version_knows_labels_of_letters_written_as_two() -> N
     examples = Examples(["tea"], [("th\u00e9",)], False, "")
     check_known(examples, ("tea", "the\u0301"))
     assert targets(examples, ("tea", "the\u0301")).tolist() == [1]
+
+
+def test_labels_that_differ_in_case_alone_are_told(here: Path) -> None:
+    labels = ["Paris", "paris", "Rome", "ROME", "Oslo"] * 8
+    Path("d.csv").write_text("text,label\n" + "".join(f"text {i},{label}\n" for i, label in enumerate(labels)))
+    with pytest.warns(
+        UserWarning, match="in nothing but their case: Paris and paris, and 1 more; they are learned apart"
+    ):
+        read_splits(DataConfig(train="d.csv"), 1)

@@ -26,6 +26,7 @@ _JOINER, _BLANK = "￭", "▁"
 _SIGNS_OF_OURS = str.maketrans({_JOINER: "■", _BLANK: "_"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SILENT = {RESERVED[PADDING], RESERVED[START], RESERVED[END]}
+_AT_ONCE = 10_000  # texts
 _CHARACTERS_PER_PIECE = 64  # more than any text has; bounds the work on a text of megabytes
 
 
@@ -99,8 +100,10 @@ class TextCodec:
     def encode(self, texts: Sequence[str], limit: int) -> list[list[int]]:
         """The ids of the first `limit` pieces of each text, without START and END."""
         if self.kind in ("bpe", "unigram"):
-            spaced = list(map(_spaced, self._prepared(texts, limit, self.lowercase)))
-            return [encoding.ids[:limit] for encoding in self._tokenizer.encode_batch_fast(spaced)]
+            spaced = map(_spaced, self._prepared(texts, limit, self.lowercase))
+            parts = iter(lambda: list(islice(spaced, _AT_ONCE)), [])  # what is encoded takes ten times what its ids do
+            found = map(self._tokenizer.encode_batch_fast, parts)
+            return [encoding.ids[:limit] for part in found for encoding in part]
         return [[self.id_of(piece) for piece in pieces] for pieces in self.split(texts, limit)]
 
     def id_of(self, piece: str) -> int:

@@ -116,10 +116,10 @@ class _Search:
         others = (*self._source.covariates, *self._source.statics)
         words = tuple(name for name in others if self._holds_words(name, categories))
         layout: Literal["long", "wide"] = "wide" if len(values) > 1 else "long"
-        if not times:
-            self._tell("layout", "there is no column of times; rows are counted 0, 1, 2, ...")
         read = {*self._taken, *values}
         left = tuple(name for name in self._names if name not in read and self._has_words(name))
+        if not times:
+            self._tell("layout", f"there is no column of times; rows are counted 0, 1, 2, ...{self._unread(left)}")
         if layout == "wide":
             self._tell_wide(values)
         return Columns(layout, id, times, values, tuple(set(others) - set(words)), words, left), self._findings
@@ -133,6 +133,12 @@ class _Search:
         out = f" Left out: {', '.join(left[:10])}." if left else ""
         mend = "Name one of them as value to forecast only that; the others can be columns that it learns from."
         self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}")
+
+    def _unread(self, left: Sequence[str]) -> str:
+        """What to tell of columns of text that were left out: they may hold times or names of series."""
+        shown = ", ".join(f"{name!r} (such as {str(self._cells(name)[0])[:40]!r})" for name in left[:3])
+        mend = "Write times such as 2024-01-31 if one of them holds times; set data.id if one names the series."
+        return f" Left out, for it was read as no time: {shown}. {mend}" if left else ""
 
     def _require(self, name: str) -> None:
         if name in self._names:
@@ -173,6 +179,8 @@ class _Search:
         if not days:
             days = [name for name in self._free() if (cells := self._cells(name)) and self._are_dates(cells)][:1]
         if not days:
+            days = [name for name in self._free() if self._are_months(self._cells(name))][:1]
+        if not days:
             return ()
         # Of a date and a timestamp, the one that tells rows apart.
         day = max(days, key=lambda name: len(set(map(str, self._cells(name)))))
@@ -199,6 +207,14 @@ class _Search:
     def _are_dates(self, cells: list[Any]) -> bool:
         texts = [str(cell) for cell in cells[:50]]
         return not all(map(is_number, texts)) and all(map(_is_date, cells[:50]))
+
+    @staticmethod
+    def _are_months(cells: list[Any]) -> bool:
+        """Whether numbers are months or days such as 202401 or 20240131, which no other numbers are by chance."""
+        texts = list(dict.fromkeys(str(cell).strip() for cell in cells))
+        if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
+            return False
+        return texts[0][:2] in ("19", "20") and all(map(_is_date, texts)) and len(set(map(len, texts))) == 1
 
     # Names of series and values
 

@@ -28,6 +28,7 @@ _CHUNK = 1 << 18
 _SAMPLE = 1 << 16
 _FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
 # Characters: enough for any document, and so few that a quote which is never closed does not swallow a large file.
+FEW_ROWS = 10  # to score on
 LONGEST_LINE = 1 << 26
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
@@ -127,6 +128,13 @@ def tell_learned(data: str, *learned: object) -> None:
             return
 
 
+def tell_few(data: str, rows: int) -> None:
+    """Warn of scores that mean little."""
+    if rows < FEW_ROWS:
+        told = f"only {rows} row{'s' * (rows != 1)} of it could be scored. Are its columns those of the run?"
+        warnings.warn(f"{data}: {told}", stacklevel=2)
+
+
 def require(path: Path) -> None:
     """Raise a DataError that names what is spelled like `path` when nothing is there."""
     if path.exists():
@@ -135,6 +143,8 @@ def require(path: Path) -> None:
         raise DataError(f"there is no folder {path.parent}.", where=str(path), mend="Check the path.")
     near = difflib.get_close_matches(path.name, os.listdir(path.parent))
     mend = f"Did you mean {' or '.join(near)}?" if near else f"Check the name; the folder is {path.parent.resolve()}."
+    if not near and " " in path.name and not path.suffix[1:].isalnum():
+        mend = 'A text itself goes through standard input: echo "..." | seqloom ... -'
     raise DataError("there is no such file.", where=str(path), mend=mend)
 
 
@@ -174,8 +184,22 @@ def _marked(head: bytes) -> str:
     return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
+def foreign(suffix: str) -> str:
+    """How to mend a file of another program, which is no text; "" for any other."""
+    match suffix.lower():
+        case ".xlsx" | ".xls" | ".xlsm" | ".ods":
+            return "Save the sheet as CSV (UTF-8)."
+        case ".docx" | ".doc" | ".odt" | ".pdf" | ".rtf" | ".pptx":
+            return "Save it as plain text (UTF-8)."
+        case ".tmx" | ".po" | ".xliff" | ".xlf":
+            return "Write its pairs as a table, a source and a target a row."
+    return ""
+
+
 def _binary(where: str) -> DataError:
-    mend = "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
+    mend = foreign(Path(where).suffix) or (
+        "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
+    )
     return DataError("found a NUL, so this looks binary; expected text.", where=where, mend=mend)
 
 

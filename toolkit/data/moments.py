@@ -179,7 +179,8 @@ def _placed(
     elif not (on := frequency.on_grid(points)).all():
         row = int(np.argmin(on[codes]))
         found = f"{_shown(points[codes[row]])} is between the steps that most times lie on ({frequency.title})."
-        refuse(row, found, "Set the frequency in a config to have times moved back to its steps, such as frequency: h.")
+        mend = f"Set the frequency in a config to have times moved back to its steps: frequency: {frequency.alias}."
+        refuse(row, found, mend)
     if trained:
         _refuse_coarser(frequency, points[codes], same, refuse)
     if (off := _on_other_days(frequency, points)).any():

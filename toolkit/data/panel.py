@@ -19,11 +19,13 @@ class Finding(NamedTuple):
             decimal_comma, frequency, partial, future or categories.
         message: a full sentence with counts, the first place and the rule that was applied.
         rows: how many became part of others, by the rule for duplicates.
+        column: of text, that may tell such rows apart as those of several series.
     """
 
     kind: str
     message: str
     rows: int = 0
+    column: str = ""
 
 
 @dataclass(frozen=True)

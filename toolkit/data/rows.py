@@ -23,6 +23,7 @@ from toolkit.data.files import (
     decode,
     ending,
     explained,
+    foreign,
     open_binary,
     open_text,
     require,
@@ -43,6 +44,7 @@ _FORMATS = {
 }
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
+_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 
@@ -138,7 +140,7 @@ def _format(source: Source, path: Path, part: str) -> str:
         folder = path.is_dir() or path.name.lower().endswith(_ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(ending(source.path), "")
         if not kind:
-            mend = "Set data.format in a config."
+            mend = foreign(path.suffix) or "Set data.format in a config."
             raise ConfigError("the name does not tell the format.", where=str(path), mend=mend)
     if kind == "folder" and not (path.is_dir() or tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
         raise DataError("found neither a folder nor a readable .tar or .zip archive.", where=str(path))
@@ -174,21 +176,35 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
 
 def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    head = []
+    head: list[str] = []
+    told, skipped = None, 0
     for line in lines:
+        if not head and not skipped and (told := _SEPARATOR.fullmatch(line.strip("\r\n"))):
+            skipped = 1  # with which Excel says what stands between the cells
+            continue
         head.append(line)
-        if line.strip():
+        if sum(map(bool, map(str.strip, head))) == 2:
             break
-    delimiter = next((mark for mark in ",;\t|" if len(next(csv.reader(head[-1:], delimiter=mark), [])) > 1), ",")
+    delimiter = told[1] if told else _delimiter([line for line in head if line.strip()])
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
-    number = 1
+    number = 1 + skipped
     try:
         for cells in reader:
             yield number, cells
-            number = reader.line_num + 1
+            number = reader.line_num + 1 + skipped
     except csv.Error as error:
         mend = 'Close every quote, and write a quote inside a quoted cell twice: "she said ""yes""".'
         raise DataError(f"not valid CSV ({error}).", where=f"{where}:{number}", mend=mend) from None
+
+
+def _delimiter(head: list[str]) -> str:
+    """The mark that gives the header and the line after it the same number of cells, else the first in the header."""
+    marks = []
+    for mark in ",;\t|":
+        counts = [len(cells) for cells in csv.reader(head, delimiter=mark)]
+        if counts and counts[0] > 1:
+            marks.append((len(set(counts)) > 1, mark))
+    return min(marks, key=lambda found: found[0])[1] if marks else ","
 
 
 def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: bool) -> Iterator[Row]:
@@ -199,12 +215,18 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             continue  # a blank line
         if not names:
             names = [name.strip() for name in cells] if header else [str(column) for column in range(len(cells))]
+            while header and len(names) > 1 and not names[-1]:
+                names.pop()  # spreadsheets write the empty columns beside a table too
             _refuse_duplicates(names, place)
             if header:
                 continue
+        while len(cells) > len(names) and not cells[-1].strip():
+            cells.pop()
         if len(cells) != len(names):
             found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({listed(names)})."
             mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
+            if len(names) == 1:
+                mend = "If lines of a title stand above the names of the columns, delete them."
             raise DataError(found, where=place, mend=mend)
         yield Row(place, dict(zip(names, cells, strict=True)))
 
@@ -229,6 +251,8 @@ def _json_value(text: str, where: str, first_line: int = 1) -> Any:
         line = first_line + getattr(error, "lineno", 1) - 1
         reason = getattr(error, "msg", "a number is too long, or brackets are nested too deeply")
         mend = "Check quotes, commas and brackets; a file with one object a line is jsonl."
+        if text.lstrip().startswith("[") and where.removesuffix(f":{line}").endswith("l"):
+            mend = "A list that goes over several lines is json: let the name end in .json, or set data.format."
         raise DataError(f"not valid JSON ({reason}).", where=f"{where}:{line}", mend=mend) from None
 
 
@@ -242,7 +266,9 @@ def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:
     value = value[part] if part else value
     if not isinstance(value, list):
         named = isinstance(value, dict) and value
-        mend = f"Name the key of the list, such as {where}#{next(iter(value))}." if named else "Write a list of rows."
+        lists = [key for key, part in value.items() if isinstance(part, list)] if named else []
+        key = next(iter(lists or value), "") if named else ""
+        mend = f"Name the key of the list, such as {where}#{key}." if named else "Write a list of rows."
         raise DataError(f"found {_kind(value)}, expected a list of rows.", where=where, mend=mend)
     place = f"{where}#{part}" if part else where
     for number, item in enumerate(value, 1):

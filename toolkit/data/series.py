@@ -72,6 +72,8 @@ def read_panel(
     if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
     rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
+    if columns.unused and not columns.id:
+        told_twice = [finding._replace(column=columns.unused[0]) for finding in told_twice]
     rows, ends, told_behind = trimmed(rows)
     starts, offsets, positions = spread(rows, cells.place)
     findings += [*told, *told_words, *told_statics, *told_infinite, *told_parts, *told_twice, *told_behind]

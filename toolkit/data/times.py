@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from toolkit.data.months import in_english
 from toolkit.errors import DataError
 
 _TIME = (
@@ -52,7 +53,9 @@ _EPOCHS = {
 _YEARS = (1500, 2200)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
+_LETTERS = re.compile(r"[^\W\d_]{3}")
 _WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
+_TOTALS = {"total", "totals", "sum", "grand", "summe", "gesamt", "suma", "somme", "totale", "average", "mean"}
 # In place of an offset from UTC where a text names none.
 _NONE = np.iinfo(np.int64).min
 _AT_ONCE = 500_000
@@ -124,7 +127,10 @@ def parse_times(
 
 def _refuse(text: str, where: str) -> NoReturn:
     found = f"found {text[:_LONGEST]!r}, which is no time" if text else "there is no time here"
-    raise DataError(f"{found}.", where=where, mend="Write times such as 2024-01-31 or 2024-01-31 13:00.")
+    mend = "Write times such as 2024-01-31 or 2024-01-31 13:00."
+    if text.strip().lower().split(" ")[0] in _TOTALS:
+        mend = "Delete rows of totals."
+    raise DataError(f"{found}.", where=where, mend=mend)
 
 
 def _offsets(texts: Sequence[str], offsets: np.ndarray, place: Callable[[int], str]) -> np.ndarray | None:
@@ -300,7 +306,8 @@ def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
 def _by_pandas(texts: Sequence[str]) -> np.ndarray:
     """Times (texts,) datetime64[us] of dates with the name of a month; NaT for what is none."""
     # pandas would also read "12" or "Jan 5", as some day of this month or this year.
-    whole = [text if _NAMED.search(text) and _WITH_YEAR.search(text) else None for text in texts]
+    spelled = [in_english(text) if _LETTERS.search(text) else text for text in texts]
+    whole = [text if _NAMED.search(text) and _WITH_YEAR.search(text) else None for text in spelled]
     if not any(whole):
         return np.full(len(texts), "NaT", "datetime64[us]")
     import pandas

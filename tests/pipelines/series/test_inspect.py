@@ -298,3 +298,11 @@ def test_real_series_are_seen_as_people_see_them(here, file, season, frequency):
     assert look.facts["frequency"] == frequency
     assert same(read_again(look, suggest(look)), look.panel)
     assert len(render(look)) < 400_000
+
+
+def test_a_column_that_tells_the_series_apart_is_in_the_first_config(here):
+    rows = [f"{np.datetime64('2024-01-01') + day},{name},{day}" for day in range(60) for name in ("bread", "milk")]
+    (here / "a.csv").write_text("date,product,sales\n" + "\n".join(rows))
+    text = suggest(look := inspect(here / "a.csv"))
+    assert "id: product" in text and "duplicates" not in text
+    assert read_again(look, text).ids == ("bread", "milk")
