@@ -803,3 +803,17 @@ def test_numbers_that_are_months_are_times_whatever_the_column_is_called(read):
     assert "read as year and month" in message(findings, "dates")
     panel, _ = read("order,sales\n" + "".join(f"{201_900 + 7 * i},{i}\n" for i in range(24)))
     assert panel.frequency.unit == "integer"
+
+
+@pytest.mark.parametrize(("cell", "number"), [("48.70%", "48.70"), ("-3 %", "-3"), ("€ 5", "5"), ("5.5 kg", "5.5")])
+def test_numbers_with_a_unit_are_told_without_it(read, cell, number):
+    for options in ({}, {"value": "y"}):
+        told = refusal(read, table(*daily(cell, cell, cell)), **options)
+        assert cell in told and f"Write {number}, without what stands around it." in told
+    told = refusal(read, table(*daily("(2)", "(2)", "closed")), value="y")
+    assert "without what" not in told
+
+
+def test_a_comma_after_a_leading_zero_is_a_decimal_comma(read):
+    panel, _ = read("ds;y\n2024-01-01;0,978\n2024-01-02;1,978\n2024-01-03;2,125\n")
+    assert panel.values.tolist() == [0.978, 1.978, 2.125]

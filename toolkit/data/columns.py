@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from toolkit.data.numbers import is_missing, is_number
+from toolkit.data.numbers import bare, is_missing, is_number
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row
 from toolkit.data.sources import SeriesSource
@@ -253,6 +253,8 @@ class _Search:
             words = ((name, cell) for name in self._free() for cell in self._cells(name) if not is_number(cell))
             if (first := next(words, None)) is not None:
                 found += f": in column {first[0]!r} stands {str(first[1])[:60]!r}"
+                if number := bare(first[1]):
+                    mend = f"Write {number}, without what stands around it."
             raise DataError(f"{found}.", where=self._source.path, mend=mend)
         if len(numbers) > 1 and (id is not None or self._source.layout == "long"):
             found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."

@@ -12,7 +12,9 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "
 
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_SIGN = r"[^0-9A-Za-z+\-(). ]{1,3}"  # of a currency or the like
+_WITH_UNIT = re.compile(rf"(?:{_SIGN} ?)?([+-]?[0-9][0-9.,]*) ?[^0-9()]{{1,4}}|{_SIGN} ?([+-]?[0-9][0-9.,]*)")
 
 
 def is_missing(cell: Any) -> bool:
@@ -26,6 +28,12 @@ def is_number(cell: Any) -> bool:
         return isinstance(cell, (int, float)) and not isinstance(cell, bool)
     text = cell.strip()
     return text.lower() not in MISSING and (_plain(text) is not None or _has_comma(text))
+
+
+def bare(cell: Any) -> str:
+    """The number in a cell that has a unit around it, such as 48.70 in "48.70 %"; "" for any other cell."""
+    found = _WITH_UNIT.fullmatch(str(cell).strip())
+    return (found[1] or found[2]) if found else ""
 
 
 class NumberColumn:
@@ -64,6 +72,8 @@ class NumberColumn:
 
     def _refuse(self, cell: Any, where: str) -> NoReturn:
         mend = "Write a number such as 1234.5, or leave the cell empty when it is missing."
+        if number := bare(cell):
+            mend = f"Write {number}, without what stands around it."
         raise DataError(
             f"found {str(cell)[:80]!r} in column {self._name!r}, expected a number.", where=where, mend=mend
         )
