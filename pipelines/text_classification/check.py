@@ -28,6 +28,7 @@ def check(config: Config) -> dict[str, str]:
     train = prepared.splits.train
     encoder = prepared.encoder
     lengths = encoder.encode(train.texts).lengths
+    truncated = _truncated(train, encoder, lengths)
     network = networks.build(config, encoder, table=prepared.table, tuned=prepared.tuned, labels=len(prepared.labels))
     trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
     batch, bucketing = config.training.batch_size, config.training.bucketing
@@ -39,7 +40,7 @@ def check(config: Config) -> dict[str, str]:
         "labels": _label_counts(train, prepared.labels),
         "shared texts": _shared(prepared.splits),
         "words read": f"median {int(np.median(lengths))}, longest {lengths.max()}",
-        "truncated": f"{_truncated(train, encoder, lengths):.1%} of training texts are longer than tokens.max_tokens",
+        "truncated": f"{truncated:.1%} of the training texts are longer than tokens.max_tokens",
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
         "vectors": _coverage(prepared.coverage),
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
