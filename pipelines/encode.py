@@ -90,18 +90,18 @@ def map_of(found: Vectors) -> str:
     )
 
 
-def _npy(found: Vectors) -> bytes:
+def _npy(found: Vectors) -> memoryview:
     buffer = io.BytesIO()
-    np.save(buffer, found.vectors.astype(np.float32), allow_pickle=False)
-    return buffer.getvalue()
+    np.save(buffer, found.vectors.astype(np.float32, copy=False), allow_pickle=False)
+    return buffer.getbuffer()
 
 
-def _parquet(found: Vectors) -> bytes:
+def _parquet(found: Vectors) -> memoryview:
     import pyarrow
     import pyarrow.parquet
 
-    flat = pyarrow.array(found.vectors.astype(np.float32).ravel())
+    flat = pyarrow.array(found.vectors.astype(np.float32, copy=False).ravel())
     vectors = pyarrow.FixedSizeListArray.from_arrays(flat, found.vectors.shape[1])
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({"source": found.sources, "vector": vectors}), buffer)
-    return buffer.getvalue()
+    return buffer.getbuffer()

@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def write_output(out: Path, data: bytes | str) -> None:
+def write_output(out: Path, data: bytes | memoryview | str) -> None:
     """Write a whole file that a user names, or nothing; see `opened`.
 
     Raises:
