@@ -124,12 +124,27 @@ def test_rows_without_times_are_counted_in_every_series(read):
     assert histories(panel) == {"a": [1, 2, 3], "b": [5, 6, 7]} and panel.starts.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("header", ['"V1","V2","V3","V4"\n', "name,1990,1991,1992\n", ""])
+@pytest.mark.parametrize("header", ['"V1","V2","V3","V4"\n', "name,1,2,3\n", ""])
 def test_a_series_a_row_ends_where_its_cells_are_empty(read, header):
     panel, findings = read(header + '"H1","1","2.5","7"\n"H2","3","",""\n"H3","4","","9"\n')
     assert panel.ids == ("H1", "H2", "H3") and panel.frequency.unit == "integer"
     np.testing.assert_array_equal(panel.values, [1, 2.5, 7, 3, 4, NAN, 9])
     assert "every row was read as a series" in findings[-3].message
+
+
+@pytest.mark.parametrize(
+    ("times", "alias", "first"),
+    [
+        (("1990", "1991", "1992"), "YS-JAN", "1990-01-01"),
+        (("Jan 2019", "Feb 2019", "Mar 2019"), "MS", "2019-01-01"),
+        (("2024-01-01", "2024-01-02", "2024-01-03"), "D", "2024-01-01"),
+    ],
+)
+def test_the_names_of_columns_are_the_times_of_a_series_a_row(read, times, alias, first):
+    panel, findings = read(f"product,{','.join(times)}\nbread,1,2,3\nmilk,,5,6\ntea,7,8,\n")
+    assert panel.frequency.alias == alias and first_times(panel)[0] == first
+    assert histories(panel) == {"bread": [1, 2, 3], "milk": [5, 6], "tea": [7, 8]}
+    assert f"the names of their columns, {times[0]} to {times[-1]}" in message(findings, "layout")
 
 
 def test_times_are_put_together_from_their_parts(read):

@@ -31,7 +31,8 @@ class Columns:
     Args:
         layout: as in `SeriesSource`; a single series is long without an id.
         id: None when the file holds one series or one column a series.
-        times: the column of times, or those that a time is put together from; none when rows are counted.
+        times: the column of times, or those that a time is put together from; none when rows are counted. Of rows that
+            are series, the columns of values where their names are times.
         values: one column, one a series, or none in a file of covariates alone.
         numbers: covariates and statics that hold numbers.
         words: covariates and statics that hold text.
@@ -295,10 +296,19 @@ class _Search:
         values = tuple(name for name in self._names if name not in read)
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
-        self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values.")
+        dated = self._are_dates(list(values)) or _are_years(values)
+        told = f", whose times are the names of their columns, {values[0]} to {values[-1]}" if dated else ""
+        self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values{told}.")
         words = tuple(name for name in self._source.statics if self._has_words(name))
         numbers = tuple(name for name in self._source.statics if name not in words)
-        return Columns("rows", id, (), values, numbers, words)
+        return Columns("rows", id, values if dated else (), values, numbers, words)
+
+
+def _are_years(names: Sequence[str]) -> bool:
+    """Whether numbers are years, one after the other, and not steps that are counted."""
+    if not all(name.isdecimal() and len(name) == 4 and name[:2] in ("18", "19", "20") for name in names):
+        return False
+    return all(int(after) > int(before) for before, after in itertools.pairwise(names))
 
 
 def _is_clock(cell: Any) -> bool:

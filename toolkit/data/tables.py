@@ -126,7 +126,8 @@ def _time_text(parts: Sequence[str]) -> str:
 
 
 def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
-    """A file of one series a row; empty cells at the end of a row are the end of its series."""
+    """A file of one series a row; empty cells at the end of a row are the end of its series. Its times are the names of
+    the columns where these are times."""
     names, parts = _WordColumn(), []
     statics = {name: NumberColumn(name) for name in columns.numbers}
     words = {name: _WordColumn() for name in columns.words}
@@ -145,11 +146,14 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
             word.add(text_of(row.values.get(name)))
     lengths = [len(part) for part in parts]
     of = np.repeat(np.arange(len(parts)), lengths)
-    series = Words(of.astype(np.int32), list(names.index))
+    series, times = Words(of.astype(np.int32), list(names.index)), None
+    if columns.times:
+        steps = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
+        times = Words(steps, list(columns.times[: max(lengths)]))
     numbers = {name: _numbers(column, findings)[of] for name, column in statics.items()}
     texts = {name: Words(column.finish().codes[of], list(column.index)) for name, column in words.items()}
     return Table(
-        len(of), series, None, [np.concatenate(parts)], numbers, texts, lambda row: place(int(of[row]))
+        len(of), series, times, [np.concatenate(parts)], numbers, texts, lambda row: place(int(of[row]))
     ), findings
 
 
