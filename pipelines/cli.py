@@ -121,12 +121,15 @@ def classify(
     output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table.")] = None,
     column: Column = None,
     encoding: Encoding = None,
+    keep: Annotated[
+        list[str], typer.Option(help="A column of tables to write beside the answers, such as an id.")
+    ] = [],  # noqa: B006
     top: Annotated[int, typer.Option(min=1, help="How many probabilities to show.")] = 3,
 ) -> None:
     """Classify texts with a trained run."""
     from pipelines.text_classification.classify import classify as command
 
-    command(paths, model, lines=lines, out=out, output=output, column=column, encoding=encoding, top=top)
+    command(paths, model, lines=lines, out=out, output=output, column=column, encoding=encoding, keep=keep, top=top)
 
 
 @app.command()

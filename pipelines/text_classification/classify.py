@@ -22,11 +22,15 @@ STANDARD_STREAM = "-"
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
 
 
+WRITTEN = ("source", "labels", "probabilities")
+
+
 class Item(NamedTuple):
-    """A text to classify and where it stands."""
+    """A text to classify, where it stands, and what of its row is written beside the answer."""
 
     source: str
     text: str
+    kept: tuple[str, ...] = ()
 
 
 class Inputs:
@@ -34,10 +38,13 @@ class Inputs:
 
     Args:
         column: of the texts in tables; a number counts the columns of a table without a header.
+        keep: further columns of tables, the only inputs that then can be read.
     """
 
-    def __init__(self, paths: Sequence[str], *, lines: bool, column: str, encoding: str | None):
-        self.paths, self.lines, self.column, self.encoding = paths, lines, column, encoding
+    def __init__(
+        self, paths: Sequence[str], *, lines: bool, column: str, encoding: str | None, keep: Sequence[str] = ()
+    ):
+        self.paths, self.lines, self.column, self.encoding, self.keep = paths, lines, column, encoding, keep
         self.failures = 0
 
     def __iter__(self) -> Iterator[Item]:
@@ -76,6 +83,8 @@ class Inputs:
             self._fail(DataError("there is no file in this folder.", where=path, mend="Is this the right path?"))
 
     def _texts(self, path: str) -> Iterator[Item]:
+        if self.keep and (self.lines or ending(path) not in TABLES):
+            raise DataError("only tables have columns to keep.", where=path, mend="Leave --keep out.")
         if path == STANDARD_STREAM and not self.lines:
             lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
             yield Item(path, "\n".join(lines))
@@ -87,7 +96,8 @@ class Inputs:
                     yield Item(f"{path}:{number}", line)
         elif ending(path) in TABLES:
             for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
-                yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"))
+                kept = (as_text(read_cell(row, name, "--keep"), row, "--keep") for name in self.keep)
+                yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"), tuple(kept))
         else:
             yield Item(path, read_document(path, self.encoding))
 
@@ -101,19 +111,26 @@ def classify(
     output: str | None,
     column: str | None,
     encoding: str | None,
+    keep: Sequence[str],
     top: int,
 ) -> None:
     """Classify and write, in the order of the input and in constant memory.
+
+    Args:
+        keep: columns of tables to write beside the answers.
 
     Raises:
         SeqloomError: the run folder cannot be used, or some input could not be read.
     """
     classifier = Classifier(model)
-    inputs = Inputs(paths, lines=lines, column=column or classifier.text_column, encoding=encoding)
+    if clash := next((name for name in keep if name in WRITTEN or keep.count(name) > 1), None):
+        raise ConfigError(f"a column {clash!r} is written already.", where="--keep", mend="Give it another name.")
+    column = column or classifier.text_column
+    inputs = Inputs(paths, lines=lines, column=column, encoding=encoding, keep=keep)
     check_outputs(paths, out)
     output = output or _format_for(out)
     with opened(out) as stream:
-        write = _writer(output, stream, classifier.policy.labels, top)
+        write = _writer(output, stream, classifier.policy.labels, keep, top)
         waiting: deque[Item] = deque()
         prediction = None
         for prediction in classifier.classify(_remember(inputs, waiting)):
@@ -138,8 +155,11 @@ def _format_for(out: Path | None) -> str:
     raise ConfigError(f"{endings}, which choose the format.", where=str(out), mend="Or give --format.")
 
 
-def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> Callable[[Item, Prediction], None]:
+def _writer(
+    output: str, stream: TextIO, labels: tuple[str, ...], keep: Sequence[str], top: int
+) -> Callable[[Item, Prediction], None]:
     """A function that writes one prediction."""
+    source, *answers = WRITTEN
 
     def best(prediction: Prediction) -> list[tuple[str, float]]:
         """The most probable labels, and those that are given whatever their probability."""
@@ -151,16 +171,18 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
         return [labels[i] for i in prediction.ids]
 
     def jsonl(item: Item, prediction: Prediction) -> None:
-        record = {"source": item.source, "labels": given(prediction), "probabilities": dict(best(prediction))}
+        kept = dict(zip(keep, item.kept, strict=True))
+        record = {source: item.source, **kept, "labels": given(prediction), "probabilities": dict(best(prediction))}
         stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def as_csv(item: Item, prediction: Prediction) -> None:
         probabilities = ";".join(f"{label}={probability:.4f}" for label, probability in best(prediction))
-        rows.writerow((item.source, ";".join(given(prediction)), probabilities))
+        rows.writerow((item.source, *item.kept, ";".join(given(prediction)), probabilities))
 
     def table(item: Item, prediction: Prediction) -> None:
         probabilities = "  ".join(f"{label} {probability:.2f}" for label, probability in best(prediction))
-        line = f"{item.source:<48}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}"
+        place = "  ".join((item.source, *item.kept))
+        line = f"{place:<48}  {', '.join(given(prediction)) or '(none)':<24}  {probabilities}"
         stream.write("".join(sign if sign.isprintable() else " " for sign in line) + "\n")
 
     match output:
@@ -171,7 +193,7 @@ def _writer(output: str, stream: TextIO, labels: tuple[str, ...], top: int) -> C
                 found = f"the label {ambiguous[0]!r} cannot be told apart in CSV, where ; and = stand between labels."
                 raise ConfigError(found, where="--format csv", mend="Take --format jsonl.")
             rows = csv.writer(stream, lineterminator="\n")
-            rows.writerow(("source", "labels", "probabilities"))
+            rows.writerow((source, *keep, *answers))
             return as_csv
         case "table":
             return table

@@ -185,6 +185,28 @@ def test_a_table_has_a_line_a_text(classify: Any) -> None:
     assert "(none)" in lines[1]
 
 
+def test_columns_are_kept_beside_the_answers(classify: Any) -> None:
+    Path("t.csv").write_text('id,text,team\n7,my parcel,"a, b"\n8,a refund please,\n')
+    result = classify("t.csv", "--keep", "id", "--keep", "team", "--format", "csv")
+    assert result.code == 0, result.err
+    rows = list(csv.reader(io.StringIO(result.out)))
+    assert rows[0] == ["source", "id", "team", "labels", "probabilities"]
+    assert [row[:4] for row in rows[1:]] == [["t.csv:2", "7", "a, b", "delivery"], ["t.csv:3", "8", "", "refund"]]
+    assert [record["id"] for record in classify("t.csv", "--keep", "id").records] == ["7", "8"]
+    assert "7" in classify("t.csv", "--keep", "id", "--format", "table").out.split()
+
+
+def test_what_cannot_be_kept_is_told(classify: Any) -> None:
+    Path("t.csv").write_text("id,text,labels\n7,my parcel,x\n")
+    result = classify("t.csv", "--keep", "ids")
+    assert result.code == 1 and "there is no column 'ids' (--keep). Did you mean id?" in result.err
+    result = classify("t.csv", "--keep", "labels")
+    assert result.code == 2 and "a column 'labels' is written already" in result.err
+    Path("a.txt").write_text("my parcel")
+    result = classify("a.txt", "--keep", "id")
+    assert result.code == 1 and "a.txt: only tables have columns to keep" in result.err
+
+
 @pytest.mark.parametrize(("name", "begins"), [("o.csv", "source,labels"), ("o.jsonl", "{"), ("o.txt", "-:1 ")])
 def test_the_ending_of_the_output_chooses_its_format(name: str, begins: str, classify: Any) -> None:
     result = classify("-", "--lines", "-o", name, stdin=b"my parcel\n")
