@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -56,9 +57,9 @@ def command(
     check_outputs([text] if series_given else [], out, pictures and pictures / "a.svg")
     if text == "-" and not series_given:
         text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
-    elif not series_given and Path(text[:500]).is_file():
+    elif not series_given and os.path.isfile(text):  # of what is too long for a name too
         warnings.warn(
-            f"{text} is a file, but what is explained is a text. Of the file's: explain - < FILE.", stacklevel=2
+            f"{text} is a file, and its name is what is explained. For the text in it: explain - < FILE.", stacklevel=2
         )
     explanation = explain(model, text, series)
     if out or pictures:

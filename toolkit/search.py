@@ -82,7 +82,7 @@ def length_penalty(length: Any, alpha: float) -> Any:
 def greedy(
     stepper: Stepper, state: State, limits: np.ndarray, *, start: int, end: int, alpha: float = 0.0
 ) -> list[Hypothesis]:
-    """The most probable next token, again and again: the same as a beam of 1 without penalties, and cheaper.
+    """The most probable next token, again and again, until it is END: with `alpha` 0 what a beam of 1 finds, cheaper.
 
     Args:
         alpha: of the length penalty, by which scores are divided.

@@ -82,37 +82,40 @@ def read_splits(config: DataConfig, seed: int) -> Splits:
 
 
 def read_examples(config: DataConfig, paths: Paths) -> Examples:
-    """All rows of some files. Rows without text, and without a label where each has one, are left out, with a warning.
+    """All rows of some files. Rows without text, and without a label where there is one a row, are left out aloud.
 
     Raises:
         DataError: a file cannot be read, a column is missing, or no row has a text and a label.
     """
     paths = [paths] if isinstance(paths, str) else paths
     names = _read_label_names(config) if config.label_names else None
-    texts, labels, many = list[str](), list[Labels](), config.label_separator is not None
+    texts, labels, many = list[str](), list[Labels | None](), config.label_separator is not None
     empty, bare = list[str](), list[str]()
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
             text = as_text(read_cell(row, config.text, "data.text"), row, "data.text")
             value = read_cell(row, config.label, "data.label")
             many = many or isinstance(value, list)
-            found = _labels(value, row, config, names) if text.strip() else None
             if not text.strip():
                 empty.append(row.where)
-            elif found is None:
+                continue
+            texts.append(text)
+            labels.append(_labels(value, row, config, names))
+            if labels[-1] is None:
                 bare.append(row.where)
-            else:
-                texts.append(text)
-                labels.append(found)
-    if not texts:
+    bare = [] if many else bare  # where there may be many labels, there may be none
+    rows = [(text, found or ()) for text, found in zip(texts, labels, strict=True) if many or found is not None]
+    if not rows:
         what, option = ("label", "data.label") if bare else ("text", "data.text")
         mend = f"See that {option} names the right column."
         raise DataError(f"no row has a {what}.", where=", ".join(paths), mend=mend)
-    for what, rows in (("text", empty), ("a label", bare)):
-        if rows:
-            told = f"{', '.join(paths)}: rows without {what} were left out: {len(rows):,}, the first at {rows[0]}."
+    for what, places in (("text", empty), ("a label", bare)):
+        if places:
+            told = f"{', '.join(paths)}: rows without {what} were left out: {len(places):,}, the first at {places[0]}."
+            if places is bare:
+                told += " Rows that mean none of the labels need one that says so (data.out_of_scope)."
             warnings.warn(told, stacklevel=2)
-    return Examples(texts, labels, many, ", ".join(paths))
+    return Examples([text for text, _ in rows], [found for _, found in rows], many, ", ".join(paths))
 
 
 def label_set(examples: Examples) -> Labels:
@@ -264,7 +267,7 @@ def _check_labels(splits: Splits) -> None:
             )
     alike = defaultdict[str, list[str]](list)
     for label in known:
-        alike[label.casefold()].append(label)
+        alike[label.lower()].append(label)
     if several := [names for names in alike.values() if len(names) > 1]:
         more = f", and {len(several) - 1:,} more" if len(several) > 1 else ""
         told = (

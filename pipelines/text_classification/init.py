@@ -145,7 +145,7 @@ def _column_lines(
     lines = [f"  text: {quoted(text)}", f"  label: {quoted(label)}"]
     if others:
         names = ", ".join(" ".join(name.split()) for name in others[:4]) + (", ..." if len(others) > 4 else "")
-        lines[1] = f"{lines[1]:<33}# a guess; or {names}"
+        lines[1] = f"{lines[1]:<32} # a guess; or {names}"
     if not header:
         lines.insert(0, "  header: false                  # the first row is data")
     if separator:

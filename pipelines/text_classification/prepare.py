@@ -56,7 +56,6 @@ def prepare(config: Config) -> Prepared:
 def learn(config: Config, splits: Splits) -> Prepared:
     """Choose the vocabulary of the training texts and look up its vectors."""
     tokens, seed = config.tokens, config.seed
-    options: dict[str, bool] = tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
     counts = count_words(_words(config, splits))
     words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
     tuned = len(words)
@@ -72,7 +71,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
     covered = coverage(written, vectors) if vectors else None
     vocabulary = {
         "words": words,
-        **options,
+        **_options(config),
         "max_tokens": tokens.max_tokens,
         "multiple": config.model.segment or 1,
         "buckets": config.vectors.ngram_buckets,
@@ -98,9 +97,13 @@ def _check_decisions(config: DecisionConfig, splits: Splits) -> None:
         thresholds.fit_none_threshold(*scores, wanted.target, wanted.value)
 
 
+def _options(config: Config) -> dict[str, bool]:
+    return config.tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
+
+
 def _words(config: Config, splits: Splits) -> Iterator[list[str]]:
     """The words of each training text, a text at a time: lists of all of them take ten times what the texts do."""
-    options: dict[str, bool] = config.tokens.model_dump(include={"lowercase", "punctuation", "capitals"})
+    options = _options(config)
     return (split_words(text, limit=config.tokens.max_tokens, **options) for text in splits.train.texts)
 
 

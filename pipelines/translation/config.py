@@ -191,11 +191,11 @@ class SearchConfig(Stanza):
     """How translations are looked for."""
 
     beam: int = Field(5, ge=1, le=100)
-    """Hypotheses that go on together; 1 is greedy."""
+    """Hypotheses that go on together; 1 is greedy, but where n-grams are blocked."""
     length_penalty: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = 1.0
     """Alpha of Wu et al. 2016: 0 prefers short translations, 1 about the best mean; auto: chosen on validation."""
     coverage_penalty: float = Field(0.0, ge=0, le=10)
-    """Beta of the same: asks for every source position to be looked at."""
+    """Beta of the same, of a beam above 1: asks for every source position to be looked at."""
     block_ngrams: int = Field(0, ge=0, le=20)
     """Write no sequence of so many pieces twice; 0: allow it."""
     replace_unknown: bool = True

@@ -18,6 +18,11 @@ from toolkit.errors import expect, intact
 
 SLACK = 10  # pieces that any target may have
 MOST = 10_000
+_FULL_WIDTH, _CLOSING = "。！？；", "」』”’）"
+_SENTENCES = re.compile(
+    rf"(?<=[.!?;।])\s+|(?<=[{_FULL_WIDTH}])(?![{_FULL_WIDTH}{_CLOSING}])\s*"
+    rf"|(?<=[{_FULL_WIDTH}][{_CLOSING}])(?![{_CLOSING}])\s*"
+)
 
 
 class Source(NamedTuple):
@@ -46,7 +51,10 @@ Encoding = tuple[Source, list[int]]  # a source, and the ids of its target
 
 def join_sentences(parts: Sequence[str]) -> str:
     """One text, with a blank between two parts but after full-width signs, which bring their own."""
-    return re.sub(r"(?<=[。！？；]) ", "", " ".join(parts))
+    text = ""
+    for part in filter(None, parts):
+        text += part if not text or text.rstrip(_CLOSING)[-1:] in _FULL_WIDTH else f" {part}"
+    return text
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class PairCodec:
             columns alone, so that what is learned of one value holds for all.
         forms: whether the form of each piece is read besides which it is.
         merges: of the target's words, but for those that its source has too, which can then be copied.
+        capitals: whether what is copied has its capitals, where a source is read in lower case.
     """
 
     source: TextCodec
@@ -71,6 +80,7 @@ class PairCodec:
     values: ColumnValues | None = None
     forms: bool = False
     merges: Merges = field(default_factory=lambda: Merges([]))
+    capitals: bool = False
 
     @property
     def target_size(self) -> int:
@@ -88,7 +98,8 @@ class PairCodec:
 
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
-        return [self._source(pieces) for pieces in self.source.split(texts, limit or self.limits[0])]
+        split = self.source.split(texts, limit or self.limits[0], capitals=self.capitals)
+        return [self._source(pieces) for pieces in split]
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
         """Ids of targets, those that can only be copied beyond the vocabulary."""
@@ -146,7 +157,7 @@ class PairCodec:
         if self._size(text) <= self.limits[0]:
             return [text]
         parts, size = [""], self.limits[0]
-        for sentence in re.split(r"(?<=[.!?;।])\s+|(?<=[。！？；])\s*", text):
+        for sentence in _SENTENCES.split(text):
             words = [sentence] if self._size(sentence) <= size else sentence.split()
             for word in (part for each in words for part in self._halves(each)):
                 if parts[-1] and self._size(join_sentences([parts[-1], word])) > size:
@@ -214,6 +225,7 @@ class PairCodec:
             "values": self.values and self.values.to_json(),
             "forms": self.forms,
             "merges": self.merges.to_json(),
+            "capitals": self.capitals,
         }
 
     @classmethod
@@ -232,5 +244,5 @@ class PairCodec:
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
             values = value["values"] and ColumnValues.from_json(value["values"])
             forms = bool(value.get("forms", False))
-            merges = Merges.from_json(value.get("merges", []))
-            return cls(source, target, copies, (first, second), growth, values, forms, merges)
+            merges, capitals = Merges.from_json(value.get("merges", [])), bool(value.get("capitals", False))
+            return cls(source, target, copies, (first, second), growth, values, forms, merges, capitals)

@@ -292,20 +292,21 @@ class Translator:
         settings = settings or self.settings
         texts = iter(texts)
         while window := list(islice(texts, WINDOW)):
-            yield from self._window(window, settings)
-
-    def _window(self, texts: list[str], settings: SearchSettings) -> list[Translation]:
-        facts = self.facts
-        return self.searcher.translate(texts, settings, replace_unknown=facts.replace_unknown, split=facts.split)
+            facts = self.facts
+            yield from self.searcher.translate(
+                window, settings, replace_unknown=facts.replace_unknown, split=facts.split
+            )
 
 
 def _joined(parts: list[Translation]) -> Translation:
     """The translations of the parts of one text as one."""
     if len(parts) == 1:
         return parts[0]
-    lists = zip(*([(part.text, part.score), *part.others] for part in parts), strict=False)  # best with best, and so on
+    lists = [[(part.text, part.score), *part.others] for part in parts]
+    ranks = range(max(map(len, lists)))  # best with best, and so on; of a part that has no more, its last
     best, *others = (
-        (join_sentences(texts), sum(scores)) for texts, scores in (zip(*each, strict=True) for each in lists)
+        (join_sentences(texts), sum(scores))
+        for texts, scores in (zip(*(each[min(rank, len(each) - 1)] for each in lists), strict=True) for rank in ranks)
     )
     return Translation(
         *best,

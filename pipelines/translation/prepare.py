@@ -62,9 +62,18 @@ def learn(config: Config, splits: Splits) -> Prepared:
     values = None
     if config.model.value_columns:
         sides = source.split(splits.train.sources, tokens.max_source), target.split(splits.train.targets, MOST)
-        values = read_values(str(config.data.database), partial(source.split, limit=MOST)).written(*sides)
-    limits = tokens.max_source, tokens.max_target
-    codec = PairCodec(source, target, config.model.copy_words, limits, 0.0, values, config.model.word_forms)
+        split = partial(source.split, limit=MOST, capitals=True)
+        values = read_values(str(config.data.database), split).written(*sides)
+    codec = PairCodec(
+        source,
+        target,
+        copies=config.model.copy_words,
+        limits=(tokens.max_source, tokens.max_target),
+        growth=0.0,
+        values=values,
+        forms=config.model.word_forms,
+        capitals=_keep_capitals(source, target, splits.train, tokens.max_source),
+    )
     if tokens.merge_count:
         sources = codec.read(splits.train.sources)
         codec = codec.learn_merges(sources, splits.train.targets, tokens.merge_count, tokens.vocabulary)
@@ -89,6 +98,17 @@ def encode(codec: PairCodec, pairs: Pairs, limit: int) -> Encoded:
     """Pairs as ids; targets of at most `limit` pieces."""
     sources = codec.read(pairs.sources)
     return Encoded(sources, codec.targets(sources, pairs.targets, limit))
+
+
+def _keep_capitals(source: TextCodec, target: TextCodec, pairs: Pairs, limit: int) -> bool:
+    """Whether targets write words of their sources with the capitals that these have, rather than in lower case."""
+    if not source.lowercase:
+        return False
+    kept, sources = 0, source.split(pairs.sources, limit, capitals=True)
+    for asked, written in zip(sources, target.split(pairs.targets, MOST), strict=True):
+        words = set(written)
+        kept += sum((piece in words) - (piece.lower() in words) for piece in asked if piece != piece.lower())
+    return kept >= 0
 
 
 def _with_concatenated(pairs: Encoded, codec: PairCodec, count: int, seed: int) -> Encoded:

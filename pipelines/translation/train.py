@@ -241,6 +241,8 @@ def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict
     search = config.search.model_dump()
     if config.search.length_penalty != "auto":
         return search
+    if config.search.beam == 1:  # which it does not matter to
+        return {**search, "length_penalty": 1.0}
     settings = settings_of(config.search.model_copy(update={"length_penalty": 1.0}))
     metric = "bleu" if config.training.monitor == "loss" else config.training.monitor
 

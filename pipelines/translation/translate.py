@@ -122,8 +122,8 @@ def translate(
     inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
     truncated = truncated_texts(translator.searcher.codec.limits[0])
     broken_off = Noted(
-        "translated up to the most pieces that they may have",
-        "their translations break off there. More are written by a run with a higher tokens.max_target, if that is what"
+        "translated up to the most pieces that a translation may have",
+        "it breaks off there. More are written by a run with a higher tokens.max_target, if that is what"
         " held them; else the network had not found an end.",
     )
     waiting: deque[Item] = deque()

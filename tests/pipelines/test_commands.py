@@ -102,6 +102,15 @@ def test_init_quotes_odd_names(names: tuple[str, str]) -> None:
     assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
 
 
+def test_init_says_that_a_label_is_a_guess_and_names_others(here: Path) -> None:
+    names = ("Verbatim", "customer_satisfaction_level", "branch")
+    rows = [(f"words that are long {i}", str(i % 3), f"b{i % 4}") for i in range(90)]
+    write_table(Path("d.csv"), rows, names)  # type: ignore[arg-type]
+    config = init("d.csv")
+    assert "  label: customer_satisfaction_level # a guess; or branch\n" in config
+    assert checked()["labels"].startswith("3: ")
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -249,6 +249,12 @@ def test_a_run_of_an_early_version_knows_labels_of_letters_written_as_two() -> N
     assert targets(examples, ("tea", "the\u0301")).tolist() == [1]
 
 
+def test_no_labels_at_all_are_labels_where_there_may_be_many(here: Path) -> None:
+    Path("d.jsonl").write_text('{"text": "a", "label": null}\n{"text": "b", "label": ["x", "y"]}\n')
+    examples = read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
+    assert examples.labels == [(), ("x", "y")]
+
+
 def test_labels_that_differ_in_case_alone_are_told(here: Path) -> None:
     labels = ["Paris", "paris", "Rome", "ROME", "Oslo"] * 8
     Path("d.csv").write_text("text,label\n" + "".join(f"text {i},{label}\n" for i, label in enumerate(labels)))

@@ -261,3 +261,10 @@ def test_a_map_keeps_most_of_the_variance_of_few_rows_and_features(rows: int, fe
         assert share == pytest.approx(1)
     names = [HOSTILE] * rows
     assert "<script" not in map_of(Vectors(names, names, vectors, [HOSTILE] * rows))
+
+
+def test_a_text_may_be_longer_than_a_name_and_the_name_of_a_file_is_told(trained: Any) -> None:
+    assert seqloom("explain", "where is my parcel " * 60, "--model", trained.folder).code == 0
+    Path("a.txt").write_text("where is my parcel")
+    result = seqloom("explain", "a.txt", "--model", trained.folder)
+    assert result.code == 0 and "a.txt is a file, and its name is what is explained" in result.err

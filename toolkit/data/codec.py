@@ -42,9 +42,8 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, and line
-    by line where layout is kept. With `lowercase` ids have lost capitals; so have pieces of BPE and unigram, which
-    have to be those of the ids.
+    """Texts as ids of pieces, and pieces as text: `join(split(text)) == normalize(text)`, whatever the text, but for
+    its capitals where `lowercase` says so, and line by line where layout is kept.
 
     - bpe, unigram: parts of words, written as bytes; nothing is unknown.
     - words: words, and single signs, which say with ￭ where they touch a neighbour: `f(x)` is f, ￭(￭, x, ￭). A word is
@@ -110,12 +109,14 @@ class TextCodec:
         """Of a piece as it is written."""
         return self.ids.get(piece.lower() if self.lowercase else piece, UNKNOWN)
 
-    def split(self, texts: Sequence[str], limit: int) -> list[list[str]]:
-        """The first `limit` pieces of each text, those that have no id too, as they are written."""
+    def split(self, texts: Sequence[str], limit: int, *, capitals: bool = False) -> list[list[str]]:
+        """The first `limit` pieces of each text, those that have no id too, as they are written; with `capitals` words
+        and characters have theirs, although ids lose them."""
         if self.kind in ("bpe", "unigram"):
             return [[self.pieces[i] for i in ids] for ids in self.encode(texts, limit)]
         cut = _CUTTERS[self.kind]
-        return [list(islice(cut(text), limit)) for text in self._prepared(texts, limit, False)]
+        lists = [list(islice(cut(text), limit)) for text in self._prepared(texts, limit, False)]
+        return [[piece.lower() for piece in pieces] for pieces in lists] if self.lowercase and not capitals else lists
 
     def join(self, pieces: Sequence[str]) -> str:
         """The text that pieces stand for. They need no ids; the reserved ones are left out but `<unk>`."""
@@ -174,7 +175,8 @@ def fit_codec(
     if size < least:
         mend = f"Make it {least} or more."
         raise ConfigError(f"{size} pieces are too few for {kind}.", where="tokens.vocabulary", mend=mend)
-    prepared = [text for text in (_prepare(text, lowercase, bool(indent)) for text in texts) if text]
+    lower = lowercase and kind in ("bpe", "unigram")
+    prepared = [text for text in (_prepare(text, lower, bool(indent)) for text in texts) if text]
     if not prepared:
         raise DataError(f"there is no text to learn {kind} from.", mend="See that the data is not empty.")
     match kind:
@@ -184,7 +186,8 @@ def fit_codec(
         case "unigram":
             pieces, scores = learn_unigram(map(_spaced, prepared), RESERVED, size=size)
             return TextCodec(kind, lowercase, pieces, scores=scores, indent=indent)
-    counts = Counter(chain.from_iterable(map(_CUTTERS[kind], prepared)))
+    cut = chain.from_iterable(map(_CUTTERS[kind], prepared))
+    counts = Counter(map(str.lower, cut) if lowercase else cut)  # piece by piece, as `id_of` does it
     ranked = sorted((-count, piece) for piece, count in counts.items() if count >= min_count)
     if not ranked:
         raise DataError(f"no {kind} that occur {min_count} times.", mend="Add texts, or lower the minimum count.")

@@ -27,8 +27,8 @@ _DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError
 _CHUNK = 1 << 18
 _SAMPLE = 1 << 16
 _FOREIGN = ["cp1250", "cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
+FEW_TEXTS = 10  # to score on
 # Characters: enough for any document, and so few that a quote which is never closed does not swallow a large file.
-FEW_ROWS = 10  # to score on
 LONGEST_LINE = 1 << 26
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
@@ -128,10 +128,12 @@ def tell_learned(data: str, *learned: object) -> None:
             return
 
 
-def tell_few(data: str, rows: int) -> None:
+def tell_few(data: str, texts: int) -> None:
     """Warn of scores that mean little."""
-    if rows < FEW_ROWS:
-        told = f"only {rows} row{'s' * (rows != 1)} of it could be scored. Are its columns those of the run?"
+    if texts < FEW_TEXTS:
+        told = (
+            f"only {texts} text{'s' * (texts != 1)} could be scored, so the scores mean little. Is it what was meant?"
+        )
         warnings.warn(f"{data}: {told}", stacklevel=2)
 
 
@@ -197,7 +199,8 @@ def foreign(suffix: str) -> str:
 
 
 def _binary(where: str) -> DataError:
-    mend = foreign(Path(where).suffix) or (
+    """Of a file and a line, such as `sheet.xlsx:1`."""
+    mend = foreign(Path(where.rpartition(":")[0]).suffix) or (
         "If it is UTF-16 without a byte order mark, set the encoding utf-16-le or utf-16-be."
     )
     return DataError("found a NUL, so this looks binary; expected text.", where=where, mend=mend)

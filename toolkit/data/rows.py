@@ -162,7 +162,8 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
                 yield from _table_rows(_csv_cells(lines, where), where, source.header)
             case "tsv":
                 # A row of empty cells, tabs alone, is a row: what is translated must stay beside its source.
-                rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines, 1))
+                full = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
+                rows = ((number, line.split("\t")) for number, line in full if line)
                 yield from _table_rows(rows, where, source.header)
             case "json":
                 yield from _json_rows(text.read(), where, part)
@@ -177,13 +178,14 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
 def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     head: list[str] = []
-    told, skipped = None, 0
+    told, skipped, full = None, 0, 0
     for line in lines:
         if not head and not skipped and (told := _SEPARATOR.fullmatch(line.strip("\r\n"))):
             skipped = 1  # with which Excel says what stands between the cells
             continue
         head.append(line)
-        if sum(map(bool, map(str.strip, head))) == 2:
+        full += bool(line.strip())
+        if full == 2:
             break
     delimiter = told[1] if told else _delimiter([line for line in head if line.strip()])
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
@@ -244,16 +246,17 @@ def _refuse_duplicates(names: list[str], where: str) -> None:
         raise DataError(f"column {twice[0]!r} is there twice.", where=where, mend="Give every column its own name.")
 
 
-def _json_value(text: str, where: str, first_line: int = 1) -> Any:
+def _json_value(text: str, where: str, line: int | None = None) -> Any:
+    """What JSON says, of a whole file or of one of its lines."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        line = first_line + getattr(error, "lineno", 1) - 1
+        place = line or getattr(error, "lineno", 1)
         reason = getattr(error, "msg", "a number is too long, or brackets are nested too deeply")
         mend = "Check quotes, commas and brackets; a file with one object a line is jsonl."
-        if text.lstrip().startswith("[") and where.removesuffix(f":{line}").endswith("l"):
+        if line and text.strip() in ("[", "[{", "[["):
             mend = "A list that goes over several lines is json: let the name end in .json, or set data.format."
-        raise DataError(f"not valid JSON ({reason}).", where=f"{where}:{line}", mend=mend) from None
+        raise DataError(f"not valid JSON ({reason}).", where=f"{where}:{place}", mend=mend) from error
 
 
 def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:

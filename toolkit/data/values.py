@@ -60,9 +60,10 @@ class ColumnValues:
         asked_for = replace(self, spellings={})
         for source, target in zip(sources, targets, strict=True):
             text = f" {' '.join(target)} "
+            lower = text.lower()
             for asked, value, columns in zip(asked_for.group(source)[0], *self.group(source), strict=True):
                 found.update(columns)
-                copied.update(columns if f" {value.lower()} " in text.lower() else ())
+                copied.update(columns if f" {value.lower()} " in lower else ())
                 stored += (f" {value} " in text) - (f" {asked} " in text)
         kept = {column for column in range(len(self.columns)) if 2 * copied[column] >= found[column]}
         values = {value: [column for column in columns if column in kept] for value, columns in self.values.items()}
@@ -86,7 +87,8 @@ class ColumnValues:
             raise ValueError("a value stands in a column that is not there")
         if any(value.count(" ") >= LONGEST for value in values):
             raise ValueError(f"a value has more than {LONGEST} words")
-        if not all(isinstance(text, str) and text.lower() == word for word, text in spellings.items()):
+        spelled = (isinstance(text, str) and text.lower() == word for word, text in spellings.items())
+        if not (spellings.keys() <= values.keys() and all(spelled)):
             raise ValueError("a value is spelled as another one")
         return cls(columns, values, spellings)
 

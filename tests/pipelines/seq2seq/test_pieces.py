@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from translators import make_codec
+from translators import make_codec, make_config, write_pairs
 
 from pipelines.translation.pieces import MOST, SLACK, PairCodec, join_sentences
+from pipelines.translation.prepare import prepare
 from toolkit.data.codec import END, UNKNOWN, fit_codec, normalize
 from toolkit.data.forms import FORMS
 from toolkit.data.values import ColumnValues
@@ -148,12 +149,23 @@ def test_the_longest_target_grows_with_the_source_up_to_the_limit():
 
 def test_what_is_read_in_lower_case_is_copied_with_its_capitals():
     lower = dataclasses.replace(COPYING.source, lowercase=True)
-    codec = dataclasses.replace(COPYING, source=lower, forms=True)
+    codec = dataclasses.replace(COPYING, source=lower, forms=True, capitals=True)
     (source,) = codec.read(["ONE Zoë two"])
     assert source.ids == [4, UNKNOWN, 5] and source.pieces == ["ONE", "Zoë", "two"]
     assert codec.write(source, source.copies) == ["ONE", "Zoë", "two"]
     assert codec.targets([source], ["eins Zoë ONE"], 8) == [[4, SIZE + 1, SIZE]]
     assert [FORMS[form] for (form,) in source.columns] == ["CAPITALS", "Capital", "small"]
+
+
+@pytest.mark.parametrize(("target", "kept"), [("vuelos a Denver", True), ("select denver", False)])
+def test_what_is_copied_is_written_as_targets_of_training_have_it(target, kept, tmp_path):
+    path = write_pairs(tmp_path / "p.csv", [(f"flights to Denver {i}", f"{target} {i}") for i in range(20)])
+    tokens = {"lowercase_source": True, "max_source": 9, "max_target": 9}
+    codec = prepare(make_config(data={"train": str(path)}, tokens=tokens, model={"copy_words": True})).codec
+    assert codec.capitals == kept
+    (source,) = codec.read(["Flights to BOSTON"])
+    assert source.pieces == (["Flights", "to", "BOSTON"] if kept else ["flights", "to", "boston"])
+    assert PairCodec.from_json(json.loads(json.dumps(codec.to_json())), "pieces.json") == codec
 
 
 # Long texts
@@ -182,7 +194,12 @@ def test_sentences_without_blanks_between_them_are_cut_and_put_together_without(
     parts = dataclasses.replace(make_codec(), source=side, limits=(14, 14)).cut(text)
     assert parts == ["今天天气很好。我们去公园吧！", "他说好？是的。"]
     assert join_sentences(parts) == text
-    assert join_sentences(["Yes.", "No.", "是。", "No."]) == "Yes. No. 是。No."
+    assert join_sentences(["Yes.", "No.", "是。", "", "No."]) == "Yes. No. 是。No."
+    assert join_sentences(["Good！ day", "x"]) == "Good！ day x"
+    assert dataclasses.replace(make_codec(), source=side, limits=(9, 9)).cut("他说「你好。」然后走了。") == [
+        "他说「你好。」",
+        "然后走了。",
+    ]
 
 
 def test_a_line_of_ten_thousand_words_is_cut_into_parts_that_hold_all_of_it():

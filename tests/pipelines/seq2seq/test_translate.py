@@ -307,8 +307,8 @@ def test_translations_that_break_off_are_told_once_with_the_first_place(tiny_run
     short = with_other(tiny_run, tmp_path, "pieces.json", limits=[8, 1])
     result = seqloom("translate", "-", "--model", short, stdin=b"one\none two three\none two three four\n")
     assert result.code == 0 and len(lines(result)) == 3
-    assert "note: 2 texts were translated up to the most pieces that they may have, the first at" in result.err
-    assert "standard input:2; their translations break off there." in result.err
+    assert "note: 2 texts were translated up to the most pieces that a translation may have, the first at" in result.err
+    assert "standard input:2; it breaks off there." in result.err
 
 
 def test_a_row_of_empty_cells_is_a_row_and_has_a_line(translate: Any) -> None:
