@@ -71,6 +71,9 @@ PROCESSES = {
     "products that were not": Process(launched, model={"lower": 0.0}, scored=slice(6, None)),
     "series that became wilder": Process(wilder, scored=slice(6)),
     "a random walk, intervals: recent": Process(lambda random: walks(random, 1, 840), 40, RECENT),
+    "30 with much in common, intervals: recent": Process(
+        lambda random: walks(random, 1, 160) + walks(random, 30, 160, 0.3) - 100, 12, RECENT
+    ),
     "a random walk of logarithms, log: true": Process(growing, model={"log": True}),
 }
 
@@ -98,7 +101,7 @@ def main(draws: int) -> None:
             found = [inside(process, np.random.default_rng(draw), Path(folder, "a.csv")) for draw in range(draws)]
         shares = np.array([share for share, _ in found])
         below = " some below 0" if any(negative for _, negative in found) else ""
-        print(f"{name:<40}{shares.mean():.3f} ± {shares.std() / draws**0.5:.3f}{below}", flush=True)
+        print(f"{name:<42}{shares.mean():.3f} ± {shares.std() / draws**0.5:.3f}{below}", flush=True)
 
 
 if __name__ == "__main__":

@@ -125,8 +125,8 @@ def tell_unscored(panel: Panel, cutoffs: Cutoffs) -> None:
     without = np.setdiff1d(np.arange(len(panel)), cutoffs.series)
     if len(without):
         warnings.warn(
-            f"{len(without):,} of {len(panel):,} series too short for a test window, such as"
-            f" {printable(panel.ids[without[0]])}: they are in no score, though forecasts are made of them.",
+            f"series that are too short for a test window: {len(without):,} of {len(panel):,}, such as"
+            f" {printable(panel.ids[without[0]])}; they are in no score, and get forecasts all the same.",
             stacklevel=3,
         )
 

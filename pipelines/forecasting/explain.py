@@ -93,7 +93,8 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
     edges = len(values) - reach + np.unique(np.linspace(0, reach, MOST_PARTS + 1).astype(int))
     scales, columns = plan.scales or {}, defaultdict[str, list[str]](list)
     for name in scales:
-        columns[name.partition("=")[0]].append(name)  # the words of a column are hidden together
+        of_words = (column for column in plan.categories or {} if name.startswith(f"{column}="))
+        columns[next(of_words, name)].append(name)  # the words of a column are hidden together
     rows = panel.take(np.zeros(len(edges) + len(columns), np.int64))  # the first row is left as it is
     for row, (start, stop) in enumerate(pairwise(edges), 1):
         rows.values[rows.offsets[row] : rows.ends[row]] = _bridged(values, start, stop)

@@ -14,11 +14,7 @@ from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2
-from toolkit.evaluation.comparison import difference_interval as bootstrap_interval
-from toolkit.evaluation.comparison import mean_of_hits
 from toolkit.evaluation.forecasting import Truth
-
-LEAST_BLOCKS = 5  # of test windows, to tell one forecaster from another
 
 
 @dataclass(frozen=True)
@@ -72,30 +68,37 @@ def compare(
 
 
 def difference_interval(board: Leaderboard, metric: str, rival: str) -> tuple[float, float]:
-    """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows: a block bootstrap.
+    """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows.
 
-    Windows of all series whose cutoffs are less than a horizon apart are drawn together, for they overlap and may share
-    a shock; where there are fewer than `LEAST_BLOCKS` of such blocks, the windows of a series are. Infinite where there
-    are too few of either.
+        mean difference +- t sqrt(B / (B - 1) sum over blocks of (sum in the block - its windows * mean)^2) / windows
 
-    Reference: Künsch 1989, The jackknife and the bootstrap for general stationary observations, with blocks that do not
-        overlap
+    with Student's t of B - 1 degrees of freedom. A block holds the windows of all series of one time, a horizon, or
+    two where windows overlap: what series have in common at a time is one piece of evidence and not many. Infinite
+    where there is one block alone.
+
+    Reference: Cameron & Miller 2015, A practitioner's guide to cluster-robust inference, II.A, VI.D
     """
-    times = windows.ordinals(board.panel, board.cutoffs, 0, 1)[:, 0]
-    blocks = (times - times.min()) // board.truth.y.shape[1]
-    for groups in (blocks, board.cutoffs.series):
-        _, group = np.unique(groups, return_inverse=True)
-        if group.max() + 1 >= LEAST_BLOCKS:
-            own, other = (_sums(board, metric, name, group) for name in ("seqloom", rival))
-            return bootstrap_interval(own, other, mean_of_hits)
-    return -np.inf, np.inf
+    from scipy.special import stdtrit
+
+    rows = np.flatnonzero(~np.isnan(board.truth.y).all(axis=1))
+    times, horizon = windows.ordinals(board.panel, board.cutoffs.take(rows), 0, 1)[:, 0], board.truth.y.shape[1]
+    gaps = np.diff(np.unique(times))
+    span = horizon if (gaps >= horizon).all() else 2 * horizon
+    _, block = np.unique((times - times.min(initial=0)) // span, return_inverse=True)
+    count = int(block.max(initial=0)) + 1
+    if count < 2:
+        return -np.inf, np.inf
+    own, other = (_window_scores(board, metric, name)[rows] for name in ("seqloom", rival))
+    mean = float((own - other).mean())
+    apart = np.bincount(block, own - other - mean)
+    reach = float(stdtrit(count - 1, 0.975)) * np.sqrt(count / (count - 1) * (apart**2).sum()) / len(rows)
+    return mean - reach, mean + reach
 
 
-def _sums(board: Leaderboard, metric: str, name: str, group: np.ndarray) -> np.ndarray:
-    """Sums of the scores of the windows in each group, and how many have one. Shapes: -> (groups, 2)"""
-    rows = forecasting.score_series(board.truth, board.rivals[name].forecasts, np.arange(len(group)))[metric]
-    scored = np.isfinite(rows)
-    return np.stack([np.bincount(group, np.where(scored, rows, 0)), np.bincount(group, scored)], axis=1)
+def _window_scores(board: Leaderboard, metric: str, name: str) -> np.ndarray:
+    """Shapes: -> (rows,), NaN where nothing came"""
+    forecasts = board.rivals[name].forecasts
+    return forecasting.score_series(board.truth, forecasts, np.arange(len(forecasts)))[metric]
 
 
 def join(boards: Sequence[Leaderboard]) -> Leaderboard:

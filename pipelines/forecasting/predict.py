@@ -44,10 +44,9 @@ class Parts(NamedTuple):
 
     forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
     quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
-    unit: (
-        np.ndarray
-    )  # (rows,) the error of the seasonal naive forecast in each row's late past, 0 where all of the past
-    # is one value; of logarithms with `log`
+    # (rows,) the error of the seasonal naive forecast in each row's late past, 0 where all of the past is one value; of
+    # logarithms with `log`
+    unit: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,9 @@ class Forecaster:
             if np.isfinite(known).any(axis=1).sum() < LEAST_RECENT:
                 yield rows, self.conformal
             else:
-                apart = windows.apart(past.take(np.flatnonzero(late)[np.isfinite(known).any(axis=1)]), horizon)
-                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=apart)
+                scores = (known - quantiles[late, :, self.plan.median]) / spread[late]
+                worth = independent(panel, past.take(late), scores)
+                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=worth)
 
     @property
     def _memory(self) -> int:
@@ -224,7 +224,7 @@ class Forecaster:
                     forecasts[name] = self.ridge.forecast(history)
                 case _:
                     forecasts[name] = COMPANIONS[name](history, plan.horizon, plan.season)
-        if plan.log:
+        if self._logarithms:
             floor = FLOOR * np.where(np.isfinite(history), history, np.inf).min(axis=1)[:, None]
             forecasts = {name: np.maximum(forecast, floor) for name, forecast in forecasts.items()}
         return Parts(forecasts, quantiles, self._unit(self.scored(history)))
@@ -316,3 +316,28 @@ def _deviation(plan: Plan, values: np.ndarray) -> float:
     if not peak:
         return 1.0
     return float((known / peak).std()) * peak or 1.0  # squares of very large values would be infinite
+
+
+def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
+    """How many windows these are worth that neither overlap nor, as series of one time, err alike.
+
+    n windows of one time are worth n / (1 + (n - 1) r), r being the share of the mean square of a score that is common
+    to all series at that time.
+
+    Shapes: scores (rows, horizon), NaN where nothing is known
+    Reference: the design effect of Kish 1965, Survey Sampling, 5.4
+    """
+    known = ~np.isnan(scores)
+    rows = np.flatnonzero(known.any(axis=1))
+    apart = windows.apart(cutoffs.take(rows), scores.shape[1])
+    # A step of a series counts once, with the mean of its scores in all windows.
+    steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
+    means = np.bincount(own, scores[known]) / np.bincount(own)
+    series = np.searchsorted(panel.offsets, steps, side="right") - 1
+    _, time = np.unique(panel.starts[series] + steps - panel.offsets[series], return_inverse=True)
+    n, sums, squares = np.bincount(time), np.bincount(time, means), np.bincount(time, means**2)
+    pairs = float((squares * (n - 1)).sum())
+    if not pairs:
+        return apart
+    alike = float(np.clip((sums**2 - squares).sum() / pairs, 0, 1))
+    return apart / (1 + (float((n**2).sum() / n.sum()) - 1) * alike)

@@ -22,7 +22,7 @@ from pipelines.forecasting.fitting import (
     units_of,
 )
 from pipelines.forecasting.inputs import make_inputs
-from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
+from pipelines.forecasting.predict import NAME, NETWORK, Forecaster, independent
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -98,36 +98,11 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
         quantiles,
         spread,
         plan.levels,
-        independent=_independent(prepared, cutoffs, (truth - quantiles[:, :, plan.median]) / spread),
+        independent=independent(prepared.panel, cutoffs, (truth - quantiles[:, :, plan.median]) / spread),
         weighed=len(combination.used) if kind == "auto" else 0,
     )
     ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None
     return replace(forecaster, conformal=conformal, ridge=ridge)
-
-
-def _independent(prepared: Prepared, cutoffs: Cutoffs, scores: np.ndarray) -> float:
-    """How many windows these are worth that neither overlap nor, as series of one time, err alike.
-
-    n windows of one time are worth n / (1 + (n - 1) r), r being the share of the mean square of a score that is common
-    to all series at that time.
-
-    Shapes: scores (rows, horizon), NaN where nothing is known
-    Reference: the design effect of Kish 1965, Survey Sampling, 5.4
-    """
-    panel, known = prepared.panel, ~np.isnan(scores)
-    rows = np.flatnonzero(known.any(axis=1))
-    apart = windows.apart(cutoffs.take(rows), prepared.plan.horizon)
-    # A step of a series counts once, with the mean of its scores in all windows.
-    steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
-    means = np.bincount(own, scores[known]) / np.bincount(own)
-    series = np.searchsorted(panel.offsets, steps, side="right") - 1
-    _, time = np.unique(panel.starts[series] + steps - panel.offsets[series], return_inverse=True)
-    n, sums, squares = np.bincount(time), np.bincount(time, means), np.bincount(time, means**2)
-    pairs = float((squares * (n - 1)).sum())
-    if not pairs:
-        return apart
-    alike = float(np.clip((sums**2 - squares).sum() / pairs, 0, 1))
-    return apart / (1 + (float((n**2).sum() / n.sum()) - 1) * alike)
 
 
 def _in_time(prepared: Prepared, cutoffs: Cutoffs) -> Cutoffs:

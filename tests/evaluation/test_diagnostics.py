@@ -224,9 +224,26 @@ def swinging(steps: int, coefficient: float, random: np.random.Generator) -> np.
 @pytest.mark.parametrize("coefficient", [-0.6, 0.5, 0.9])
 def test_what_follows_from_the_value_before_is_no_season(coefficient):
     random = np.random.default_rng(0)
-    series = [swinging(80, coefficient, random) for _ in range(60)]
-    assert np.mean([search_season(each) > 1 for each in series]) < 0.1
-    assert np.mean([choose_season(each, (4,)) > 1 for each in series]) < 0.1
+    series = [swinging(80, coefficient, random) for _ in range(200)]
+    assert np.mean([search_season(each) > 1 for each in series]) < 0.05
+    assert np.mean([choose_season(each, (4,)) > 1 for each in series]) < 0.09
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_missing_values_make_no_season_and_hide_none(share):
+    random, wave = np.random.default_rng(0), 1.4 * np.sin(2 * np.pi * np.arange(240) / 12)
+    found = []
+    for size in (0, 1):
+        several = size * wave + random.standard_normal((60, 240))
+        several[random.random((60, 240)) < share] = np.nan
+        found.append(np.mean([choose_season(each, (12,)) > 1 for each in several]))
+    assert found[0] < 0.12 and found[1] > 0.9
+
+
+def test_noise_on_a_long_line_is_noise():
+    random, line = np.random.default_rng(0), np.linspace(0, 1e5, 120)
+    found = [choose_season(line + random.standard_normal(120), (12,)) > 1 for _ in range(60)]
+    assert np.mean(found) < 0.12
 
 
 def test_a_season_of_half_the_variance_is_found_in_four_of_it():

@@ -179,7 +179,7 @@ class _Search:
         days = [name for name in named if name not in clocks and self._cells(name)]
         if not days:
             days = [name for name in self._free() if (cells := self._cells(name)) and self._are_dates(cells)][:1]
-        if not days:
+        if not days and len(self._free()) > 1:
             days = [name for name in self._free() if self._are_months(self._cells(name))][:1]
         if not days:
             return ()
@@ -215,7 +215,8 @@ class _Search:
         texts = list(dict.fromkeys(str(cell).strip() for cell in cells))
         if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
             return False
-        return texts[0][:2] in ("19", "20") and all(map(_is_date, texts)) and len(set(map(len, texts))) == 1
+        orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
+        return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(_is_date, texts))
 
     # Names of series and values
 

@@ -13,8 +13,10 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-_SIGN = r"[^0-9A-Za-z+\-(). ]{1,3}"  # of a currency or the like
-_WITH_UNIT = re.compile(rf"(?:{_SIGN} ?)?([+-]?[0-9][0-9.,]*) ?[^0-9()]{{1,4}}|{_SIGN} ?([+-]?[0-9][0-9.,]*)")
+_SIGN = r"[^0-9A-Za-z+\-\u2212()<>. ]{1,3}"  # of a currency or the like
+# A minus behind a number, and thousands or millions, are no units.
+_UNIT = r"(?!\s*(?:[-\u2212]|k|m|b|g|t|bn|mn|mio|mrd|tsd|lakh|e)\.?$)[^0-9()]{1,4}"
+_WITH_UNIT = re.compile(rf"(?:{_SIGN} ?)?([+-]?[0-9][0-9.,]*) ?{_UNIT}|{_SIGN} ?([+-]?[0-9][0-9.,]*)", re.IGNORECASE)
 
 
 def is_missing(cell: Any) -> bool:
@@ -33,7 +35,7 @@ def is_number(cell: Any) -> bool:
 def bare(cell: Any) -> str:
     """The number in a cell that has a unit around it, such as 48.70 in "48.70 %"; "" for any other cell."""
     found = _WITH_UNIT.fullmatch(str(cell).strip())
-    return (found[1] or found[2]) if found else ""
+    return (found[1] or found[2]).rstrip(".,") if found else ""
 
 
 class NumberColumn:

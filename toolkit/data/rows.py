@@ -210,24 +210,30 @@ def _delimiter(head: list[str]) -> str:
 
 
 def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: bool) -> Iterator[Row]:
-    names: list[str] = []
+    names, unnamed = list[str](), False
     for number, cells in numbered:
         place = f"{where}:{number}"
         if not cells or (len(cells) == 1 != len(names) and not cells[0].strip()):
             continue  # a blank line
+        if header and not names and not any(map(str.strip, cells)):
+            continue  # empty cells above the names
         if not names:
             names = [name.strip() for name in cells] if header else [str(column) for column in range(len(cells))]
             while header and len(names) > 1 and not names[-1]:
-                names.pop()  # spreadsheets write the empty columns beside a table too
+                unnamed = not names.pop()  # spreadsheets write the empty columns beside a table too
             _refuse_duplicates(names, place)
             if header:
                 continue
+        if not any(map(str.strip, cells)):
+            cells = [""] * len(names)
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
         if len(cells) != len(names):
             found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({listed(names)})."
             mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
-            if len(names) == 1:
+            if unnamed and len(cells) > len(names):
+                mend = "Give every column with values a name."
+            elif len(names) == 1:
                 mend = "If lines of a title stand above the names of the columns, delete them."
             raise DataError(found, where=place, mend=mend)
         yield Row(place, dict(zip(names, cells, strict=True)))

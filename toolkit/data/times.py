@@ -53,7 +53,7 @@ _EPOCHS = {
 _YEARS = (1500, 2200)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
-_LETTERS = re.compile(r"[^\W\d_]{3}")
+_LETTERS = re.compile(r"[^\W\d_]{3}|[\u0904-\u0939]")  # of Devanagari, months have two letters
 _WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
 _TOTALS = {"total", "totals", "sum", "grand", "summe", "gesamt", "suma", "somme", "totale", "average", "mean"}
 # In place of an offset from UTC where a text names none.
@@ -119,6 +119,8 @@ def parse_times(
             else:
                 values[part] = _by_pandas(chosen)
                 real = ~np.isnat(values[part])
+                if real[0] and re.fullmatch(r"\D+[0-9]{2}", chosen[0]):
+                    note = f"dates such as {chosen[0]!r} were read as month and year ({str(values[part[0]])[:7]})."
             if not real.all():
                 bad = int(part[np.argmin(real)])
                 _refuse(texts[bad], place(bad))

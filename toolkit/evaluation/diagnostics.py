@@ -15,7 +15,8 @@ SEASONS = 3  # whole seasons that a series must have before a season is believed
 LONGEST_SEASON = 1000  # steps, where the calendar tells none
 NOISE = 0.05  # share of noise that may be taken for a season
 FAINT = 0.1  # a smaller autocorrelation, or share of the variance, is of no use to a forecast, however sure it is
-ROUNDING = 1e-9  # share of the variance that is nothing but rounding
+SLIGHT = 0.05  # share of what varies around the trend that is of use at horizons where the last values no longer tell
+ROUNDING = 1e-18  # share of the variance that is nothing but rounding
 BETTER = 0.95  # share of the error that a longer season may leave if it is to be preferred
 
 
@@ -96,9 +97,10 @@ def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequenc
 
     A season m is real in a series of at least three of them when the means of its phases differ by more than noise: the
     F-test in a regression on a line and the last two values, which take up slow waves, random walks and swings, at a
-    level of 5 % divided by how many seasons were tried (Bonferroni); and when they explain at least a tenth of what the
-    line and the last values leave. In a series without any noise it is real when the autocorrelation at lag m, after a
-    moving average over m steps is taken away, stands 0.1 above its lowest value at shorter lags.
+    level of 5 % divided by how many seasons were tried (Bonferroni); and when they explain a tenth of what the line and
+    the last values leave, or a twentieth of what varies around the trend. In a series without any noise it is real when
+    the autocorrelation at lag m, after a moving average over m steps is taken away, stands 0.1 above its lowest at
+    shorter lags.
 
     Of several real seasons, the one with the least seasonal naive error is chosen, mean |y[t] - y[t - m]|; a longer one
     only when its error is at least 5 % smaller. Over several series, a season must be real in half of those that
@@ -219,7 +221,7 @@ def _has_season(values: np.ndarray, season: int, tests: int) -> bool:
         return False
     if found := _season_of_phases(values, season):
         probability, share = found
-        return probability < NOISE / tests and share > FAINT
+        return probability < NOISE / tests and (share > FAINT or seasonal_strength(values, season) > SLIGHT)
     r, _ = _autocorrelation(rest, season)
     return bool(r[season] > FAINT and r[season] - r[1:season].min() > FAINT)
 
@@ -234,11 +236,13 @@ def _season_of_phases(values: np.ndarray, season: int) -> tuple[float, float] | 
     """
     from scipy.special import fdtrc
 
-    time, filled = np.arange(len(values)), _filled(values)
+    time, known = np.arange(len(values)), np.flatnonzero(~np.isnan(values))
+    # What is missing is as the last known value, for a value between two known ones would hold the next one.
+    filled = values[known[np.maximum(np.searchsorted(known, time, side="right") - 1, 0)]]
     lags = [np.roll(filled, lag) for lag in range(1, 2 if season < 6 else 3)]
     columns = np.stack([values, time / len(values), *lags], axis=1)[2:]
-    known = ~np.isnan(columns[:, 0])
-    columns, (phases, phase) = columns[known], np.unique(time[2:][known] % season, return_inverse=True)
+    there = ~np.isnan(columns[:, 0]) & (time[2:] > known[0])
+    columns, (phases, phase) = columns[there], np.unique(time[2:][there] % season, return_inverse=True)
     freedom = len(columns) - len(phases) - columns.shape[1] + 1
     if freedom < 3 or len(phases) < 2:
         return 1.0, 0.0

@@ -177,4 +177,4 @@ def test_series_that_are_too_short_to_be_scored_are_told(here: Path, plain: Path
     for k in range(3):
         sales.values[k, :56] = np.nan
     result = backtest(write_sales(Path("a.csv"), sales), "--model", plain)
-    assert "3 of 4 series too short for a test window, such as kiosk0: they are in no score" in result.err
+    assert "series that are too short for a test window: 3 of 4, such as kiosk0; they are in no score" in result.err
