@@ -289,10 +289,8 @@ class Translator:
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty."""
-        settings = settings or self.settings
-        texts = iter(texts)
+        settings, facts, texts = settings or self.settings, self.facts, iter(texts)
         while window := list(islice(texts, WINDOW)):
-            facts = self.facts
             yield from self.searcher.translate(
                 window, settings, replace_unknown=facts.replace_unknown, split=facts.split
             )
