@@ -47,13 +47,6 @@ def launched(random: Random) -> np.ndarray:
     return counts
 
 
-def wilder(random: Random) -> np.ndarray:
-    """Noise, of the first six series five times as much after two thirds."""
-    noise = random.normal(size=(30, 312))
-    noise[:6, 200:] *= 5
-    return 20 + noise
-
-
 def growing(random: Random) -> np.ndarray:
     """Always positive, with steps in proportion to the level."""
     return np.exp(np.cumsum(0.15 * random.normal(size=(1, 132)), axis=1))
@@ -69,7 +62,6 @@ PROCESSES = {
     "30 times white noise": Process(lambda random: 100 + random.normal(size=(30, 72))),
     "products that were launched late": Process(launched, model={"lower": 0.0}, scored=slice(6)),
     "products that were not": Process(launched, model={"lower": 0.0}, scored=slice(6, None)),
-    "series that became wilder": Process(wilder, scored=slice(6)),
     "a random walk, intervals: recent": Process(lambda random: walks(random, 1, 840), 40, RECENT),
     "30 with much in common, intervals: recent": Process(
         lambda random: walks(random, 1, 160) + walks(random, 30, 160, 0.3) - 100, 12, RECENT

@@ -45,9 +45,7 @@ class Plan:
     network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
     log: bool = False
     trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
-    # Steps that tell how large errors are now. None in older runs: all of the past, and intervals in the units of the
-    # data with `log` too.
-    late: int | None = None
+    calibrated: Literal["values", "logarithms"] = "values"  # what intervals are calibrated on; in older runs values
 
     @property
     def parts(self) -> int:
@@ -84,8 +82,6 @@ class Plan:
         longest, farthest = (MOST_ORDINAL, MOST_ORDINAL) if counted else (MOST_SECONDS, MOST_DATED)
         if not (1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31):
             raise ValueError("there is no such frequency")
-        if plan.late is not None and plan.late < 1:
-            raise ValueError("late is none")
         if abs(plan.trained_until or 0) > farthest:
             raise ValueError("trained_until is no time")
         if columns != set(plan.scales or {}) or not all(size > 0 for _, size in (plan.scales or {}).values()):

@@ -33,7 +33,6 @@ NETWORK = "network"
 RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
 LONGEST = 3_000  # steps of the past that companions look at
-LEAST_LATE = 25  # known values in the late past; else all of the past tells how large errors are
 FLOOR = 1e-3  # of the least value of the past: nothing that is modelled in logarithms is forecast below
 LARGEST_EXPONENT = 700.0
 LARGEST_RIDGE = 2**30  # bytes
@@ -44,8 +43,8 @@ class Parts(NamedTuple):
 
     forecasts: dict[str, np.ndarray]  # (rows, horizon) by name; the network's is its median
     quantiles: np.ndarray | None  # (rows, horizon, levels) of the network, where there is one
-    # (rows,) the error of the seasonal naive forecast in each row's late past, 0 where all of the past is one value; of
-    # logarithms with `log`
+    # (rows,) the error of the seasonal naive forecast in each row's past from its first change on, 0 where that never
+    # changed; of logarithms where those are calibrated
     unit: np.ndarray
 
 
@@ -205,7 +204,7 @@ class Forecaster:
 
     @property
     def _logarithms(self) -> bool:
-        return self.plan.log and self.plan.late is not None
+        return self.plan.calibrated == "logarithms"
 
     def _parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         plan = self.plan
@@ -230,13 +229,12 @@ class Forecaster:
         return Parts(forecasts, quantiles, self._unit(self.scored(history)))
 
     def _unit(self, history: np.ndarray) -> np.ndarray:
-        """See `Parts`. What was long ago may be no measure, such as the time when a product was not sold yet."""
-        unit = naive_scale(history, self.plan.season)
-        if self.plan.late is not None and history.shape[1] > self.plan.late:
-            late = history[:, -self.plan.late :]
-            telling = ~never_changed(late) & (np.isfinite(late).sum(axis=1) >= LEAST_LATE)
-            unit = np.where(telling, naive_scale(late, self.plan.season), unit)
-        return np.where(never_changed(history), 0.0, unit)
+        """See `Parts`. Before its first change nothing says how large errors are: a product was not sold yet."""
+        known = ~np.isnan(history)
+        first = np.take_along_axis(history, known.argmax(axis=1)[:, None], axis=1)
+        begun = np.maximum((known & (history != first)).argmax(axis=1) - 1, 0)
+        moving = np.where(np.arange(history.shape[1]) >= begun[:, None], history, np.nan)
+        return np.where(never_changed(history), 0.0, naive_scale(moving, self.plan.season))
 
     def _network(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
         assert self.runtime is not None

@@ -20,7 +20,6 @@ from toolkit.evaluation.ridge import Ridge, fit_ridge
 SEASONS_READ = 14
 SEASONS_SMOOTHED = 4  # season and level are found from the first three
 LONGEST_SEGMENT = 60  # longer seasons are cut into pieces
-LATE, LATE_SEASONS, LATE_HORIZONS = 50, 4, 4  # at least so many steps tell how large errors are
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         lower=model.lower,
         upper=model.upper,
         trained_until=_trained_until(config, splits) if model.intervals == "recent" else None,
-        late=max(LATE, LATE_SEASONS * season, LATE_HORIZONS * horizon),
+        calibrated="logarithms" if model.log else "values",
     )
 
 

@@ -48,7 +48,7 @@ def test_a_shock_that_series_have_in_common_is_no_more_windows(tmp_path: Path) -
     assert np.mean(independent) == pytest.approx(0.8, abs=0.04)
 
 
-def test_errors_are_as_large_as_of_late_and_not_as_long_ago(tmp_path: Path) -> None:
+def test_the_time_before_a_product_was_sold_does_not_tell_how_large_errors_are(tmp_path: Path) -> None:
     found = []
     for seed in range(4):
         counts = np.random.default_rng(seed).poisson(20, (12, 312)).astype(float)
