@@ -832,3 +832,18 @@ def test_numbers_with_a_unit_are_told_without_it(read, cell, number):
 def test_a_comma_after_a_leading_zero_is_a_decimal_comma(read):
     panel, _ = read("ds;y\n2024-01-01;0,978\n2024-01-02;1,978\n2024-01-03;2,125\n")
     assert panel.values.tolist() == [0.978, 1.978, 2.125]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nds;y\n2024-01-01;2\n2024-01-02;3\n2024-01-03;5\n",
+        "\n\nds;y, all\n2024-01-01;2\n2024-01-02;3\n2024-01-03;5\n",
+        "ds, local;y, all, net\n2024-01-01;2,5\n2024-01-02;3,5\n2024-01-03;5,5\n",
+    ],
+)
+def test_large_files_have_the_same_separator_as_small_ones(read, monkeypatch, text):
+    plain, _ = read(text)
+    monkeypatch.setattr(arrow_tables, "LARGE", 0)
+    fast, _ = read(text)
+    assert plain.values.tolist() == fast.values.tolist() and plain.ids == fast.ids

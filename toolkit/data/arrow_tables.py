@@ -1,6 +1,5 @@
 """The columns of a large plain file of series as arrays, read by Arrow in blocks."""
 
-import csv
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ import numpy as np
 
 from toolkit.data.columns import Columns
 from toolkit.data.numbers import MISSING
+from toolkit.data.rows import csv_head
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words, row_place, text_of
 
@@ -109,17 +109,15 @@ def _csv_batches(source: SeriesSource, columns: Columns, names: Sequence[str], h
     from pyarrow import csv as arrow_csv
 
     with open(source.path, encoding="utf-8-sig", newline="") as text:
-        blank = list(itertools.takewhile(lambda line: not line.strip(), text))
-        text.seek(0)
-        first = next(itertools.islice(text, len(blank), None))
-    marks = "\t" if _kind(source) == "tsv" else ",;\t|"
-    mark = next((each for each in marks if len(next(csv.reader([first], delimiter=each), [])) > 1), marks[0])
+        head, mark, skipped = csv_head(text)
+    skipped += len(list(itertools.takewhile(lambda line: not line.strip(), head)))
+    mark = "\t" if _kind(source) == "tsv" else mark
     word = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     texts, numbers = columns.as_text, columns.as_numbers
     spellings = {form for each in MISSING for form in (each, each.upper(), each.title(), each.capitalize())}
     with arrow_csv.open_csv(
         source.path,
-        arrow_csv.ReadOptions(block_size=_BLOCK, column_names=list(names), skip_rows=len(blank) + header),
+        arrow_csv.ReadOptions(block_size=_BLOCK, column_names=list(names), skip_rows=skipped + header),
         arrow_csv.ParseOptions(delimiter=mark, quote_char=False if _kind(source) == "tsv" else '"'),
         arrow_csv.ConvertOptions(
             column_types={**dict.fromkeys(texts, word), **dict.fromkeys(numbers, pyarrow.float64())},

@@ -7,7 +7,7 @@ from functools import cache
 LANGUAGES = ("en", "da", "de", "es", "fr", "hi", "it", "nl", "pl", "pt", "sv")
 ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+")  # with the vowel signs of Devanagari, which are no letters
-_SHORT_YEAR = re.compile(r"([A-Za-z]{3})\.?[-/' ]*[-/']([0-9]{2})")
+_SHORT_YEAR = re.compile(r"([A-Za-z]{3})[-/' ]*[-/']([0-9]{2})")
 _BETWEEN = re.compile(r"\bdel?\b|(?<=[0-9])(?:er|º|ª)\b|\.(?![0-9])")
 _PIVOT = 69  # of years of two digits: 1969 to 2068, as strptime has it
 

@@ -177,17 +177,7 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
 
 def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    head: list[str] = []
-    told, skipped, full = None, 0, 0
-    for line in lines:
-        if not head and not skipped and (told := _SEPARATOR.fullmatch(line.strip("\r\n"))):
-            skipped = 1  # with which Excel says what stands between the cells
-            continue
-        head.append(line)
-        full += bool(line.strip())
-        if full == 2:
-            break
-    delimiter = told[1] if told else _delimiter([line for line in head if line.strip()])
+    head, delimiter, skipped = csv_head(lines)
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
     number = 1 + skipped
     try:
@@ -197,6 +187,22 @@ def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str
     except csv.Error as error:
         mend = 'Close every quote, and write a quote inside a quoted cell twice: "she said ""yes""".'
         raise DataError(f"not valid CSV ({error}).", where=f"{where}:{number}", mend=mend) from None
+
+
+def csv_head(lines: Iterator[str]) -> tuple[list[str], str, int]:
+    """The lines up to the second that is not blank, what stands between their cells, and how many lines before them say
+    just that, as Excel's `sep=;` does."""
+    head: list[str] = []
+    told, skipped, full = None, 0, 0
+    for line in lines:
+        if not head and not skipped and (told := _SEPARATOR.fullmatch(line.strip("\r\n"))):
+            skipped = 1
+            continue
+        head.append(line)
+        full += bool(line.strip())
+        if full == 2:
+            break
+    return head, told[1] if told else _delimiter([line for line in head if line.strip()]), skipped
 
 
 def _delimiter(head: list[str]) -> str:
