@@ -228,15 +228,14 @@ def _random_walk(panel: Panel, roots: dict[int, Stationarity | None], season: in
     if not free:
         return f"no: there {'is a season' if len(panel) == 1 else 'are seasons'}."
     results = {k: found for k in free if (found := random_walk(panel.history(k)))}
-    walks = [k for k, found in results.items() if found.alike and not ((root := roots[k]) and root.adf < 0.05)]
+    walks = [k for k, found in results.items() if found.alike and not ((root := roots[k]) and root.comes_back)]
     alike = np.array(walks, dtype=int)
     if not results:
         return "there are too few values to tell."
-    then = "changes cannot be told from noise: hardly anything will beat repeating the last value"
+    then = "changes cannot be told from noise: hardly anything will beat repeating the last value."
     if any(results[k].drifts for k in walks):
         some = "" if len(walks) == 1 else " where there is one"
-        then = f"changes cannot be told from noise around a drift: hardly anything will beat going on with that{some}"
-    then = f"{then}."
+        then = f"changes cannot be told from noise around a drift: hardly anything will beat going on with that{some}."
     if len(panel) == 1:
         (found,) = results.values()
         numbers = (

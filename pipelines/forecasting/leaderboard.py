@@ -14,6 +14,7 @@ from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.companions import COMPANIONS, naive2
+from toolkit.evaluation.comparison import block_interval
 from toolkit.evaluation.forecasting import Truth
 
 
@@ -68,31 +69,16 @@ def compare(
 
 
 def difference_interval(board: Leaderboard, metric: str, rival: str) -> tuple[float, float]:
-    """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows.
+    """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows; see `block_interval`.
 
-        mean difference +- t sqrt(B / (B - 1) sum over blocks of (sum in the block - its windows * mean)^2) / windows
-
-    with Student's t of B - 1 degrees of freedom. A block holds the windows of all series of one time, a horizon, or
-    two where windows overlap: what series have in common at a time is one piece of evidence and not many. Infinite
-    where there is one block alone.
-
-    Reference: Cameron & Miller 2015, A practitioner's guide to cluster-robust inference, II.A, VI.D
+    A block holds the windows of all series of one time, a horizon, or two where windows overlap: what series have in
+    common at a time is one piece of evidence and not many.
     """
-    from scipy.special import stdtrit
-
     rows = np.flatnonzero(~np.isnan(board.truth.y).all(axis=1))
     times, horizon = windows.ordinals(board.panel, board.cutoffs.take(rows), 0, 1)[:, 0], board.truth.y.shape[1]
-    gaps = np.diff(np.unique(times))
-    span = horizon if (gaps >= horizon).all() else 2 * horizon
-    _, block = np.unique((times - times.min(initial=0)) // span, return_inverse=True)
-    count = int(block.max(initial=0)) + 1
-    if count < 2:
-        return -np.inf, np.inf
+    span = horizon if (np.diff(np.unique(times)) >= horizon).all() else 2 * horizon
     own, other = (_window_scores(board, metric, name)[rows] for name in ("seqloom", rival))
-    mean = float((own - other).mean())
-    apart = np.bincount(block, own - other - mean)
-    reach = float(stdtrit(count - 1, 0.975)) * np.sqrt(count / (count - 1) * (apart**2).sum()) / len(rows)
-    return mean - reach, mean + reach
+    return block_interval(own - other, (times - times.min(initial=0)) // span)
 
 
 def _window_scores(board: Leaderboard, metric: str, name: str) -> np.ndarray:

@@ -140,7 +140,7 @@ class Forecaster:
         horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
         past = self._past_cutoffs(panel, cutoffs, times)
         steps = windows.ordinals(panel, past, 0, horizon)
-        truth = self.scored(windows.ahead(panel, panel.values, past, horizon))
+        truth = self.as_calibrated(windows.ahead(panel, panel.values, past, horizon))
         quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
         truth[~np.isfinite(spread) | (spread <= 0)] = np.nan
         group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
@@ -153,7 +153,7 @@ class Forecaster:
                 yield rows, self.conformal
             else:
                 scores = (known - quantiles[late, :, self.plan.median]) / spread[late]
-                worth = independent(panel, past.take(late), scores)
+                worth = windows.independent(panel, past.take(late), scores)
                 yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=worth)
 
     @property
@@ -187,18 +187,18 @@ class Forecaster:
         """Quantiles before calibration, and the spread in which calibration moves them.
 
         The combined forecast is the median; around it stand the network's quantiles as far as the network has weight.
-        All of them as `scored` has values. Shapes: -> (rows, horizon, levels); (rows, horizon)
+        All of them as `as_calibrated` has values. Shapes: -> (rows, horizon, levels); (rows, horizon)
         """
-        median = self.scored(self._fitted.combine(parts.forecasts))
+        median = self.as_calibrated(self._fitted.combine(parts.forecasts))
         unit = np.broadcast_to(parts.unit[:, None], median.shape)
         if parts.quantiles is None or NETWORK not in self._fitted.used:
             return np.repeat(median[:, :, None], len(self.plan.levels), axis=2), unit
-        quantiles = self.scored(parts.quantiles)
+        quantiles = self.as_calibrated(parts.quantiles)
         around = quantiles - quantiles[:, :, self.plan.median, None]
         width = (around[:, :, -1] - around[:, :, 0]) / 2
         return median[:, :, None] + around, width + 1e-3 * unit
 
-    def scored(self, values: np.ndarray) -> np.ndarray:
+    def as_calibrated(self, values: np.ndarray) -> np.ndarray:
         """Values as intervals are calibrated: as they are, or with `log` as logarithms, so that no bound is below 0."""
         return np.log(np.where(values > 0, values, np.nan)) if self._logarithms else values
 
@@ -226,7 +226,7 @@ class Forecaster:
         if self._logarithms:
             floor = FLOOR * np.where(np.isfinite(history), history, np.inf).min(axis=1)[:, None]
             forecasts = {name: np.maximum(forecast, floor) for name, forecast in forecasts.items()}
-        return Parts(forecasts, quantiles, self._unit(self.scored(history)))
+        return Parts(forecasts, quantiles, self._unit(self.as_calibrated(history)))
 
     def _unit(self, history: np.ndarray) -> np.ndarray:
         """See `Parts`. Before its first change nothing says how large errors are: a product was not sold yet."""
@@ -314,28 +314,3 @@ def _deviation(plan: Plan, values: np.ndarray) -> float:
     if not peak:
         return 1.0
     return float((known / peak).std()) * peak or 1.0  # squares of very large values would be infinite
-
-
-def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
-    """How many windows these are worth that neither overlap nor, as series of one time, err alike.
-
-    n windows of one time are worth n / (1 + (n - 1) r), r being the share of the mean square of a score that is common
-    to all series at that time.
-
-    Shapes: scores (rows, horizon), NaN where nothing is known
-    Reference: the design effect of Kish 1965, Survey Sampling, 5.4
-    """
-    known = ~np.isnan(scores)
-    rows = np.flatnonzero(known.any(axis=1))
-    apart = windows.apart(cutoffs.take(rows), scores.shape[1])
-    # A step of a series counts once, with the mean of its scores in all windows.
-    steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
-    means = np.bincount(own, scores[known]) / np.bincount(own)
-    series = np.searchsorted(panel.offsets, steps, side="right") - 1
-    _, time = np.unique(panel.starts[series] + steps - panel.offsets[series], return_inverse=True)
-    n, sums, squares = np.bincount(time), np.bincount(time, means), np.bincount(time, means**2)
-    pairs = float((squares * (n - 1)).sum())
-    if not pairs:
-        return apart
-    alike = float(np.clip((sums**2 - squares).sum() / pairs, 0, 1))
-    return apart / (1 + (float((n**2).sum() / n.sum()) - 1) * alike)

@@ -22,7 +22,7 @@ from pipelines.forecasting.fitting import (
     units_of,
 )
 from pipelines.forecasting.inputs import make_inputs
-from pipelines.forecasting.predict import NAME, NETWORK, Forecaster, independent
+from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
 from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
 from toolkit import artifact
 from toolkit import config as configs
@@ -91,14 +91,14 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
     forecaster = replace(forecaster, combination=combination)
     quantiles, spread = forecaster.base(parts)
-    truth = forecaster.scored(truth)
+    truth = forecaster.as_calibrated(truth)
     truth[~(spread > 0)] = np.nan
     conformal = fit_conformal(
         truth,
         quantiles,
         spread,
         plan.levels,
-        independent=independent(prepared.panel, cutoffs, (truth - quantiles[:, :, plan.median]) / spread),
+        independent=windows.independent(prepared.panel, cutoffs, (truth - quantiles[:, :, plan.median]) / spread),
         weighed=len(combination.used) if kind == "auto" else 0,
     )
     ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from toolkit.evaluation.classification import label_evidence, label_scores, macro_f1
-from toolkit.evaluation.comparison import difference_interval, mean_of_hits
+from toolkit.evaluation.comparison import block_interval, difference_interval, mean_of_hits
 
 
 def evidence(hits: np.ndarray) -> np.ndarray:
@@ -61,3 +61,16 @@ def test_many_rows_of_many_labels_take_seconds():
     started = time.monotonic()
     difference_interval(label_evidence(truth, first), label_evidence(truth, second), macro_f1)
     assert time.monotonic() - started < 60
+
+
+def test_blocks_of_one_row_give_the_interval_of_students_t():
+    differences = np.random.default_rng(0).normal(0.3, 1, 12)
+    expected = stats.t.interval(0.95, 11, differences.mean(), stats.sem(differences))
+    np.testing.assert_allclose(block_interval(differences, np.arange(12)), expected)
+
+
+def test_rows_of_a_block_that_are_alike_are_one_piece_of_evidence():
+    differences = np.random.default_rng(0).normal(0.3, 1, 6)
+    alone = block_interval(differences, np.arange(6))
+    np.testing.assert_allclose(block_interval(np.repeat(differences, 50), np.repeat(np.arange(6), 50)), alone)
+    assert block_interval(differences, np.zeros(6)) == block_interval(np.zeros(0), np.zeros(0)) == (-np.inf, np.inf)

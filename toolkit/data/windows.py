@@ -81,6 +81,31 @@ def apart(cutoffs: Cutoffs, horizon: int) -> float:
     return float(np.minimum(spans / horizon + 1, counts).sum())
 
 
+def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
+    """How many windows these are worth that neither overlap nor, as series of one time, err alike.
+
+    n windows of one time are worth n / (1 + (n - 1) r), r being the share of the mean square of a score that is common
+    to all series at that time.
+
+    Shapes: scores (rows, horizon), NaN where nothing is known
+    Reference: the design effect of Kish 1965, Survey Sampling, 5.4
+    """
+    known = ~np.isnan(scores)
+    rows = np.flatnonzero(known.any(axis=1))
+    whole = apart(cutoffs.take(rows), scores.shape[1])
+    # A step of a series counts once, with the mean of its scores in all windows.
+    steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
+    means = np.bincount(own, scores[known]) / np.bincount(own)
+    series = np.searchsorted(panel.offsets, steps, side="right") - 1
+    _, time = np.unique(panel.starts[series] + steps - panel.offsets[series], return_inverse=True)
+    n, sums, squares = np.bincount(time), np.bincount(time, means), np.bincount(time, means**2)
+    pairs = float((squares * (n - 1)).sum())
+    if not pairs:
+        return whole
+    alike = float(np.clip((sums**2 - squares).sum() / pairs, 0, 1))
+    return whole / (1 + (float((n**2).sum() / n.sum()) - 1) * alike)
+
+
 def whole_pasts(panel: Panel, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Series (rows,) and all that they have before `ends` (series,), in pieces of bounded memory, the shortest first.
 

@@ -32,9 +32,14 @@ class Stationarity:
     kpss: float
 
     @property
+    def comes_back(self) -> bool:
+        """Whether there surely is no unit root."""
+        return self.adf < 0.05
+
+    @property
     def verdict(self) -> Literal["stationary", "unit root", "level shifts", "unclear"]:
         """`level shifts` when both reject: no unit root, and still no constant level; `unclear` when neither does."""
-        if self.adf < 0.05:
+        if self.comes_back:
             return "stationary" if self.kpss >= 0.05 else "level shifts"
         return "unit root" if self.kpss < 0.05 else "unclear"
 
