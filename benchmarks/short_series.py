@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.prepare import prepare
-from pipelines.forecasting.train import choose
 from toolkit.data import windows
 
 CASES = ((60, 12), (144, 18), (144, 12), (300, 12))  # months of history, months ahead

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.prepare import prepare
-from pipelines.forecasting.train import choose
 
 Random = np.random.Generator
 
@@ -52,6 +52,11 @@ def growing(random: Random) -> np.ndarray:
     return np.exp(np.cumsum(0.15 * random.normal(size=(1, 132)), axis=1))
 
 
+def mixed(random: Random) -> np.ndarray:
+    """Fifteen random walks and as many series of noise, whose changes from step to step are as large."""
+    return np.concatenate([walks(random, 15, 132), 100 + random.normal(size=(15, 132)) / 2**0.5])
+
+
 RECENT = {"kind": "naive", "intervals": "recent"}
 PROCESSES = {
     "one random walk": Process(lambda random: walks(random, 1, 132)),
@@ -60,6 +65,8 @@ PROCESSES = {
         lambda random: walks(random, 1, 72) + walks(random, 30, 72, 0.3) - 100
     ),
     "30 times white noise": Process(lambda random: 100 + random.normal(size=(30, 72))),
+    "15 random walks beside as many of noise": Process(mixed, scored=slice(15)),
+    "the noise": Process(mixed, scored=slice(15, None)),
     "products that were launched late": Process(launched, model={"lower": 0.0}, scored=slice(6)),
     "products that were not": Process(launched, model={"lower": 0.0}, scored=slice(6, None)),
     "a random walk, intervals: recent": Process(lambda random: walks(random, 1, 840), 40, RECENT),

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from pipelines.forecasting.inputs import Plan, make_inputs, refuse_not_positive
-from pipelines.forecasting.stored import read_stored
+from pipelines.forecasting.stored import from_json, read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.panel import Panel
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, intact
+from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, expect, intact
 from toolkit.evaluation.combination import Combination
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.forecasting import naive_scale, never_changed
@@ -28,6 +28,7 @@ from toolkit.runtime import Runtime
 
 NAME = "forecasting"
 NETWORK = "network"
+OWN = "own_intervals.json"
 # Intervals that follow the forecasts of late: how far back that is, how many cutoffs there are in a horizon, and how
 # often in one the calibration is renewed.
 RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
@@ -49,6 +50,30 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Own:
+    """Intervals of series that have shown on validation windows how wide theirs must be.
+
+    Attributes:
+        factors: by series name, how many times as wide as those of all series, see `own_factors`.
+        conformal: what calibrates these, where others have that of the forecaster.
+    """
+
+    factors: Mapping[str, float]
+    conformal: Conformal
+
+    def to_json(self) -> dict[str, Any]:
+        return {"factors": dict(self.factors), "conformal": self.conformal.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str) -> Self:
+        """The reverse of `to_json`; ArtifactError for anything that it cannot have written."""
+        with intact("the intervals of single series are damaged", where):
+            factors = from_json(dict[str, float], data["factors"])
+            expect(min(factors.values(), default=1.0) > 0, "a factor is not above 0")
+        return cls(factors, Conformal.from_json(data["conformal"], where))
+
+
+@dataclass(frozen=True)
 class Forecaster:
     """A network and its companions, weighed and calibrated.
 
@@ -56,6 +81,7 @@ class Forecaster:
         sizes: by series name, what values are divided by with `scaling: series`; other series take their own deviation.
         source: how the file that it was trained on is written.
         combination, conformal: None while they are being fitted.
+        own: None where no series has intervals of its own.
     """
 
     plan: Plan
@@ -65,6 +91,7 @@ class Forecaster:
     source: SeriesSource
     combination: Combination | None = None
     conformal: Conformal | None = None
+    own: Own | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "Forecaster":
@@ -81,12 +108,14 @@ class Forecaster:
         weights, calibration = (artifact.folder / name for name in ("combination.json", "intervals.json"))
         combination = Combination.from_json(artifact.read_json(weights.name), str(weights))
         conformal = Conformal.from_json(artifact.read_json(calibration.name), str(calibration))
-        runtime = ridge = None
+        runtime = ridge = own = None
+        if OWN in files:  # a run of an early version has none, and no panel whose series are all alike
+            own = Own.from_json(artifact.read_json(OWN), str(artifact.folder / OWN))
         if "model.onnx" in files:
             runtime = Runtime(artifact.read_bytes("model.onnx"))
         if "ridge.npz" in files:
             ridge = _read_ridge(artifact.read_bytes("ridge.npz"), where)
-        forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal)
+        forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal, own)
         forecaster._check(where)
         return forecaster
 
@@ -113,9 +142,11 @@ class Forecaster:
         self.refuse_longer(steps)
         cutoffs = windows.at_ends(panel) if cutoffs is None else cutoffs
         forecasts = np.empty((len(cutoffs), steps, len(self.plan.levels)))
-        for rows, conformal in self._calibrations(panel, cutoffs):
+        factors = self._factors(panel, cutoffs)
+        for rows, conformal in self._calibrations(panel, cutoffs, factors):
             for part in np.split(rows, range(windows.BLOCK, len(rows), windows.BLOCK)):
-                quantiles, spread = self.base(self.parts(panel, cutoffs.take(part), self._fitted.used))
+                parts = self.parts(panel, cutoffs.take(part), self.used)
+                quantiles, spread = self.base(parts, np.nan_to_num(factors[part], nan=1.0))
                 moved = conformal.apply(quantiles, spread)[:, :steps]
                 forecasts[part] = np.exp(np.minimum(moved, LARGEST_EXPONENT)) if self._logarithms else moved
         return np.clip(forecasts, self.plan.lower, self.plan.upper)
@@ -128,20 +159,29 @@ class Forecaster:
                 mend="Train one for a longer horizon.",
             )
 
-    def _calibrations(self, panel: Panel, cutoffs: Cutoffs) -> Iterator[tuple[np.ndarray, Conformal]]:
+    def _factors(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
+        """Of each row's series, see `Own`; NaN where it has none. Shapes: -> (rows,)"""
+        factors = self.own.factors if self.own else {}
+        return np.array([factors.get(panel.ids[series], np.nan) for series in cutoffs.series.tolist()])
+
+    def _calibrations(
+        self, panel: Panel, cutoffs: Cutoffs, factors: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, Conformal]]:
         """Rows, and what their intervals are calibrated by: validation windows, or the forecasts of late.
 
         Reference: Xu & Xie 2021, arXiv:2010.09107, algorithm 1: residuals slide along with time
         """
         assert self.conformal is not None
         if self.plan.trained_until is None:
-            yield np.arange(len(cutoffs)), self.conformal
+            yield np.flatnonzero(np.isnan(factors)), self.conformal
+            if self.own:
+                yield np.flatnonzero(~np.isnan(factors)), self.own.conformal
             return
         horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
         past = self._past_cutoffs(panel, cutoffs, times)
         steps = windows.ordinals(panel, past, 0, horizon)
         truth = self.as_calibrated(windows.ahead(panel, panel.values, past, horizon))
-        quantiles, spread = self.base(self.parts(panel, past, self._fitted.used))
+        quantiles, spread = self.base(self.parts(panel, past, self.used))
         truth[~np.isfinite(spread) | (spread <= 0)] = np.nan
         group = (times - times.min(initial=0)) // max(horizon // REGROUPED, 1)
         for number in np.unique(group):
@@ -176,6 +216,11 @@ class Forecaster:
         assert self.combination is not None
         return self.combination
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The forecasters that are served."""
+        return self._fitted.used
+
     def parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         """What each of the named forecasters says, before it is weighed and calibrated."""
         done = [self._parts(panel, rows, names) for rows in windows.blocks(cutoffs)]
@@ -183,18 +228,24 @@ class Forecaster:
         quantiles = np.concatenate([part.quantiles for part in done]) if NETWORK in names else None
         return Parts(forecasts, quantiles, np.concatenate([part.unit for part in done]))
 
-    def base(self, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+    def base(self, parts: Parts, factors: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Quantiles before calibration, and the spread in which calibration moves them.
 
         The combined forecast is the median; around it stand the network's quantiles as far as the network has weight.
-        All of them as `as_calibrated` has values. Shapes: -> (rows, horizon, levels); (rows, horizon)
+        All of them as `as_calibrated` has values.
+
+        Args:
+            factors: (rows,) how many times as wide all of it is; None: once.
+
+        Shapes: -> (rows, horizon, levels); (rows, horizon)
         """
         median = self.as_calibrated(self._fitted.combine(parts.forecasts))
-        unit = np.broadcast_to(parts.unit[:, None], median.shape)
-        if parts.quantiles is None or NETWORK not in self._fitted.used:
+        factors = np.ones(len(median)) if factors is None else factors
+        unit = np.broadcast_to((factors * parts.unit)[:, None], median.shape)
+        if parts.quantiles is None or NETWORK not in self.used:
             return np.repeat(median[:, :, None], len(self.plan.levels), axis=2), unit
         quantiles = self.as_calibrated(parts.quantiles)
-        around = quantiles - quantiles[:, :, self.plan.median, None]
+        around = factors[:, None, None] * (quantiles - quantiles[:, :, self.plan.median, None])
         width = (around[:, :, -1] - around[:, :, 0]) / 2
         return median[:, :, None] + around, width + 1e-3 * unit
 
@@ -268,10 +319,10 @@ class Forecaster:
     def _check(self, where: str) -> None:
         """Refuse parts of different runs, before they forecast nonsense."""
         assert self.conformal is not None
-        used = self._fitted.used
+        used, calibrations = self.used, [self.conformal, *([self.own.conformal] if self.own else [])]
         fits = (
-            self.conformal.levels == self.plan.levels
-            and len(self.conformal.offsets) == self.plan.horizon
+            all(each.levels == self.plan.levels for each in calibrations)
+            and all(len(each.offsets) == self.plan.horizon for each in calibrations)
             and (NETWORK not in used or self.runtime is not None)
             and ("ridge" not in used or (self.ridge is not None and self.ridge.weights.shape[1] == self.plan.horizon))
             and all(name in COMPANIONS for name in used if name not in (NETWORK, "ridge"))

@@ -20,6 +20,7 @@ from toolkit.report import METRICS, Paragraph, Picture, Section, Table, picture
 PICTURES = 12
 WORST = 20
 DRAWN = 6  # forecasters in one picture of errors
+SEVERAL = 10  # series, of which a tenth can be told
 
 
 def render(
@@ -156,7 +157,25 @@ def _intervals_section(board: Leaderboard) -> Section:
     stated = sorted(int(name.removeprefix("coverage_")) for name in scores if name.startswith("coverage_"))
     found = np.array([scores[f"coverage_{level}"] for level in stated])
     drawing = forecast_plots.coverage_figure(np.array(stated) / 100, found, steps[f"coverage_{stated[-1]}"])
-    return Section("Can its intervals be trusted?", [picture(drawing, "Values inside the intervals by their level")])
+    caption = _coverage_by_series(board, stated[-1])
+    drawn = picture(drawing, "Values inside the intervals by their level", caption)
+    return Section("Can its intervals be trusted?", [drawn])
+
+
+def _coverage_by_series(board: Leaderboard, percent: int) -> str:
+    """How far single series are from what all together have."""
+    own = board.rivals["seqloom"]
+    scores = forecasting.score_series(board.truth, own.forecasts, board.cutoffs.series, own.quantiles, board.levels)[
+        f"coverage_{percent}"
+    ]
+    known = scores[np.isfinite(scores)]
+    if len(known) < SEVERAL:
+        return ""
+    low, high = np.quantile(known, (0.1, 0.9))
+    return (
+        f"Of the {percent} % interval: a tenth of the {len(known):,} series has at most {low:.0%} of its values inside,"
+        f" a tenth at least {high:.0%}. Few values of each are part of why these differ."
+    )
 
 
 def _weights_section(combination: Combination, horizon: int) -> Section:

@@ -2,15 +2,16 @@
 
 import hashlib
 import io
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.forecasting import model as models
+from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.data import Splits, source
+from pipelines.forecasting.data import Splits
 from pipelines.forecasting.evaluate import LEARNED, evaluate_run, learned_until
 from pipelines.forecasting.fitting import (
     Networks,
@@ -19,26 +20,18 @@ from pipelines.forecasting.fitting import (
     fit_all,
     refit_all,
     training_cutoffs,
-    units_of,
 )
 from pipelines.forecasting.inputs import make_inputs
-from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
-from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
+from pipelines.forecasting.predict import NAME, OWN, Forecaster
+from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
-from toolkit.data import windows
-from toolkit.data.windows import Cutoffs
 from toolkit.errors import SeqloomError
-from toolkit.evaluation.combination import Combination, fit_weights
-from toolkit.evaluation.companions import COMPANIONS
-from toolkit.evaluation.intervals import fit_conformal
 from toolkit.runtime import Runtime
 from toolkit.training.fit import Task
 from toolkit.training.runs import finish, history_csv, named_weights
 
 TOLERANCE = 1e-4  # between the exported graph and the Keras model, in normalised units
-BLOCKS = 4  # parts of the horizon with weights of their own
-CHOSEN_ON = 2_000  # validation windows that weights and intervals are fitted on
 
 
 def train(config: Config, folder: Path, *, resume: bool, start: Start | None = None) -> dict[str, Any]:
@@ -74,48 +67,6 @@ def begin(config: Config, prepared: Prepared) -> tuple[models.Network, Task]:
     return begin_network(config, prepared, training_cutoffs(prepared, prepared.splits.training_ends), member=0)
 
 
-def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaster:
-    """Weigh the forecasters on validation windows, and calibrate the intervals of what is served."""
-    splits, plan, kind = prepared.splits, prepared.plan, config.model.kind
-    names = [NETWORK] * bool(graph) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
-    ridge = fit_ridge_before(prepared.panel, splits.training_ends, plan) if "ridge" in names else None
-    runtime = Runtime(graph) if graph else None
-    forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
-    cutoffs = _in_time(prepared, splits.validation.sample(CHOSEN_ON))
-    truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, plan.horizon)
-    parts = forecaster.parts(prepared.panel, cutoffs, names)
-    truth[~np.isfinite(parts.forecasts[names[0]][:, 0])] = np.nan  # nothing can be said about a row without any value
-    if kind == "auto":
-        combination = fit_weights(truth, parts.forecasts, units_of(config, prepared)[cutoffs.series], BLOCKS)
-    else:
-        combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
-    forecaster = replace(forecaster, combination=combination)
-    quantiles, spread = forecaster.base(parts)
-    truth = forecaster.as_calibrated(truth)
-    truth[~(spread > 0)] = np.nan
-    conformal = fit_conformal(
-        truth,
-        quantiles,
-        spread,
-        plan.levels,
-        independent=windows.independent(prepared.panel, cutoffs, (truth - quantiles[:, :, plan.median]) / spread),
-        weighed=len(combination.used) if kind == "auto" else 0,
-    )
-    ridge = fit_ridge_before(prepared.panel, splits.test_starts, plan) if "ridge" in combination.used else None
-    return replace(forecaster, conformal=conformal, ridge=ridge)
-
-
-def _in_time(prepared: Prepared, cutoffs: Cutoffs) -> Cutoffs:
-    """Cutoffs in the order of time."""
-    return cutoffs.take(np.argsort(windows.ordinals(prepared.panel, cutoffs, 0, 1)[:, 0], kind="stable"))
-
-
-def _sizes(prepared: Prepared) -> dict[str, float]:
-    if prepared.plan.scaling != "series":
-        return {}
-    return dict(zip(prepared.panel.ids, prepared.sizes.tolist(), strict=True))
-
-
 def _exported(config: Config, prepared: Prepared, fitted: Networks) -> bytes | None:
     """The networks, if any, as a graph that is known to compute what they do, but for rounding in half precision."""
     if not fitted.networks:
@@ -145,6 +96,8 @@ def _write(
     artifact.write_json(folder / LEARNED, learned_until(splits))
     artifact.write_json(folder / "combination.json", forecaster.combination.to_json())
     artifact.write_json(folder / "intervals.json", forecaster.conformal.to_json())
+    if forecaster.own is not None:
+        artifact.write_json(folder / OWN, forecaster.own.to_json())
     if graph:
         artifact.write_bytes(folder / "model.onnx", graph)
         artifact.write_weights(folder / artifact.WEIGHTS, named_weights(fitted.networks))

@@ -41,6 +41,24 @@ def _naive(panel, k, end, first, stop):
     return [panel.values[at] if at in inside else np.nan for at in range(end + first, end + stop)]
 
 
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12), most=st.integers(1, 60), each=st.integers(1, 8))
+def test_a_sample_of_series_is_of_few_series_with_all_that_is_asked_of_each(lengths, most, each):
+    whole = _every_cutoff(_panel(lengths))
+    shuffled = whole.take(np.random.default_rng(1).permutation(len(whole)))
+    found = shuffled.sample_series(most, each)
+    assert len(found) <= most
+    if len(whole) <= most:
+        assert found is shuffled
+        return
+    for series in np.unique(found.series):
+        own, all_ends = found.ends[found.series == series], np.sort(whole.ends[whole.series == series])
+        assert min(len(all_ends), each) / 2 <= len(own) <= each
+        assert set(own) <= set(all_ends) and own[0] == all_ends[0]
+        assert len(set(np.diff(own))) <= 1
+    fewest = min(min(length + 1, each) for length in lengths)
+    assert most < max(min(length + 1, each) for length in lengths) or len(found) >= min(fewest / 2, most)
+
+
 # Cutting
 
 

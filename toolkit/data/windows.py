@@ -31,6 +31,21 @@ class Cutoffs(NamedTuple):
             return self
         return self.take(np.sort(np.random.default_rng(0).choice(len(self), most, replace=False)))
 
+    def sample_series(self, most: int, each: int) -> "Cutoffs":
+        """At most this many of them, and then at most `each` of one series, evenly, of as many series as that allows.
+
+        They are the same each time.
+        """
+        if len(self) <= most:
+            return self
+        ordered = self.take(np.lexsort((self.ends, self.series)))
+        _, series, counts = np.unique(ordered.series, return_inverse=True, return_counts=True)
+        number = np.arange(len(self)) - (np.cumsum(counts) - counts)[series]
+        spaced = number % -(-counts // each)[series] == 0
+        order = np.random.default_rng(0).permutation(len(counts))
+        within = np.cumsum(np.minimum(counts, each)[order]) <= most
+        return ordered.take(np.flatnonzero(spaced & np.isin(series, order[within])))
+
 
 def past(panel: Panel, flat: np.ndarray, cutoffs: Cutoffs, steps: int) -> np.ndarray:
     """The last `steps` steps before each cutoff; NaN where the series had not begun.

@@ -302,6 +302,28 @@ def test_parts_of_another_run_are_refused(part: str, changes: dict[str, Any], co
     told(result)
 
 
+OTHER = {"levels": [0.5], "offsets": [[0.0]] * 7, "windows": [9] * 7, "reach": [0] * 7, "normal": False}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [*({"factors": factors} for factors in ({"kiosk0": 0.0}, {"kiosk0": "wide"}, [1.0], None)), {"conformal": OTHER}],
+    ids=str,
+)
+def test_hostile_intervals_of_single_series_are_refused(changes: dict[str, Any], copied: Path) -> None:
+    calibration = json.loads((copied / "intervals.json").read_text())
+    for content in ({"factors": {"kiosk0": 2.0}, "conformal": calibration}, changes):
+        stored = {"factors": {"kiosk0": 2.0}, "conformal": calibration, **content}
+        (copied / "own_intervals.json").write_text(json.dumps(stored))
+        reseal(copied)
+        result = forecast(copied)
+        if content is changes:
+            assert (result.code, result.out) == (1, "")
+            assert "own_intervals.json" in told(result) or "do not fit together" in told(result)
+        else:
+            assert result.code == 0
+
+
 def archive(**arrays: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)

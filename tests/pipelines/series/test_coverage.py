@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.prepare import prepare
-from pipelines.forecasting.train import choose
 
 HORIZON = 12
 
@@ -46,6 +46,17 @@ def test_a_shock_that_series_have_in_common_is_no_more_windows(tmp_path: Path) -
         for seed in range(4)
     ]
     assert np.mean(independent) == pytest.approx(0.8, abs=0.04)
+
+
+def test_series_that_are_harder_to_forecast_have_wider_intervals(tmp_path: Path) -> None:
+    """Random walks beside noise, whose changes from step to step are as large."""
+    found = []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        noise = 100 + random.normal(size=(12, 132)) / 2**0.5
+        found.append(coverage(tmp_path / "a.csv", np.concatenate([walks(random, 12, 132), noise])))
+    walked, steady = np.mean(found, axis=0)[:12].mean(), np.mean(found, axis=0)[12:].mean()
+    assert walked > 0.68 and steady < 0.92  # with one width for all: 0.59 and 0.98
 
 
 def test_the_time_before_a_product_was_sold_does_not_tell_how_large_errors_are(tmp_path: Path) -> None:
