@@ -58,3 +58,14 @@ def test_groups_of_rows_may_be_mapped_over(numbers):
 def test_lengths_that_do_not_fit_are_refused(numbers):
     for said, length in zip(numbers["refused"], (4, -1), strict=True):
         assert f"the length of row 1 is {length}, expected from 0 to 3" in said
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    sizes = {"inputs": (2, 4, 5), "lengths": (2,), "kernel": (5, 9), "recurrent": (3, 9), "bias": (2, 9)}
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in sizes.items()} | {"initial": np.zeros((1, 2, 3))}
+    for name, shape in (
+        *(("inputs", (2, 4, 6)), ("inputs", (3, 4, 5)), ("lengths", (1,)), ("lengths", (2, 1)), ("kernel", (5, 12))),
+        *(("recurrent", (3, 10)), ("bias", (18,)), ("initial", (1, 1, 3)), ("initial", (2, 2, 3))),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            jax_recurrence.recurrence(**arrays | {name: np.zeros(shape)}, cell="gru", reverse=False)

@@ -63,8 +63,16 @@ def recurrence(
         recurrent (units, gates * units); bias as Keras has it; initial (states, batch, units) or (0, 0, 0) for zeros ->
         outputs (batch, time, units), zeros past the length; final (states, batch, units)
 
-    Raises: ValueError for too large sizes; an error of JAX where it runs, for a length that is out of range.
+    Raises: ValueError for shapes that do not fit one another, and for too large sizes; an error of JAX where it runs,
+        for a length that is out of range.
     """
+    (batch, _, features), units, known = inputs.shape, len(recurrent), CELLS[cell]
+    width = len(known.blocks) * units
+    found = [each.shape for each in (lengths, kernel, recurrent, bias, initial)]
+    expected = [(batch,), (features, width), (units, width), (2, width) if cell == "gru" else (width,)]
+    expected += [(known.states, batch, units) if initial.size else initial.shape]
+    if found != expected:  # the library takes them as they are
+        raise ValueError(f"inputs are {inputs.shape}, the other arrays {found}, expected {expected}")
     if max(*inputs.shape, kernel.size + recurrent.size) >= LARGEST:
         raise ValueError(f"inputs {inputs.shape} or kernels {kernel.shape}, {recurrent.shape} are too large")
     return _recurrence(KINDS.index(cell), reverse, inputs, lengths, kernel, recurrent, bias, initial)
