@@ -9,7 +9,7 @@ from instructions import arrays_with, lower
 
 from examples import make_decoder, randomize, sequences
 from toolkit.export import kernel_weights
-from toolkit.kernels import prediction
+from toolkit.kernels import prediction, search
 from toolkit.kernels.search import MOST, DecoderStep, OutputLayer
 
 library, used = prediction.load()
@@ -244,6 +244,15 @@ def test_weights_of_a_step_that_do_not_fit_are_refused():
             DecoderStep("lstm", *weights[:i], array[..., :-1], *weights[i + 1 :])
     with pytest.raises(ValueError, match="too large"):
         DecoderStep("lstm", np.broadcast_to(np.float32(0), (1 << 28, 3)), *weights[1:])
+
+
+def test_words_of_no_numbers_give_the_gates_their_bias_alone(monkeypatch):
+    words, gates, *others = _weights(11)
+    given = np.zeros(2, int), np.ones((2, 12)), *(np.ones((2, 5, size)) for size in (6, 4)), np.array([5, 2])
+    expected = DecoderStep("lstm", words * 0, gates, *others).step(*given)
+    monkeypatch.setattr(search, "aligned", lambda size: np.full_like(prediction.aligned(size), np.nan))
+    for found, right in zip(DecoderStep("lstm", words[:, :0], gates[3:], *others).step(*given), expected, strict=True):
+        np.testing.assert_array_equal(found, right)
 
 
 DECODERS = (("gru", "bahdanau"), ("lstm", "dot"))

@@ -224,7 +224,7 @@ void pack_all(const Decoder& d, bool transposed, float* packed) {
   packed = pack(recurrent, weights.recurrent.rows, weights.recurrent.columns, transposed, packed);
   packed = pack(d.combine, weights.combine.rows, weights.combine.columns, transposed, packed);
   if (d.additive) pack(d.query, d.units, d.units, transposed, packed);
-  if (d.features) pack(d.recurrent, d.features, columns_of(d), false, packed + matrix_size(d.units, d.units));
+  pack(d.recurrent, d.features, columns_of(d), false, packed + matrix_size(d.units, d.units));
 }
 
 void pack_forward(const Decoder& d, float* packed) { pack_all(d, false, packed); }
