@@ -1,5 +1,6 @@
 """Several networks from seeds of their own: one after the other, and once more on more rows."""
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -102,31 +103,19 @@ def refit_members(
         learn: gives what `fit` is to learn from, all that was held back included.
         fit: is given the config, that, and the member's number.
     """
-    again = _train_again(config, members, learn, fit)
-    if members and again is None:
+    if len(members) == config.model.members and members[-1][1].finished:
+        whole, again = learn(), list[Trained[Network]]()
+        with contextlib.suppress(StoppedError):
+            for member, (_, progress) in enumerate(members):
+                training = config.training.model_copy(update={"epochs": progress.best_epoch + 1, "seconds": None})
+                again.append(fit(config.model_copy(update={"training": training}), whole, member))
+                if not again[-1][1].finished:
+                    break
+            else:
+                return Refitted(whole, again)
+    if members:
         warnings.warn("stopped: no network was trained again (training.refit).", stacklevel=2)
-    return again
-
-
-def _train_again(
-    config: Config,
-    members: Sequence[Trained[Network]],
-    learn: Callable[[], Whole],
-    fit: Callable[[Config, Whole, int], Trained[Network]],
-) -> Refitted[Network, Whole] | None:
-    if len(members) < config.model.members or not members[-1][1].finished:
-        return None
-    whole = learn()
-    again: list[Trained[Network]] = []
-    for member, (_, progress) in enumerate(members):
-        training = config.training.model_copy(update={"epochs": progress.best_epoch + 1, "seconds": None})
-        try:
-            again.append(fit(config.model_copy(update={"training": training}), whole, member))
-        except StoppedError:
-            return None
-        if not again[-1][1].finished:
-            return None
-    return Refitted(whole, again)
+    return None
 
 
 def steps_told(steps: int, training: Any) -> str:
