@@ -29,13 +29,10 @@ from toolkit.data.text import EncodedTexts
 from toolkit.errors import SeqloomError
 from toolkit.evaluation import classification, thresholds
 from toolkit.training.fit import Batch, Task
-from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
+from toolkit.training.members import Fitted, Trained, fit_members, fit_network, networks_of, refit_members
 from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed
 
 TOLERANCE = 1e-5  # between the exported graph and the Keras model
-
-Members = list[Trained[models.TextClassifier]]
-Again = Refitted[models.TextClassifier, Prepared]
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -48,8 +45,12 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     artifact.refuse_foreign(folder, resume)
     with artifact.locked(folder):
         prepared = prepare(config)
-        members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
-        fitted = Fitted(members, _refit(config, prepared, members, checkpoints) if config.training.refit else None)
+        members = fit_members(config.model.members, partial(_fit, config, prepared, folder=checkpoints))
+        fitted = Fitted[models.TextClassifier, Prepared](members)
+        if config.training.refit:
+            learn_all = partial(learn, config, prepared.splits.joined())
+            fit_again = partial(_fit, folder=checkpoints / "refit", choose=False)
+            fitted = replace(fitted, again=refit_members(config, members, learn_all, fit_again))
         return finish(
             folder,
             NAME,
@@ -61,17 +62,8 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
         )
 
 
-def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Again | None:
-    """As many networks on training and validation rows; None after Ctrl-C, when those that there are must do."""
-
-    def fit_again(config: Config, whole: Prepared, member: int) -> Trained[models.TextClassifier]:
-        return _fit(config, whole, folder / "refit", member, choose=False)
-
-    return refit_members(config, members, lambda: learn(config, prepared.splits.joined()), fit_again)
-
-
 def _fit(
-    config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
+    config: Config, prepared: Prepared, member: int, *, folder: Path, choose: bool = True
 ) -> Trained[models.TextClassifier]:
     """Train one network; without `choose` there are no rows left to choose its epoch by."""
     network, task = begin(config, prepared, member)

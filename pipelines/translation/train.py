@@ -28,16 +28,13 @@ from toolkit.evaluation.sql import Database
 from toolkit.kernels.prediction import KINDS
 from toolkit.search import SearchSettings
 from toolkit.training.fit import Batch, Task
-from toolkit.training.members import Fitted, Refitted, Trained, fit_members, fit_network, networks_of, refit_members
+from toolkit.training.members import Fitted, Trained, fit_members, fit_network, networks_of, refit_members
 from toolkit.training.runs import finish, history_csv, in_precision, named_weights, set_seed
 from toolkit.training.step import Parts, whole
 
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model
 LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
 COMPILED_STEP, STEP = 4, 2  # padded lengths are multiples of this; each compiled shape costs seconds
-
-Members = list[Trained[models.Translator]]
-Again = Refitted[models.Translator, Prepared]
 
 
 def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -51,8 +48,12 @@ def train(config: Config, folder: Path, *, resume: bool) -> dict[str, Any]:
     _check_scoring(config)
     with artifact.locked(folder):
         prepared = prepare(config)
-        members = fit_members(config.model.members, partial(_fit, config, prepared, checkpoints))
-        fitted = Fitted(members, _refit(config, prepared, members, checkpoints) if config.training.refit else None)
+        members = fit_members(config.model.members, partial(_fit, config, prepared, folder=checkpoints))
+        fitted = Fitted[models.Translator, Prepared](members)
+        if config.training.refit:
+            learn_all = partial(learn, config, prepared.splits.joined())
+            fit_again = partial(_fit, folder=checkpoints / "refit", choose=False)
+            fitted = replace(fitted, again=refit_members(config, members, learn_all, fit_again))
         splits = prepared.splits.joined() if fitted.again else prepared.splits
         return finish(
             folder,
@@ -71,17 +72,8 @@ def _check_scoring(config: Config) -> None:
         Database(config.data.database).close()
 
 
-def _refit(config: Config, prepared: Prepared, members: Members, folder: Path) -> Again | None:
-    """As many networks on training and validation pairs; None after Ctrl-C, when those that there are must do."""
-
-    def fit_again(config: Config, whole: Prepared, member: int) -> Trained[models.Translator]:
-        return _fit(config, whole, folder / "refit", member, choose=False)
-
-    return refit_members(config, members, lambda: learn(config, prepared.splits.joined()), fit_again)
-
-
 def _fit(
-    config: Config, prepared: Prepared, folder: Path, member: int, choose: bool = True
+    config: Config, prepared: Prepared, member: int, *, folder: Path, choose: bool = True
 ) -> Trained[models.Translator]:
     """Train one network; without `choose` there are no pairs left to choose its epoch by."""
     config = config.model_copy(update={"seed": config.seed + member})
