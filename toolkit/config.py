@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, DocumentStartEvent
@@ -293,7 +294,7 @@ def _explain(location: Location, entries: list[Any], document: Document, model: 
     place, name, entry = document.place(location), _dotted(location), entries[0]
     match entry["type"]:
         case "extra_forbidden":
-            known = _fields_at(model, location[:-1])
+            known = list(_fields_at(model, location[:-1]))
             hint = closest(str(location[-1]), known)
             mend = f"Did you mean {_dotted((*location[:-1], hint))}?" if hint else f"Known here: {', '.join(known)}."
             return f"{place}: {name} is not a key here. {mend}"
@@ -346,28 +347,19 @@ def _models_in(annotation: Any) -> Iterator[type[Stanza]]:
             yield from _models_in(argument)
 
 
-def _model_at(model: type[Stanza], location: Location) -> type[Stanza] | None:
+def _fields_at(model: type[Stanza], location: Location) -> dict[str, FieldInfo]:
+    """The fields of the stanza at a place, none where there is no stanza."""
+    fields = model.model_fields
     for part in location:
-        if isinstance(part, int):
-            continue
-        if part not in model.model_fields:
-            return None
-        model_here = next(_models_in(model.model_fields[part].annotation), None)
-        if model_here is None:
-            return None
-        model = model_here
-    return model
-
-
-def _fields_at(model: type[Stanza], location: Location) -> list[str]:
-    found = _model_at(model, location)
-    return list(found.model_fields) if found else []
+        if not isinstance(part, int):
+            here = next(_models_in(fields[part].annotation), None) if part in fields else None
+            fields = here.model_fields if here else {}
+    return fields
 
 
 def _description(model: type[Stanza], location: Location) -> str:
     """The documentation of a field, as a sentence to follow an error."""
-    found = _model_at(model, location[:-1]) if location else None
-    info = found.model_fields.get(str(location[-1])) if found else None
+    info = _fields_at(model, location[:-1]).get(str(location[-1])) if location else None
     return f" It is: {info.description}" if info and info.description else ""
 
 
