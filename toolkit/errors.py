@@ -1,6 +1,7 @@
 """Errors that users see as one sentence instead of a traceback."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 COPY_AGAIN = "Copy the whole run folder again, or train again."
@@ -34,6 +35,23 @@ class DataError(SeqloomError):
 
 class ArtifactError(SeqloomError):
     """A run folder that is damaged, foreign or of another version."""
+
+
+def try_all(attempts: Iterable[Callable[[], object]]) -> None:
+    """Call all of them, so that all that is broken is told at once. Warnings are not: what comes later repeats them.
+
+    Raises: a SeqloomError with a line for each that was raised, of the kind of the worst.
+    """
+    problems = []
+    with warnings.catch_warnings(action="ignore"):
+        for attempt in attempts:
+            try:
+                attempt()
+            except SeqloomError as error:
+                problems.append(error)
+    if problems:
+        worst = max(problems, key=lambda error: error.exit_code)
+        raise type(worst)("\n".join(dict.fromkeys(map(str, problems))))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a config would do, told before training."""
 
-import warnings
 from collections import Counter
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipelines.text_classification.data import Examples, Splits, read_examples, 
 from pipelines.text_classification.prepare import prepare
 from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, one_line
-from toolkit.errors import SeqloomError
+from toolkit.errors import try_all
 from toolkit.stanzas import STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
 
@@ -53,20 +53,10 @@ def check(config: Config) -> dict[str, str]:
 
 def _check_files(config: Config) -> None:
     """Read every file, so that all that are broken are told at once."""
-    problems = []
     sources: list[Paths | float] = [config.data.train, config.data.validation, config.data.test]
-    if sum(not isinstance(source, float) for source in sources) == 1:
-        return  # which prepare reads anyway
-    with warnings.catch_warnings(action="ignore"):  # what is only odd is told when they are read again
-        for source in sources:
-            if not isinstance(source, float):
-                try:
-                    read_examples(config.data, source)
-                except SeqloomError as error:
-                    problems.append(error)
-    if problems:
-        worst = max(problems, key=lambda error: error.exit_code)
-        raise type(worst)("\n".join(dict.fromkeys(map(str, problems))))
+    files = [source for source in sources if not isinstance(source, float)]
+    if len(files) > 1:  # prepare reads one by itself
+        try_all(partial(read_examples, config.data, source) for source in files)
 
 
 def _label_counts(examples: Examples, labels: tuple[str, ...]) -> str:

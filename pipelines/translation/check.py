@@ -1,6 +1,5 @@
 """What a config would do, told before training."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -19,7 +18,7 @@ from toolkit.data.codec import UNKNOWN
 from toolkit.data.pair_batches import Shape, padding_share, plan_batches
 from toolkit.data.pairs import Grouped, shared_sources, suspicious
 from toolkit.data.vectors import load_vectors
-from toolkit.errors import SeqloomError
+from toolkit.errors import try_all
 from toolkit.evaluation.sql import Database
 from toolkit.stanzas import FLOATS_PER_UNIT, STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
@@ -62,16 +61,7 @@ def _check_files(config: Config) -> None:
     tries += [partial(Artifact, folder, NAME) for folder in config.compare]
     if data.database:
         tries.append(partial(Database, data.database))
-    problems = []
-    with warnings.catch_warnings(action="ignore"):  # what is only odd is told when they are read again
-        for attempt in tries:
-            try:
-                attempt()
-            except SeqloomError as error:
-                problems.append(error)
-    if problems:
-        worst = max(problems, key=lambda error: error.exit_code)
-        raise type(worst)("\n".join(dict.fromkeys(map(str, problems))))
+    try_all(tries)
 
 
 def _pairs(grouped: Grouped) -> str:
