@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from safetensors import safe_open
 from scipy import stats
 
@@ -137,11 +136,7 @@ def verdict(found: list[Result], metric: str) -> str:
 
 def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether scores of the same seeds differ by more than chance does in 95 of 100 cases (paired t-test)."""
-    if len(one) < 2:
-        return False
-    differences = np.subtract(one, other)
-    error = differences.std(ddof=1) / len(one) ** 0.5
-    return bool(abs(differences.mean()) > stats.t.ppf(0.975, len(one) - 1) * error)
+    return len(one) > 1 and bool(stats.ttest_rel(one, other).pvalue < 0.05)
 
 
 def page(found: list[Result], metric: str, pipeline: str) -> str:
