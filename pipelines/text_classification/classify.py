@@ -5,8 +5,8 @@ import csv
 import json
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -131,19 +131,13 @@ def classify(
     output = output or _format_for(out)
     with opened(out) as stream:
         write = _writer(output, stream, classifier.policy.labels, keep, top)
-        waiting: deque[Item] = deque()
+        items, read = tee(inputs)
         prediction = None
-        for prediction in classifier.classify(_remember(inputs, waiting)):
-            write(waiting.popleft(), prediction)
+        for prediction, item in zip(classifier.classify(item.text for item in read), items, strict=True):
+            write(item, prediction)
         if prediction is None:  # what stood at `out` is worth more than nothing
             inputs.check()
     inputs.check()
-
-
-def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:
-    for item in inputs:
-        waiting.append(item)
-        yield item.text
 
 
 def _format_for(out: Path | None) -> str:

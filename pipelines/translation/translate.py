@@ -4,9 +4,9 @@ import csv
 import json
 import sys
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -126,12 +126,12 @@ def translate(
         "it breaks off there. More are written by a run with a higher tokens.max_target, if that is what"
         " held them; else the network had not found an end.",
     )
-    waiting: deque[Item] = deque()
+    items, read = tee(inputs)
     with opened(out) as stream:
         write = _writer(output, stream, best, "\n" if translator.layout else "")
         translation = None
-        for translation in _watched(translator.translate(_remember(inputs, waiting), settings), out):
-            item = waiting.popleft()
+        translations = translator.translate((item.text for item in read), settings)
+        for translation, item in zip(_watched(translations, out), items, strict=True):
             write(item.text, translation)
             if translation.truncated:
                 truncated.add(item.where)
@@ -142,12 +142,6 @@ def translate(
     truncated.tell()
     broken_off.tell()
     inputs.check()
-
-
-def _remember(inputs: Iterable[Item], waiting: deque[Item]) -> Iterator[str]:
-    for item in inputs:
-        waiting.append(item)
-        yield item.text
 
 
 def _watched(translations: Iterator[Translation], out: Path | None) -> Iterable[Translation]:
