@@ -96,31 +96,26 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
     from toolkit.evaluation.translation import length_edges, scores_by_length
 
     config, predict = stage("translation", "config"), stage("translation", "predict")
+    settings = [Artifact(folder, predict.NAME).read_config(config.Config) for folder in folders]
+    sources, references = stage("translation", "data").read_files(settings[0].data, str(data)).references()
+    metric = "exact_match" if settings[0].training.monitor == "exact_match" else "bleu"
+    lengths, edges = list[int](), list[int]()
     kinds: dict[str, tuple[str, Path, list[list[Any]]]] = {}  # by config: name, a folder, scores of each run
-    grouped, metric = None, ""
-    lengths: list[int] = []
-    edges: list[int] = []
-    for folder in folders:
-        settings = Artifact(folder, predict.NAME).read_config(config.Config)
-        if grouped is None:
-            grouped = stage("translation", "data").read_files(settings.data, str(data)).references()
-            metric = "exact_match" if settings.training.monitor == "exact_match" else "bleu"
-        found = list(predict.Translator(folder).translate(grouped.sources))
-        if not edges:
-            lengths = [len(each.source_pieces) for each in found]
-            edges = length_edges(lengths, bins=10)
-        bins = scores_by_length(lengths, [each.text for each in found], grouped.references, edges)
-        kind = settings.decoder.attention
+    for folder, each in zip(folders, settings, strict=True):
+        found = list(predict.Translator(folder).translate(sources))
+        lengths = lengths or [len(row.source_pieces) for row in found]
+        edges = edges or length_edges(lengths, bins=10)
+        bins = scores_by_length(lengths, [row.text for row in found], references, edges)
+        kind = each.decoder.attention
         name = "thought vector" if kind == "none" else f"{kind} attention"
-        alike = settings.model_copy(update={"seed": 0}).model_dump_json()
+        alike = each.model_copy(update={"seed": 0}).model_dump_json()
         kinds.setdefault(alike, (name, folder, []))[-1].append(bins)
     curves, names = [], [name for name, _, _ in kinds.values()]
     for name, folder, runs in kinds.values():
         name = f"{name}, {folder.name}" if names.count(name) > 1 else name
         places = np.array([np.mean([n for n in lengths if each.low <= n <= each.high]) for each in runs[0]])
         curves.append(Curve(name, places, np.array([[getattr(each, metric) for each in bins] for bins in runs])))
-    rows = len(grouped.sources) if grouped else 0
-    told = f"{rows:,} sources in up to ten groups of like length, at the mean of each."
+    told = f"{len(sources):,} sources in up to ten groups of like length, at the mean of each."
     up = "exact match (share)" if metric == "exact_match" else "BLEU"
     return Probe("Quality by length of the source", "pieces of the source", up, told, curves)
 
