@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -313,13 +313,8 @@ def gradients(
     _, settings = _load(config, overrides)
     use_keras()
     from pipelines.gradients import command
-    from toolkit.artifact import check_outputs
-    from toolkit.data.files import split_part
-    from toolkit.data.pairs import two_files
 
-    files = [file for text in _texts(settings.model_dump()) for file in two_files(text) or [text]]
-    check_outputs([str(config), *(file for file in files if os.path.exists(split_part(file)[0]))], out)
-    command(settings, steps=steps, out=out, as_json=as_json)
+    command(settings, config, steps=steps, out=out, as_json=as_json)
 
 
 @app.command()
@@ -418,17 +413,6 @@ def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:
     pipeline = document.values.get("pipeline")
     where = document.place(("pipeline",))
     return str(pipeline), validate(document, _config_class(pipeline, where))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a config, among them the files that it reads."""
-    match value:
-        case str():
-            yield value
-        case dict():
-            yield from itertools.chain.from_iterable(map(_texts, value.values()))
-        case list():
-            yield from itertools.chain.from_iterable(map(_texts, value))
 
 
 def _config_class(pipeline: object, where: str) -> Any:

@@ -2,16 +2,21 @@
 
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
+
 from pipelines.catalogue import stage
 from toolkit import config as configs
-from toolkit.artifact import write_output
+from toolkit.artifact import check_outputs, write_output
 from toolkit.cells import CELLS
+from toolkit.data.files import split_part
+from toolkit.data.pairs import two_files
 from toolkit.memory_plots import gradients_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
 from toolkit.training.checkpoints import Checkpoints
@@ -61,8 +66,9 @@ def measure(config: Any, steps: int) -> Iterator[Curve]:
         yield Curve(cell, residual, steps, reach(batches))
 
 
-def command(config: Any, *, steps: int, out: Path | None, as_json: bool) -> None:
-    """Measure, print a line a network, and write a page if asked for."""
+def command(config: Any, path: Path, *, steps: int, out: Path | None, as_json: bool) -> None:
+    """Measure, print a line a network, and write a page if asked for; it may be none of the files that are read."""
+    check_outputs([path, *_files(config)], out)
     curves = []
     for curve in measure(config, steps):
         curves.append(curve)
@@ -98,6 +104,14 @@ def page(curves: Sequence[Curve], pipeline: str) -> str:
     ]
     title = "How far back the gradient reaches"
     return render_report(title=title, subtitle=pipeline, verdict=verdict(curves), sections=sections)
+
+
+def _files(config: Any) -> Iterator[str]:
+    """The files that a config names, wherever it does."""
+    texts = [each for each in keras.tree.flatten(config.model_dump()) if isinstance(each, str)]
+    for file in itertools.chain.from_iterable(two_files(text) or [text] for text in texts):
+        if os.path.exists(split_part(file)[0]):
+            yield file
 
 
 def _some(task: Task) -> list[Batch]:
