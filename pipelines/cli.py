@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipelines.catalogue import PIPELINES, pipeline_of, stage
-from pipelines.printing import leaderboard, print_facts, print_scores
+from pipelines.printing import fact_lines, leaderboard, score_lines
 from pipelines.process import run_app, use_keras
 from toolkit.errors import ConfigError
 from toolkit.memory import keep_memory
@@ -73,8 +73,7 @@ def run(
     if as_json:
         print(json.dumps({"folder": str(folder), **report}))
     else:
-        print_scores(report)
-        print(f"{report['verdict']}\nreport: {folder / 'report.html'}")
+        print(f"{score_lines(report)}\n{report['verdict']}\nreport: {folder / 'report.html'}")
 
 
 @app.command()
@@ -83,10 +82,7 @@ def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False
     pipeline, settings = _load(config, overrides)
     use_keras()
     facts = stage(pipeline, "check").check(settings)
-    if as_json:
-        print(json.dumps(facts))
-    else:
-        print_facts(facts)
+    print(json.dumps(facts) if as_json else fact_lines(facts))
 
 
 @app.command()
@@ -179,9 +175,8 @@ def inspect(
         write_output(out, render(look))
     if as_json:
         print(json.dumps(look.facts))
-        return
-    print_facts(look.facts)
-    print(f"\nA config for these series:\n\n{suggest(look)}", end="")
+    else:
+        print(f"{fact_lines(look.facts)}\n\nA config for these series:\n\n{suggest(look)}", end="")
 
 
 @app.command()

@@ -6,23 +6,23 @@ MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
 LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
 
 
-def print_facts(facts: dict[str, str]) -> None:
+def fact_lines(facts: dict[str, str]) -> str:
     width = max(map(len, facts))
-    for name, value in facts.items():
-        print(f"{name:<{width}}  {value}")
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
 
 
-def print_scores(report: dict[str, Any]) -> None:
+def score_lines(report: dict[str, Any]) -> str:
+    """A line a metric, the baselines beside one another; of many of them a line each."""
     if len(report["baselines"]) > MOST_COLUMNS:
-        print(leaderboard(report))
-        return
+        return leaderboard(report)
     columns = {"seqloom": report["test"], **report["baselines"]}
     width = max(len(name) for name in report["test"]) + 2
-    print(" " * width + "  ".join(f"{name:>10}" for name in columns))
+    lines = [" " * width + "  ".join(f"{name:>10}" for name in columns)]
     for metric in report["test"]:
         cells = (f"{scores[metric]:.4f}" if metric in scores else "-" for scores in columns.values())
         aligned = (f"{cell:>{max(10, len(name))}}" for cell, name in zip(cells, columns, strict=True))
-        print(f"{metric:<{width}}" + "  ".join(aligned))
+        lines.append(f"{metric:<{width}}" + "  ".join(aligned))
+    return "\n".join(lines)
 
 
 def leaderboard(report: dict[str, Any]) -> str:
