@@ -12,8 +12,7 @@ class Cell(NamedTuple):
         blocks: what the columns of its weights are for, `units` of them each, in Keras' order; all but a candidate are
             gates.
         states: arrays that it carries from step to step, (units,) each.
-        operator, order, attributes: of ONNX' operator, where those blocks stand in its order, and what it is told; a
-            list, such as of activations, for each direction.
+        operator, order, attributes: of ONNX' operator, where those blocks stand in its order, and what it is told.
     """
 
     title: str

@@ -41,7 +41,6 @@ def recurrence(
     kernel, recurrent, bias = (graph.constant(np.stack(arrays)) for arrays in zip(*packed, strict=True))
     units = cells[0].units
     kind = CELLS[KINDS[type(cells[0])]]
-    told = {name: each * len(cells) if isinstance(each, list) else each for name, each in kind.attributes.items()}
     direction = "bidirectional" if len(cells) == 2 else "forward"
     optional = [lengths, initial] if initial else [lengths] if lengths else []
     states, final = graph.add(
@@ -54,7 +53,7 @@ def recurrence(
         outputs=2,
         hidden_size=units,
         direction=direction,
-        **told,
+        **kind.attributes,
     )
     width = units * len(cells)
     states = graph.add("Transpose", states, perm=[0, 2, 1, 3])  # (time, batch, directions, units)
