@@ -86,13 +86,9 @@ class TokensConfig(Stanza):
     """What becomes of a longer source: its rest is not read, or its parts are translated one after the other."""
 
     @model_validator(mode="after")
-    def _lower_case_needs_two_vocabularies(self) -> "TokensConfig":
+    def _sides_have_what_they_need(self) -> "TokensConfig":
         if self.joint and self.lowercase_source:
             raise ValueError("lowercase_source needs a vocabulary for each side. Set joint: false.")
-        return self
-
-    @model_validator(mode="after")
-    def _merges_are_of_target_words(self) -> "TokensConfig":
         if self.merge_count and self.kind not in ("words", "dotted"):
             raise ValueError("merge_count joins words. Set kind: words, or dotted for names such as table.column.")
         if self.merge_count and self.joint:
