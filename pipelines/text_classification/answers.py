@@ -1,6 +1,6 @@
 """Decisions beside the truth, which scores and the report are made from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,9 @@ class Answers:
         if all(len(ids) < 2 for ids in self.decided):
             return scores
         counts = [len(ids) for ids in self.decided if ids]
-        among = [truth in ids if ids else truth == classification.OUT_OF_SCOPE for truth, ids in self._rows()]
+        rows = zip(self.truth.tolist(), self.decided, strict=True)
+        among = [truth in ids if ids else truth == classification.OUT_OF_SCOPE for truth, ids in rows]
         return {**scores, "among_given": float(np.mean(among)), "labels_given": float(np.mean(counts))}
-
-    def _rows(self) -> Iterator[tuple[int, Decision]]:
-        return zip(self.truth.tolist(), self.decided, strict=True)
 
     def evidence(self, metric: str) -> np.ndarray:
         """What accuracy or macro_f1 is made of, for each row. Shapes: -> (rows, n)."""
