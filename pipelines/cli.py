@@ -157,11 +157,7 @@ def translate(
 
 
 @app.command()
-def inspect(
-    data: Series,
-    out: Page = None,
-    as_json: AsJson = False,
-) -> None:
+def inspect(data: Series, out: Page = None, as_json: AsJson = False) -> None:
     """Tell what series are like: frequency, gaps, seasons, and what would be done about each oddity."""
     from pipelines.forecasting.init import suggest
     from pipelines.forecasting.inspect import inspect as look_at
@@ -194,8 +190,7 @@ def forecast(
         list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near; several are fine.")
     ] = None,
     duplicates: Annotated[
-        Literal["error", "last", "mean", "sum"] | None,
-        typer.Option(help="With --model: for values at one time."),
+        Literal["error", "last", "mean", "sum"] | None, typer.Option(help="With --model: for values at one time.")
     ] = None,
     time: Time = None,
     save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,

@@ -44,12 +44,7 @@ RUNGS = (
     Rung("GRU", "Cho et al. 2014", {**BARE, "cell": "gru"}, ("PLAIN",)),
     Rung("bidirectional", "LSTM from both ends, Graves & Schmidhuber 2005", BOTH, ("PLAIN",)),
     Rung("stacked", "two such layers, Graves et al. 2013", STACKED, ("PLAIN",)),
-    Rung(
-        "attention",
-        "over these, Bahdanau 2015, Luong 2015 or Yang 2016",
-        STACKED,
-        ("ATTENTION",),
-    ),
+    Rung("attention", "over these, Bahdanau 2015, Luong 2015 or Yang 2016", STACKED, ("ATTENTION",)),
     Rung("GNMT", "four layers, residual as in Wu et al. 2016, and normalised", GNMT, ("ATTENTION", "GNMT")),
     Rung("Transformer", "two blocks of self-attention, Vaswani et al. 2017", SELF_ATTENTION, ("ATTENTION",)),
 )

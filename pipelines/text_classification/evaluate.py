@@ -101,11 +101,7 @@ def evaluate_run(
         "pipeline": NAME,
         "test": model.scores(),
         "baselines": scores,
-        "seconds": {
-            "train": seconds,
-            "evaluate": evaluated - started,
-            "baselines": time.monotonic() - evaluated,
-        },
+        "seconds": {"train": seconds, "evaluate": evaluated - started, "baselines": time.monotonic() - evaluated},
     }
     if config.model.linear:
         report["linear_weight"] = linear.weight if linear else 0.0
@@ -131,11 +127,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
 
 
 def fit_baselines(
-    config: Config,
-    splits: Splits,
-    labels: Labels,
-    logistic: TfidfLogistic | None = None,
-    refit: bool = False,
+    config: Config, splits: Splits, labels: Labels, logistic: TfidfLogistic | None = None, refit: bool = False
 ) -> dict[str, Answers]:
     """What the simplest things that users could do instead say about the test rows, with decisions fitted alike.
 

@@ -13,13 +13,7 @@ import numpy as np
 from pipelines.text_classification import model as models
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import row_weights, soft_targets, targets
-from pipelines.text_classification.evaluate import (
-    evaluate_run,
-    fit_centroids,
-    fit_linear,
-    fit_policy,
-    refit_linear,
-)
+from pipelines.text_classification.evaluate import evaluate_run, fit_centroids, fit_linear, fit_policy, refit_linear
 from pipelines.text_classification.predict import CENTROIDS, DECISION, LINEAR, LINEAR_ARRAYS, NAME, Scorer
 from pipelines.text_classification.prepare import Prepared, learn, prepare
 from toolkit import artifact
@@ -90,11 +84,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = epoch_order(
-            training_texts.lengths,
-            batch_size=training.batch_size,
-            seed=seed,
-            epoch=epoch,
-            bucketing=training.bucketing,
+            training_texts.lengths, batch_size=training.batch_size, seed=seed, epoch=epoch, bucketing=training.bucketing
         )
         for rows in order:
             wanted = soft_targets(truth[rows], len(prepared.labels))
@@ -113,10 +103,7 @@ def _task(config: Config, prepared: Prepared, network: models.TextClassifier, se
 
 
 def _validate(
-    config: Config,
-    prepared: Prepared,
-    network: models.TextClassifier,
-    texts: EncodedTexts,
+    config: Config, prepared: Prepared, network: models.TextClassifier, texts: EncodedTexts
 ) -> dict[str, float]:
     """Validation scores of the network as it is; `score` is the one that chooses."""
     truth = targets(prepared.splits.validation, prepared.labels)

@@ -278,14 +278,10 @@ def _fingerprint(config: Config, prepared: Prepared) -> str:
 def _facts(prepared: Prepared) -> dict[str, Any]:
     """What the manifest says beyond the files."""
     splits = prepared.splits
-    rows = {
-        "train": len(splits.train),
-        "validation": len(splits.validation.sources),
-        "test": len(splits.test.sources),
-    }
+    rows = {"train": len(splits.train), "validation": len(splits.validation.sources), "test": len(splits.test.sources)}
     return {
         "data": {
             name: {"rows": rows[name], "sha256": hashlib.sha256(repr(part).encode()).hexdigest()}
             for name, part in vars(splits).items()
-        },
+        }
     }

@@ -78,9 +78,7 @@ def _attend(graph: Graph, layer: Any, queries: str, memory: Memory) -> tuple[str
     queries = graph.add("Reshape", queries, beams)  # (sentences, beams, units)
     if isinstance(layer, BahdanauAttention):
         pairs = graph.add(
-            "Add",
-            graph.add("Unsqueeze", queries, axes(graph, 2)),
-            graph.add("Unsqueeze", memory.keys, axes(graph, 1)),
+            "Add", graph.add("Unsqueeze", queries, axes(graph, 2)), graph.add("Unsqueeze", memory.keys, axes(graph, 1))
         )
         scores = dense(graph, layer.energy, graph.add("Tanh", pairs))
         scores = graph.add("Squeeze", scores, axes(graph, 3))

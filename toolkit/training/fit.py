@@ -66,12 +66,7 @@ class Task:
 
 
 def fit(
-    model: keras.Model,
-    task: Task,
-    config: TrainingConfig,
-    checkpoints: Checkpoints,
-    fingerprint: str,
-    watch: Watch,
+    model: keras.Model, task: Task, config: TrainingConfig, checkpoints: Checkpoints, fingerprint: str, watch: Watch
 ) -> Progress:
     """Train until the epochs are used up or patience is, then give the model its best weights.
 
