@@ -8,40 +8,22 @@ from toolkit.errors import ConfigError
 
 FOLDER = Path(__file__).parent
 SHARED = (
-    "recurrent.h",
-    "recurrent_gates.h",
-    "recurrent_tiles.h",
-    "recurrent_kernel.cpp",
-    "product_tiles.h",
-    "tiles.h",
-    "vectors.h",
-    "processor.h",
-    "build.py",
+    *("recurrent.h", "recurrent_gates.h", "recurrent_tiles.h", "recurrent_kernel.cpp"),
+    *("product_tiles.h", "tiles.h", "vectors.h", "processor.h", "build.py"),
 )
 DECODER = ("decoder.h", "decoder_kernel.cpp")
 SOURCES = {  # of each library: a .cpp is compiled once for each instruction set, a .cc once
     "recurrent": (
         *SHARED,
         *DECODER,
-        "shares.h",
-        "recurrent_ops.cc",
-        "decoder_ops.cc",
-        "softmax.h",
-        "softmax_kernel.cpp",
-        "softmax_ops.cc",
-        "adam.h",
-        "adam_kernel.cpp",
-        "adam_ops.cc",
-        "operation.h",
+        *("shares.h", "recurrent_ops.cc", "decoder_ops.cc"),
+        *("softmax.h", "softmax_kernel.cpp", "softmax_ops.cc"),
+        *("adam.h", "adam_kernel.cpp", "adam_ops.cc", "operation.h"),
     ),
     "prediction": (
         *SHARED,
         *DECODER,
-        "output.h",
-        "output_kernel.cpp",
-        "product_registers.h",
-        "memory.h",
-        "prediction.cc",
+        *("output.h", "output_kernel.cpp", "product_registers.h", "memory.h", "prediction.cc"),
     ),
     "jax": (*SHARED, "shares.h", "memory.h", "recurrent_jax.cc"),
 }
