@@ -10,6 +10,8 @@ from toolkit.data.text import one_line
 from toolkit.evaluation.classification import LabelScores, Reliability, confused_pairs
 from toolkit.report import BASELINE, COLOURS, DASHES, FAINT, INK, MODEL, Picture, Table, canvas, picture, styled
 
+MOST_LABELS = 30  # in a picture
+
 
 def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
     """Precision, recall, F1 and rows of every label; those that no row has or was given are not in macro F1."""
@@ -19,13 +21,13 @@ def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
     return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, rows, strict=True)))
 
 
-def confusion(matrix: np.ndarray, labels: Sequence[str], most: int = 30) -> Picture | Table:
-    """Which labels are taken for which: a picture, or for more than `most` labels a table of the worst 20 pairs.
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Picture | Table:
+    """Which labels are taken for which: a picture, or for more than 30 labels a table of the worst 20 pairs.
 
     Args:
         matrix: rows by (true, predicted), shape (labels, labels).
     """
-    if len(labels) <= most:
+    if len(labels) <= MOST_LABELS:
         caption = "Of the rows of each true label, the share (%) that was given each label."
         return picture(_confusion_figure(matrix, labels), "Confusion matrix", caption)
     pairs = confused_pairs(matrix, limit=20)
@@ -86,12 +88,13 @@ def risk_coverage_plot(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> F
 
 
 @styled
-def f1_bars(labels: Sequence[str], f1: np.ndarray, rival: np.ndarray, rival_name: str, most: int = 30) -> Figure:
-    """F1 of each label, best first, beside a baseline's; of more than `most` labels the best and the worst."""
+def f1_bars(labels: Sequence[str], f1: np.ndarray, rival: np.ndarray, rival_name: str) -> Figure:
+    """F1 of each label, best first, beside a baseline's; of more than 30 labels the best and the worst."""
     order = np.argsort(-f1, kind="stable")
-    shown = order if len(order) <= most else np.concatenate([order[: most // 3], order[-2 * most // 3 :]])
+    best = MOST_LABELS // 3
+    shown = order if len(order) <= MOST_LABELS else np.concatenate([order[:best], order[-2 * best :]])
     figure, axes = canvas(9.4, 1.0 + 0.22 * len(shown))
-    places = np.arange(len(shown)) + (np.arange(len(shown)) >= most // 3) * (len(order) > most)
+    places = np.arange(len(shown)) + (np.arange(len(shown)) >= best) * (len(order) > MOST_LABELS)
     axes.barh(places, f1[shown], 0.7, color=MODEL, alpha=0.8, label="this model")
     axes.plot(rival[shown], places, "D", color=BASELINE, markersize=5, label=one_line(rival_name, 40))
     axes.set_yticks(places, [one_line(labels[label], 32) for label in shown])

@@ -55,7 +55,7 @@ def try_all(attempts: Iterable[Callable[[], object]]) -> None:
 
 
 @contextmanager
-def intact(damage: str, where: str = "") -> Iterator[None]:
+def intact(damage: str, where: str) -> Iterator[None]:
     """Tell what goes wrong with the content of a run's file as an ArtifactError, after the sentence `damage`."""
     try:
         yield

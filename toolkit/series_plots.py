@@ -45,9 +45,7 @@ def history_figure(series: Sequence[History], time: str = "time", value: str = "
 
 
 @styled
-def season_figure(
-    mean: np.ndarray, low: np.ndarray, high: np.ndarray, step: str = "step of the season", value: str = "value"
-) -> Figure:
+def season_figure(mean: np.ndarray, low: np.ndarray, high: np.ndarray, step: str, value: str) -> Figure:
     """The mean course of a season and the range of most values, each (season,), by the step of the season from 1 on.
 
     Args:
@@ -65,7 +63,7 @@ def season_figure(
 
 
 @styled
-def autocorrelation_figure(r: np.ndarray, values: int, season: int = 1) -> Figure:
+def autocorrelation_figure(r: np.ndarray, values: int, season: int) -> Figure:
     """Autocorrelation r (lags + 1,) from lag 1 on, with what 95 % of noise stays within, and the season's lags marked.
 
     Args:
@@ -91,7 +89,7 @@ def autocorrelation_figure(r: np.ndarray, values: int, season: int = 1) -> Figur
     return figure
 
 
-def draw_line(axes: Axes, times: np.ndarray, values: np.ndarray, most: int = MOST_POINTS, **look: object) -> None:
+def draw_line(axes: Axes, times: np.ndarray, values: np.ndarray, most: int, **look: object) -> None:
     """A line through the known values, open at gaps; a known value between two gaps is a dot.
 
     Of more than `most` values, it goes through the least and the greatest of every few.
@@ -103,7 +101,7 @@ def draw_line(axes: Axes, times: np.ndarray, values: np.ndarray, most: int = MOS
     axes.plot(times[alone], values[alone], ".", color=line.get_color(), markersize=2.5)
 
 
-def time_axis(axes: Axes, times: np.ndarray, most: int = 6) -> None:
+def time_axis(axes: Axes, times: np.ndarray, most: int) -> None:
     """Few and short labels: dates with the year or day that they share at the end, or whole numbers."""
     if not np.issubdtype(times.dtype, np.datetime64):
         axes.xaxis.set_major_locator(MaxNLocator(most, integer=True))
