@@ -141,7 +141,7 @@ def command(
 
 def page(probes: Sequence[Probe]) -> str:
     """One self-contained HTML page."""
-    sections = []
+    sections, verdict = [], []
     for probe in probes:
         lines = {each.name: (each.places, each.quality) for each in probe.curves}
         figure = memory_figure(lines, probe.across, probe.up, logarithmic=probe.logarithmic)
@@ -156,11 +156,9 @@ def page(probes: Sequence[Probe]) -> str:
         sections.append(
             Section(probe.title, [Paragraph(probe.told), picture(figure, probe.title), Table(columns, rows, caption)])
         )
-    verdict = " ".join(
-        f"{probe.title}, half of the best is lost at: {'; '.join(map(_told, probe.curves))} ({probe.across})."
-        for probe in probes
-    )
-    return render_report(title="What is forgotten", subtitle="", verdict=verdict, sections=sections)
+        told = "; ".join(f"{each.name} {_spread(each.forgets_at)}" for each in probe.curves)
+        verdict.append(f"{probe.title}, half of the best is lost at: {told} ({probe.across}).")
+    return render_report(title="What is forgotten", subtitle="", verdict=" ".join(verdict), sections=sections)
 
 
 def _falls_below(places: np.ndarray, quality: np.ndarray, enough: float) -> float:
@@ -182,10 +180,6 @@ def _spread(values: Sequence[float] | np.ndarray) -> str:
         if count:
             told.append(what if count == len(values) else f"{count} {what}")
     return ", ".join(told)
-
-
-def _told(curve: Curve) -> str:
-    return f"{curve.name} {_spread(curve.forgets_at)}"
 
 
 def _line(curve: Curve) -> str:
