@@ -13,8 +13,8 @@ T = TypeVar("T")
 Cell = Annotated[
     Literal["rnn", "lstm", "gru", "transformer"],
     Field(
-        description="The recurrent cell: rnn, lstm or gru; transformer: self-attention in its place, which reads from"
-        " both ends, with residual connections and layer normalisation, whatever the keys for these say."
+        description="The recurrent cell: rnn, lstm or gru; transformer: self-attention instead, bidirectional, with"
+        " residual connections and layer normalisation, whatever the keys for these say."
     ),
 ]
 
@@ -31,20 +31,20 @@ class EncoderConfig(Stanza):
 
     cell: Cell = "lstm"
     units: int = Field(128, ge=1, le=4096)
-    """Size of the hidden state, for each direction; of a transformer, size of its outputs, with a head for each 32."""
+    """Size of the hidden state per direction; of a transformer, the model size, with one attention head per 32."""
     layers: int = Field(1, ge=1, le=16)
-    """How many layers, or blocks of a transformer, are stacked."""
+    """Number of stacked layers, or of transformer blocks."""
     bidirectional: bool | Literal["first"] = True
-    """Read each sequence from both ends and concatenate the states; first: in the first layer only, as GNMT does."""
+    """Read each sequence in both directions and concatenate the states; first: in the first layer only, as in GNMT."""
     residual: bool = False
     """Add each layer's input to its output, from the second layer on; where only the first is bidirectional, from the
     third."""
     normalization: Literal["none", "layer"] = "none"
-    """Normalise each layer's output: none or layer."""
+    """Layer normalisation of each layer's output: none or layer."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of features dropped between layers; of a transformer, from what each of its parts adds."""
+    """Dropout rate between layers; in a transformer, of each residual branch."""
     variational: bool = False
-    """Use one dropout mask for all steps of a sequence."""
+    """Variational dropout: the same mask at all steps of a sequence."""
 
     @model_validator(mode="after")
     def _transformers_read_from_both_ends(self) -> "EncoderConfig":
@@ -73,25 +73,26 @@ class TrainingConfig(Stanza):
     """How weights are fitted."""
 
     epochs: int = Field(20, ge=1, le=10_000)
-    """The most passes over the training data."""
+    """The most epochs, passes over the training data."""
     learning_rate: float = Field(1e-3, gt=0, le=10)
-    """The largest step size of Adam."""
+    """Peak learning rate of Adam."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    """How the learning rate falls from its peak to zero over all epochs: constant (it does not), linear or cosine."""
+    """How the learning rate decays from its peak to zero over all epochs: constant (it does not), linear or cosine."""
     warmup: float = Field(0.0, ge=0, lt=1)
-    """Share of all steps in which the learning rate rises from zero to its peak."""
+    """Share of all training steps over which the learning rate rises from zero to its peak."""
     weight_decay: float = Field(0.0, ge=0, lt=1)
     """Decoupled weight decay (AdamW)."""
     gradient_clip: float = Field(1.0, gt=0)
-    """The largest global norm of a gradient."""
+    """Gradients are clipped to this global norm."""
     patience: int = Field(5, ge=1)
-    """Stop after this many epochs without a better validation score."""
+    """Early stopping: end after this many epochs without a better validation score."""
     average: int = Field(1, ge=1, le=50)
-    """Keep the mean of the weights after this many epochs in a row."""
+    """Weight averaging: validate and keep the mean of the weights of the last so many epochs; 1: no averaging."""
     seconds: float | None = Field(None, gt=0)
-    """Begin no epoch after this much training; the learning rate falls by steps or by time, whichever is further on."""
+    """Start no epoch after this many seconds of training; the learning rate then decays by steps or by time, whichever
+    is further on."""
     mixed_precision: Literal["none", "float16", "bfloat16"] = "none"
-    """Compute in half precision; worth it on a GPU only."""
+    """Train in mixed half precision; only worth it on a GPU."""
     lazy_embeddings: bool = False
-    """Update only those rows of an embedding that occur in a batch (TensorFlow only). Faster where the vocabulary is
-    large, but not the same as Adam: other rows keep their value and their moments."""
+    """Update only the embedding rows that occur in the batch (lazy Adam; TensorFlow only). Faster with a large
+    vocabulary, but not quite Adam: other rows and their moments stay as they are."""

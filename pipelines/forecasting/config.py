@@ -13,63 +13,63 @@ Companion = Literal["naive", "seasonal_naive", "drift", "seasonal_profile", "the
 
 
 class DataConfig(Stanza):
-    """Where the series are. Paths start at the folder that the command runs in."""
+    """Where the series are. Paths are relative to the folder that the command runs in."""
 
     path: str
     """File of the series."""
     layout: Literal["auto", "long", "wide", "rows"] = "auto"
-    """long: a row a value; wide: a column a series; rows: a row a series, its name first."""
+    """long: one row per value; wide: one column per series; rows: one row per series, its name first."""
     format: Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"] = "auto"
-    """File format; auto goes by the file name."""
+    """File format; auto: by the file name."""
     encoding: str | None = None
-    """Text encoding, such as utf-8 or latin-1; found out when left empty."""
+    """Text encoding, such as utf-8 or latin-1; empty: detected."""
     id: str | None = None
-    """Column of the series' names; found out when left empty."""
+    """Column of the series' names; empty: detected."""
     time: str | None = None
-    """Column of the times; found out when left empty."""
+    """Column of the times; empty: detected."""
     value: str | None = None
-    """Column of the values; found out when left empty."""
+    """Column of the values; empty: detected."""
     frequency: str | None = None
-    """Time between steps, such as h, 15min, D, W, ME; found out over all series when left empty. Values at a finer one
-    are brought to it by the rule in duplicates."""
+    """Time between steps, such as h, 15min, D, W, ME; empty: detected over all series. Values at a finer frequency are
+    aggregated by the rule in duplicates."""
     timezone: str | None = None
-    """Zone of times that have none, such as Europe/Berlin, when its clocks change."""
+    """Time zone of times that state none, such as Europe/Berlin, if its clocks change."""
     day_first: bool | None = None
-    """Whether 01/02/2024 is in February; found out when left empty."""
+    """Whether 01/02/2024 is in February; empty: detected."""
     duplicates: Literal["error", "last", "mean", "sum"] = "error"
     """What to do when a series has several values at one time."""
     known: Columns = Field([])
-    """Columns whose future is known when a forecast is made, such as a price that has been set."""
+    """Covariates whose future values are known when a forecast is made, such as a price that has been set."""
     past: Columns = Field([])
-    """Columns that are known for the past only."""
+    """Covariates that are known for the past only."""
     static: Columns = Field([])
-    """Columns with one value a series."""
+    """Covariates with one value per series."""
     calendar: bool = False
-    """Give the network the hour, the day of the week and so on."""
+    """Give the network calendar features: the hour, the day of the week and so on."""
     holidays: str | None = None
-    """Country whose holidays the network is told, such as US or DE."""
+    """Country whose holidays become a feature of the network, such as US or DE."""
 
 
 class SplitConfig(Stanza):
-    """What is held back. Choices are made on validation windows; test windows are scored once, at the end."""
+    """What is held out. Everything is chosen on validation windows; test windows are scored once, at the end."""
 
     train: Steps | None = None
     """Steps at the start of each series to train on; validation and test steps follow, and what comes after them is not
-    used. Empty: all that the other two leave."""
+    used. Empty: all that validation and test leave."""
     validation: Steps | float | None = None
-    """Steps before the test part, or a share of those; empty: a fifth, but one horizon at least
-    and 3 to 20 horizons or two seasons at most."""
+    """Steps before the test part, or a share of them; empty: a fifth, but at least one horizon, and at most 3 to 20
+    horizons or two seasons."""
     test: Steps | float | str | None = None
     """Steps at the end of each series, or a share of them, or a file with the values that follow; empty: as for
     validation."""
     drop: int = Field(0, ge=0, le=1_000_000)
-    """Steps at the end of each series to leave out, as if they had not come yet."""
+    """Steps to drop from the end of each series, as if they had not happened yet."""
     step: Steps | None = None
-    """Steps between the cutoffs of two windows; empty: a horizon, or less where there would be fewer than 200."""
+    """Steps between the cutoffs of two windows; empty: the horizon, or less where there would be fewer than 200."""
     standardized: bool = False
-    """Train and score in units of each series' standard deviation in training."""
+    """Train and score in units of the standard deviation of each series' training part."""
     mase_season: Steps | None = None
-    """Season of the scale in MASE, and of Naive2 in OWA, where it is another one than the season."""
+    """Season of the scale in MASE, and of Naive2 in OWA, if it differs from season."""
 
     _are_shares = field_validator("validation", "test")(is_a_share)
 
@@ -81,43 +81,44 @@ class SplitConfig(Stanza):
 
 
 class ModelConfig(Stanza):
-    """What forecasts."""
+    """The network and the simple methods that forecast."""
 
     kind: Literal["auto", "network"] | Companion = "auto"
-    """auto: the network and its companions, weighed on validation windows; network, or a companion: that alone."""
+    """auto: the network and seven simple methods, combined with weights fitted on validation windows; or one alone."""
     network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
-    """segment: segments of a season and a parallel decoder; direct: one output layer for the whole horizon; attention:
-    a recurrent decoder with attention over the past; smoothing: exponential smoothing, and on what it leaves dilated
-    layers of encoder.cell with residual connections, whatever encoder.residual says."""
+    """segment: an encoder over segments of a season and a parallel decoder (SegRNN); direct: one output layer for the
+    whole horizon; attention: a recurrent decoder with attention over the past; smoothing: exponential smoothing and, on
+    its residuals, dilated layers of encoder.cell with residual connections (ES-RNN), whatever encoder.residual says."""
     history: Steps | None = None
-    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4) and 2
-    horizons at least (3), where the series are long enough."""
+    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4) and at
+    least 2 horizons (3), where the series are long enough."""
     segment: Steps | None = None
-    """Steps in a segment; empty: the longest whole part of a season within the horizon and 60 steps; without a season
+    """Steps in a segment; empty: the longest divisor of the season within the horizon and 60 steps; without a season,
     the square root of the horizon; 1 for all networks but segment."""
     log: bool = False
-    """Model logarithms, for series whose swings grow with their level; all values must be above 0."""
+    """Model the logarithms, for series whose fluctuations grow with their level; all values must be above 0."""
     scaling: Literal["window", "series"] = "window"
-    """What a value is divided by: the deviation inside its own window, or in its series' training part."""
+    """Scale of the normalisation: the deviation within each window, or within the series' training part."""
     center: Literal["last", "mean"] = "last"
-    """What is subtracted from a window before: its last value, or its mean (reversible normalisation)."""
+    """What is subtracted from each window: its last value, or its mean (reversible normalisation)."""
     anchor: Literal["center", "season"] = "center"
-    """What the network's outputs are added to: that centre, or the values a season before."""
+    """What the network's outputs are added to: that centre, or the values one season before."""
     series_vectors: int = Field(0, ge=0, le=1024)
-    """Size of a learned vector for each series of the training data; 0: none."""
+    """Size of a learned embedding of each training series; 0: none."""
     members: int = Field(1, ge=1, le=32)
-    """Networks trained from different seeds whose forecasts are averaged."""
+    """Ensemble size: networks trained from different seeds whose forecasts are averaged."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of features dropped before the output layer while training."""
+    """Dropout rate before the output layer."""
     quantiles: list[Annotated[float, Field(gt=0, lt=1)]] = Field([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-    """Levels of the forecast quantiles, rising, with 0.5 among them."""
+    """Levels of the forecast quantiles, ascending, in pairs around 0.5, which is among them."""
     intervals: Literal["validation", "recent"] = "validation"
-    """What intervals are calibrated on: validation windows, or what the run would have forecast of late, after its
-    training: in the last 2 horizons or 40 seasons, whichever is longer, as far as it has come by the time."""
+    """What prediction intervals are calibrated on: validation windows, or what the run would have forecast
+    recently: after its training, in the last 2 horizons or 40 seasons, whichever is longer, as far as the actual values
+    are known by then."""
     lower: float | None = None
-    """No forecast is below this, such as 0 for sales."""
+    """Lower bound of all forecasts, such as 0 for sales."""
     upper: float | None = None
-    """No forecast is above this."""
+    """Upper bound of all forecasts."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> "ModelConfig":
@@ -145,20 +146,20 @@ class ForecastEncoder(EncoderConfig):
 
     cell: Cell = "gru"
     bidirectional: bool = False
-    """Read each sequence from both ends and concatenate the states."""
+    """Read each sequence in both directions and concatenate the states."""
 
 
 class ForecastTraining(TrainingConfig):
-    """How weights are fitted."""
+    """How the networks are trained."""
 
     batch_size: int = Field(64, ge=1, le=65_536)
-    """Windows in a training batch."""
+    """Windows per training batch."""
     bucketing: bool = True
-    """Changes nothing: windows are of one length."""
+    """Has no effect: all windows have the same length."""
     windows: int = Field(20_000, ge=1, le=100_000_000)
-    """The most windows in an epoch; of more, each epoch takes others."""
+    """The most windows per epoch; if there are more, each epoch draws others."""
     refit: bool = True
-    """Once the number of epochs is chosen, train again with the validation part."""
+    """Once the number of epochs is chosen, train again on the training and validation parts together."""
 
 
 class Config(Stanza):
@@ -167,21 +168,21 @@ class Config(Stanza):
     pipeline: Literal["forecasting"]
     """forecasting"""
     seed: int = Field(1, ge=0, le=2**31 - 1)
-    """Of every random choice."""
+    """Random seed."""
     horizon: Steps | str
     """Steps to forecast, or a time such as 3d."""
     season: Steps | Literal["auto"] = "auto"
-    """Steps in a season, 1 for none; auto: found out on the training part."""
+    """Steps in a season, 1 for none; auto: detected on the training part."""
     data: DataConfig
     """Where the series are."""
     split: SplitConfig = SplitConfig()
-    """What is held back."""
+    """What is held out for validation and test."""
     model: ModelConfig = ModelConfig()
-    """What forecasts."""
+    """The network and the simple methods that forecast."""
     encoder: ForecastEncoder = ForecastEncoder()
     """The encoder."""
     training: ForecastTraining = ForecastTraining()
-    """How weights are fitted."""
+    """How the networks are trained."""
 
     @model_validator(mode="after")
     def _smoothing_reads_forward(self) -> "Config":

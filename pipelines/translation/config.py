@@ -18,34 +18,34 @@ class PhrasesConfig(Stanza):
     target: str = "es"
     """Locale of the target, such as es, fr or hi."""
     rows: int = Field(30_000, ge=100, le=1_000_000)
-    """How many pairs to write."""
+    """How many pairs to generate."""
 
 
 class DataConfig(Stanza):
-    """Where the text pairs are. Paths start at the folder that the command runs in."""
+    """Where the text pairs are. Paths are relative to the folder that the command runs in."""
 
     train: Paths | None = None
     """Training file or list of files: a table, or two parallel files as train.{en,de}.gz, the source first."""
     phrases: PhrasesConfig | None = None
-    """Write pairs instead of reading them."""
+    """Generate pairs instead of reading them."""
     validation: Paths | float = 0.1
-    """Validation files, or the share of the training pairs to set aside; all choices are made on them."""
+    """Validation files, or the share of the training pairs to set aside; everything is chosen on them."""
     test: Paths | float = 0.1
     """Test files, or the share of the training pairs to set aside; they are scored once, at the end."""
     format: Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"] = "auto"
-    """Table format; auto goes by the file name."""
+    """Table format; auto: by the file name."""
     header: bool = True
-    """Whether CSV and TSV files begin with column names; without, columns are "0", "1" and so on."""
+    """Whether CSV and TSV files begin with column names; if not, the columns are "0", "1" and so on."""
     encoding: str | None = None
-    """Text encoding, such as utf-8 or latin-1; found out when left empty."""
+    """Text encoding, such as utf-8 or latin-1; empty: detected."""
     source: str = "source"
     """Column of the texts to translate."""
     target: str = "target"
-    """Column of the translations; a list holds several references."""
+    """Column of the translations; a list in it holds several references."""
     layout: bool = False
-    """Keep line breaks and levels of indentation, as code needs them; without, a text is one line."""
+    """Keep line breaks and levels of indentation, as code needs; if false, every text becomes one line."""
     database: str | None = None
-    """SQLite file that the targets, queries, are executed on to score them; opened to read only."""
+    """SQLite file to execute target queries on, for execution accuracy; opened read-only."""
 
     _are_shares = field_validator("validation", "test")(is_a_share)
 
@@ -62,28 +62,29 @@ class DataConfig(Stanza):
 
 
 class TokensConfig(Stanza):
-    """How texts become pieces, and pieces texts."""
+    """How texts are split into pieces (sub-words, words or characters) and joined again."""
 
     kind: Literal["bpe", "unigram", "words", "dotted", "characters"] = "bpe"
-    """Pieces of words (bpe or unigram), whole words and signs, the same with names such as table.column whole (dotted),
-    or characters."""
+    """Sub-words (bpe or unigram), whole words and punctuation (words), the same with names such as table.column in one
+    piece (dotted), or characters."""
     vocabulary: int = Field(8000, ge=10, le=1_000_000)
-    """The most different pieces of a side."""
+    """Largest vocabulary per side."""
     joint: bool = True
     """One vocabulary for both sides."""
     lowercase_source: bool = False
-    """Lower-case what is read; what is written keeps its case."""
+    """Lower-case the source; the target keeps its case."""
     min_count: int = Field(1, ge=1)
-    """Rarer words or characters count as unknown."""
+    """Words or characters that occur less often count as unknown."""
     merge_count: int = Field(0, ge=0, le=1_000_000)
-    """Words of the target that come together at least so often become one piece, but for words that can be copied, so
-    that fixed phrases, as of queries, are written at once; 0: none. For words and dotted, with joint: false."""
+    """Target words that occur together at least this often are merged into one piece, so that fixed phrases, as in
+    queries, are one step of the decoder; words that can be copied stay apart. 0: no merges. For words and dotted, with
+    joint: false."""
     max_source: int = Field(100, ge=1, le=10_000)
-    """Pieces of a source beyond this many are a case for long_sources."""
+    """The most pieces of a source to read at once; long_sources decides what happens to longer ones."""
     max_target: int = Field(100, ge=1, le=10_000)
-    """The most pieces to write; training pairs with a longer target are left out."""
+    """The most pieces to generate; training pairs with a longer target are left out."""
     long_sources: Literal["truncate", "split"] = "truncate"
-    """What becomes of a longer source: its rest is not read, or its parts are translated one after the other."""
+    """What happens to a longer source: truncate it, or split it and translate the parts one after the other."""
 
     @model_validator(mode="after")
     def _sides_have_what_they_need(self) -> "TokensConfig":
@@ -101,7 +102,7 @@ class TranslationEncoder(EncoderConfig):
 
     cell: Cell = "gru"
     units: int = Field(256, ge=1, le=4096)
-    """Size of the hidden state, for each direction; of a transformer, size of its outputs, with a head for each 32."""
+    """Size of the hidden state per direction; of a transformer, the model size, with one attention head per 32."""
 
 
 class DecoderConfig(Stanza):
@@ -112,90 +113,92 @@ class DecoderConfig(Stanza):
     units: int = Field(256, ge=1, le=4096)
     """Size of the hidden state."""
     layers: int = Field(1, ge=1, le=16)
-    """How many recurrent layers are stacked."""
+    """Number of stacked recurrent layers."""
     attention: Literal["none", "bahdanau", "dot", "general"] = "bahdanau"
-    """How source positions are scored; none: all that is known of the source is the encoder's final state."""
+    """Attention score; none: the decoder sees nothing of the source but the encoder's final state."""
     attend_from: Literal["top", "bottom"] = "top"
-    """The layer whose state asks; bottom: all layers above it read the answer, as in GNMT."""
+    """The decoder layer whose state is the query; bottom: all layers above read the context vector, as in GNMT."""
     input_feeding: bool = True
-    """Read the last step's attention in the next one; without, training is parallel over the target."""
+    """Feed each step's attention into the next (Luong et al. 2015); if false, training is parallel over time."""
     residual: bool = False
     """Add each layer's input to its output, from the third layer on."""
     normalization: Literal["none", "layer"] = "none"
-    """Normalise each layer's output: none or layer."""
+    """Layer normalisation of each layer's output: none or layer."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of features dropped between layers and of what is fed back."""
+    """Dropout rate between layers, and of the attention that is fed back."""
 
 
 class VectorsConfig(Stanza):
     """Pre-trained word vectors to start from, for kind: words and dotted."""
 
     source: str | None = None
-    """Vectors file or gensim-data name for the source side; empty: random."""
+    """File of word vectors, or gensim-data name, for the source side; empty: random."""
     extra_words: int = Field(0, ge=0, le=500_000)
-    """The most words of the source side to know from its vectors alone, the first in the file, so that a word that
-    training lacks is read as others of its meaning."""
+    """The most source words that training lacks to add from the vectors file, the first in the file, so that an unseen
+    word is read like others of similar meaning."""
     target: str | None = None
     """The same for the target side."""
 
 
 class ModelConfig(Stanza):
-    """What surrounds encoder and decoder."""
+    """What surrounds encoder and decoder: embeddings, copying, dropout, ensembles."""
 
     embedding: int = Field(256, ge=1, le=4096)
-    """Size of the vector of a piece."""
+    """Size of the embedding of a piece."""
     tie: Literal["none", "output", "all"] = "none"
-    """Share vectors: of the target's pieces with the output layer, or with the source's pieces too."""
+    """Weight tying: share the target embeddings with the output layer (output), and the source embeddings too (all)."""
     copy_words: bool = False
-    """Let the decoder copy pieces of the source, known or not (pointer-generator)."""
+    """Let the decoder copy pieces of the source, in the vocabulary or not (pointer-generator network)."""
     value_columns: bool = False
     """Read words of the source that are values in data.database as the columns that hold them; needs copy_words."""
     word_forms: bool = False
-    """Read how each word of the source is written (small, Capital, CAPITALS, digits) besides which it is, so that names
-    and numbers that are rare or unknown are read as such."""
+    """Embed how each source word is written (small, Capital, CAPITALS, digits) as well as the word, so that rare and
+    unknown names and numbers are recognised as such."""
     members: int = Field(1, ge=1, le=16)
-    """Networks trained from different seeds whose probabilities are averaged; more are better, slower and larger."""
+    """Ensemble size: networks trained from different seeds whose probabilities are averaged; more are better, slower
+    and larger."""
     dropout: float = Field(0.3, ge=0, lt=1)
-    """Share of features dropped from embedded pieces and before the output layer."""
+    """Dropout rate of the embeddings and before the output layer."""
     word_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of pieces, read or written before, that are replaced by the unknown piece while training."""
+    """Share of the input pieces of encoder and decoder replaced by the unknown piece during training."""
 
 
 class TranslationTraining(TrainingConfig):
-    """How weights are fitted."""
+    """How the networks are trained."""
 
     batch_tokens: int = Field(1024, ge=1, le=1_000_000)
-    """Target pieces in a training batch."""
+    """Target pieces per training batch."""
     compile: bool = False
-    """Compile training steps with XLA, a few seconds for each batch shape: faster where a decoder of several layers
-    reads its last attention, or where no kernel was built; nothing else is compiled."""
+    """Compile training steps with XLA, which takes some seconds per batch shape: faster for a decoder of several layers
+    with input feeding, or where no kernel was built; without effect elsewhere."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """Share of the target spread over all pieces."""
+    """Share of the target probability spread evenly over all pieces."""
     scheduled_sampling: float = Field(0.0, ge=0, lt=1)
-    """Share of the decoder's inputs that are its own guesses while training."""
+    """Share of the decoder's inputs during training that are its own predictions (Bengio et al. 2015)."""
     concatenate: float = Field(0.0, ge=0, le=10)
-    """For each training pair so many more that are two of them, one after the other, which teaches the decoder to look
-    only where it should."""
+    """Data augmentation: add this many pairs per training pair, each two pairs one after the other, which teaches the
+    decoder to attend only where it should."""
     monitor: Literal["bleu", "exact_match", "loss"] = "bleu"
     """The validation score that chooses the best epoch; bleu and exact_match are of greedy translations."""
     refit: bool = False
-    """Once all choices are made on validation pairs, train again on training and validation pairs together, as many
-    epochs as were best; takes twice as long, and is worth it where pairs are few."""
+    """Once everything is chosen on validation pairs, train again on training and validation pairs together, for as many
+    epochs as were best; takes twice as long, and pays off where pairs are few."""
 
 
 class SearchConfig(Stanza):
-    """How translations are looked for."""
+    """How translations are searched for."""
 
     beam: int = Field(5, ge=1, le=100)
-    """Hypotheses that go on together; 1 is greedy, but where n-grams are blocked."""
+    """Beam size; 1 is greedy search, unless n-grams are blocked."""
     length_penalty: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = 1.0
-    """Alpha of Wu et al. 2016: 0 prefers short translations, 1 about the best mean; auto: chosen on validation."""
+    """Alpha of Wu et al. 2016: 0 favours short translations, 1 nearly the best mean log-probability; auto: chosen on
+    validation pairs."""
     coverage_penalty: float = Field(0.0, ge=0, le=10)
-    """Beta of the same, of a beam above 1: asks for every source position to be looked at."""
+    """Beta of the same, for a beam above 1: rewards translations that attend to every source position."""
     block_ngrams: int = Field(0, ge=0, le=20)
-    """Write no sequence of so many pieces twice; 0: allow it."""
+    """Never repeat an n-gram of this many pieces; 0: no limit."""
     replace_unknown: bool = True
-    """Write the source word that was looked at most where the unknown word would stand."""
+    """Replace the unknown word by the source word with the highest attention."""
 
 
 class Config(Stanza):
@@ -204,25 +207,25 @@ class Config(Stanza):
     pipeline: Literal["translation"]
     """translation"""
     seed: int = Field(1, ge=0, le=2**31 - 1)
-    """Of every random choice."""
+    """Random seed."""
     data: DataConfig
     """Where the text pairs are."""
     tokens: TokensConfig = TokensConfig()
-    """How texts become pieces, and pieces texts."""
+    """How texts are split into pieces (sub-words, words or characters) and joined again."""
     vectors: VectorsConfig = VectorsConfig()
     """Pre-trained word vectors to start from."""
     model: ModelConfig = ModelConfig()
-    """What surrounds encoder and decoder."""
+    """What surrounds encoder and decoder: embeddings, copying, dropout, ensembles."""
     encoder: TranslationEncoder = TranslationEncoder()
     """The encoder."""
     decoder: DecoderConfig = DecoderConfig()
     """The recurrent decoder."""
     training: TranslationTraining = TranslationTraining()
-    """How weights are fitted."""
+    """How the networks are trained."""
     search: SearchConfig = SearchConfig()
-    """How translations are looked for."""
+    """How translations are searched for."""
     compare: list[str] = Field(default_factory=list, max_length=6)
-    """Folders of other runs to draw beside this one in the report, such as one without attention."""
+    """Folders of other runs to plot beside this one in the report, such as one without attention."""
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
