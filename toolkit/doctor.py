@@ -20,16 +20,16 @@ def examine() -> dict[str, str]:
     """Facts by name, for people to read and to put into a bug report."""
     backend = keras.backend.backend()
     gpus = _gpus(backend)
-    why = "as asked" if SWITCH in os.environ else "as many as this process may use cores"
+    why = "as asked" if SWITCH in os.environ else "one for each core that this process may use"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {
         "system": f"{machine}, Python {platform.python_version()}",
         **{name: version(name) for name in PACKAGES},
         "backend": f"{backend} (change it with KERAS_BACKEND)",
         "devices": ", ".join(gpus) or "CPU only",
-        "threads": f"{thread_count()}, {why}; {SWITCH} changes it, and {IDLE[0]} how soon idle ones of NumPy sleep",
+        "threads": f"{thread_count()}, {why}; {SWITCH} changes it, {IDLE[0]} how soon NumPy's idle ones sleep",
         "training": _kernel(backend, bool(gpus)),
-        "prediction": f"ONNX Runtime on the CPU: one fused operator a layer, with exact lengths; {_prediction()}",
+        "prediction": f"ONNX Runtime on the CPU, one fused operator per layer, with exact lengths; {_prediction()}",
         "memory": _memory(backend),
     }
 
@@ -56,7 +56,7 @@ def _kernel(backend: str, gpu: bool) -> str:
         return "cuDNN for LSTM and GRU, because lengths are used and no mask is passed; a loop for the vanilla RNN"
     run, name = _jax() if backend == "jax" else kernels.load()
     if run:
-        without = "in decoders that are fed back" if backend == "jax" else "inside XLA"
+        without = "in decoders with input feeding" if backend == "jax" else "inside XLA"
         return f"{_own(name)}; not in mixed precision or {without}"
     loop = {"tensorflow": "a while loop", "jax": "a compiled scan", "torch": "a Python loop"}.get(backend, "a loop")
     return f"{loop} over time steps, one matrix product for all gates; no kernel of Seqloom's own: {name}"
@@ -70,15 +70,15 @@ def _jax() -> tuple[Any, str]:
 
 def _memory(backend: str) -> str:
     if backend == "jax":
-        return f"malloc keeps that of large arrays for the next step of training, unless {' or '.join(WISHES)} is set"
-    return "the system's malloc as it is: other thresholds were measured, and only other libraries gain by them"
+        return f"malloc keeps large arrays' memory for the next training step, unless {' or '.join(WISHES)} is set"
+    return "the system's malloc, unchanged: other thresholds gain nothing here"
 
 
 def _prediction() -> str:
     library, name = prediction.load()
     if library:
-        search = "of one translator that copies no words, steps that are fed back and the best tokens"
-        return f"of {MANY // 10**9} billion multiplications and more the recurrent layers, and {search}: {_own(name)}"
+        layers = f"recurrent layers of large jobs ({MANY // 10**9} billion multiplications and more)"
+        return f"{_own(name)}: for {layers}, and for the search of a single translator that copies no words"
     return f"no kernel of Seqloom's own: {name}"
 
 

@@ -100,7 +100,7 @@ def refit_members(
 
     Args:
         config: of a pipeline; `fit` is given it with those epochs.
-        learn: gives what `fit` is to learn from, all that was held back included.
+        learn: gives what `fit` is to learn from, the validation part included.
         fit: is given the config, that, and the member's number.
     """
     if len(members) == config.model.members and members[-1][1].finished:
@@ -120,5 +120,5 @@ def refit_members(
 
 def steps_told(steps: int, training: Any) -> str:
     """How many steps all epochs of one network are, said in `check`."""
-    again = ", then as many again with all that was held back (training.refit)" if training.refit else ""
+    again = ", then as many epochs again with the validation part (training.refit)" if training.refit else ""
     return f"{steps * training.epochs:,} in all at most{again}"
