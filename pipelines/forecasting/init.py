@@ -23,7 +23,7 @@ data:
   path: {path}
 {columns}
 model:
-  kind: auto                    # weighs the network and simple methods; or one of them: network, ets, theta, ridge, ...
+  kind: auto                    # combines the network and simple methods; or one alone: network, ets, theta, ridge, ...
   members: 1                    # networks whose forecasts are averaged; 3 are better and take three times as long
 {bound}"""
 
@@ -106,7 +106,7 @@ def _bound(look: Look) -> str:
     low = measure(look.panel).low.min()
     if not len(values) or low < 0 or not (low == 0 or (values == np.round(values)).all()):
         return ""
-    return f"  {_line('lower: 0', 'no value is negative, so no forecast shall be')}\n"
+    return f"  {_line('lower: 0', 'no value is negative, so no forecast should be')}\n"
 
 
 def _line(setting: str, note: str) -> str:

@@ -31,7 +31,7 @@ data:
   test: 0.1                      # the same; scored once, at the end
 {columns}
 tokens:
-  max_tokens: {max_tokens:<19}# words read of a text; the longest of the first rows has {longest}
+  max_tokens: {max_tokens:<19}# longer texts are truncated; the longest of the first rows has {longest}
 
 vectors:
   source: {vectors}
@@ -44,7 +44,7 @@ encoder:
 
 model:
   members: {members:<22}# networks whose answers are averaged
-  linear: {linear:<23}# and a linear model of words and pairs, as far as validation rows gain by it
+  linear: {linear:<23}# and a TF-IDF linear model, with a weight fitted on validation rows
 
 training:
   epochs: {epochs}
@@ -170,6 +170,6 @@ def _decision(many: bool, none: str | None) -> str:
         lines += [
             "  none_of_the_above:",
             "    target: keep",
-            "    value: 0.95                  # of the rows with a label keep it",
+            "    value: 0.95                  # share of the rows with a label that keep it",
         ]
     return "\n".join(lines) + "\n"

@@ -39,11 +39,11 @@ data:
   test: {share:<25}# the same; scored once, at the end
 {columns}{layout}
 tokens:
-  kind: {kind:<25}# bpe | unigram: pieces of words; words: words and signs, for code; dotted: for SQL; characters
-  vocabulary: {vocabulary:<19}# the most different pieces
-  joint: {joint:<24}# one vocabulary for both sides; false where they have different letters
-  max_source: {max_source:<19}# pieces read of a source; the longest of those looked at has {longest_source}
-  max_target: {max_target:<19}# pieces written; longer training targets (up to {longest_target}) are left out
+  kind: {kind:<25}# bpe | unigram: sub-words; words: words and punctuation, for code; dotted: for SQL; characters
+  vocabulary: {vocabulary:<19}# the most pieces in a vocabulary
+  joint: {joint:<24}# one vocabulary for both sides; false where their alphabets differ
+  max_source: {max_source:<19}# pieces read of a source; longest seen: {longest_source}
+  max_target: {max_target:<19}# pieces written; longer training targets are left out; longest seen: {longest_target}
 
 model:
   embedding: {units}
@@ -61,14 +61,14 @@ decoder:
 
 training:
   epochs: {epochs}
-  patience: {patience:<21}# training ends after so many epochs without a better score
+  patience: {patience:<21}# training ends after this many epochs without a better score
   batch_tokens: {tokens:<17}# target pieces in a batch
 {concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
 LAYOUT = "  layout: true                   # line breaks and indentation are learned too; false: a text is one line\n"
-COPYING = "  copy_words: true               # names and numbers of the source may be written as they are\n"
-FEEDING = "  input_feeding: false           # trains twice as fast; true reads the last step's attention, too\n"
-CONCATENATING = "  concatenate: 0.5               # pairs of two pairs besides; worth it where they are few\n"
+COPYING = "  copy_words: true               # names and numbers can be copied from the source\n"
+FEEDING = "  input_feeding: false           # trains twice as fast; true feeds each step's attention into the next\n"
+CONCATENATING = "  concatenate: 0.5               # adds pairs made of two pairs; pays off where they are few\n"
 
 
 class Sample(NamedTuple):
