@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# All that is measured in seconds, with peers in environments of their own and public data in ../shared/data.
+# Timings beside peers, in environments of their own, and coverage of intervals; public data are in ../shared/data.
 bench: setup .peers/installed .fasttext/installed .neuralforecast/installed
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/recurrent_step.py
 	PEER_PYTHON=.peers/bin/python $(BIN)/python benchmarks/translation_step.py
