@@ -19,19 +19,19 @@ from toolkit.memory import keep_memory
 from toolkit.threads import set_threads
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-vectors_app = typer.Typer(no_args_is_help=True, help="Look into word vectors.")
+vectors_app = typer.Typer(no_args_is_help=True, help="Look up words in word vectors.")
 app.add_typer(vectors_app, name="vectors")
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML config.")]
-Overrides = Annotated[list[str], typer.Option("--set", metavar="a.b=c", help="Replace a value of the config.")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="a.b=c", help="Set a value of the config; repeatable.")]
 Model = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run folder.")]
-ModelOrNone = Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; none: train one.")]
-Column = Annotated[str | None, typer.Option(help="Column of the text in tables; a number where they have no header.")]
-Encoding = Annotated[str | None, typer.Option(help="Text encoding; found out when not given.")]
+ModelOrNone = Annotated[Path | None, typer.Option("--model", metavar="DIR", help="A run folder; without one, train.")]
+Column = Annotated[str | None, typer.Option(help="Column of the text in a table; its number where there is no header.")]
+Encoding = Annotated[str | None, typer.Option(help="Text encoding; detected when not given.")]
 Page = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
-Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="Steps, or a time such as 3d.")]
+Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="How far ahead: steps, or a time such as 3d.")]
 Time = Annotated[
     str | None, typer.Option(help="Without --model: about how long to train, such as 5m; by default 120s.")
 ]
@@ -78,7 +78,7 @@ def run(
 
 @app.command()
 def check(config: ConfigPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """Tell what a config would do, and every problem with it, before training."""
+    """Report what a config would do, and every problem with it, before training."""
     pipeline, settings = _load(config, overrides)
     use_keras()
     facts = stage(pipeline, "check").check(settings)
@@ -91,7 +91,7 @@ def init(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A CSV, TSV, JSONL or Parquet file; or to classify, a folder a label; to translate, 'train.{en,de}'."
+            help="A CSV, TSV, JSONL or Parquet file. Classify also takes a folder per label, translate 'train.{en,de}'."
         ),
     ],
 ) -> None:
@@ -103,7 +103,11 @@ def init(
 
 
 @app.command()
-def schema(pipeline: Annotated[str, typer.Argument(help="The name of a pipeline.")] = "text_classification") -> None:
+def schema(
+    pipeline: Annotated[
+        str, typer.Argument(help="text_classification, translation or forecasting.")
+    ] = "text_classification",
+) -> None:
     """Print the JSON schema of a pipeline's config, for editors."""
     print(json.dumps(_config_class(pipeline, "seqloom schema").model_json_schema(), indent=1))
 
@@ -112,15 +116,15 @@ def schema(pipeline: Annotated[str, typer.Argument(help="The name of a pipeline.
 def classify(
     paths: Annotated[list[str], typer.Argument(help="Text files, tables, folders, or - for standard input.")],
     model: Model,
-    lines: Annotated[bool, typer.Option("--lines", help="Every line of a file is a text of its own.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here; the ending chooses the format.")] = None,
-    output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table.")] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="Treat every line of a file as a text.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .jsonl, .csv or .txt.")] = None,
+    output: Annotated[str | None, typer.Option("--format", help="jsonl, csv or table, which a terminal gets.")] = None,
     column: Column = None,
     encoding: Encoding = None,
     keep: Annotated[
-        list[str], typer.Option(help="A column of tables to write beside the answers, such as an id.")
+        list[str], typer.Option(help="Table column to copy to the output, such as an id; repeatable.")
     ] = [],  # noqa: B006
-    top: Annotated[int, typer.Option(min=1, help="How many probabilities to show.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to show with their probabilities.")] = 3,
 ) -> None:
     """Classify texts with a trained run."""
     from pipelines.text_classification.classify import classify as command
@@ -130,11 +134,11 @@ def classify(
 
 @app.command()
 def translate(
-    paths: Annotated[list[str], typer.Argument(help="Text files, a text a line; tables; or - for standard input.")],
-    models: Annotated[list[Path], typer.Option("--model", metavar="DIR", help="A run folder; several are averaged.")],
-    beam: Annotated[int | None, typer.Option(min=1, max=100, help="Hypotheses that go on; 1 is quickest.")] = None,
-    best: Annotated[int, typer.Option(min=1, max=100, help="How many translations of a text; as jsonl.")] = 1,
-    length_penalty: Annotated[float | None, typer.Option(help="More prefers longer translations; 0 to 10.")] = None,
+    paths: Annotated[list[str], typer.Argument(help="Text files (a text per line), tables, or - for standard input.")],
+    models: Annotated[list[Path], typer.Option("--model", metavar="DIR", help="A run folder; several: an ensemble.")],
+    beam: Annotated[int | None, typer.Option(min=1, max=100, help="Beam size; 1 is greedy, and fastest.")] = None,
+    best: Annotated[int, typer.Option(min=1, max=100, help="Translations per text; several need jsonl.")] = 1,
+    length_penalty: Annotated[float | None, typer.Option(help="0 to 10; more favours longer translations.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .jsonl, .csv, or else text.")] = None,
     output: Annotated[str | None, typer.Option("--format", help="text, jsonl or csv.")] = None,
     column: Column = None,
@@ -157,8 +161,12 @@ def translate(
 
 
 @app.command()
-def inspect(data: Series, out: Page = None, as_json: AsJson = False) -> None:
-    """Tell what series are like: frequency, gaps, seasons, and what would be done about each oddity."""
+def inspect(
+    data: Series,
+    out: Page = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe series: frequency, gaps, seasons, and what would be done about each problem."""
     from pipelines.forecasting.init import suggest
     from pipelines.forecasting.inspect import inspect as look_at
     from toolkit.artifact import check_outputs, write_output
@@ -180,22 +188,22 @@ def forecast(
     data: Series,
     horizon: Horizon = None,
     model: ModelOrNone = None,
-    future: Annotated[str | None, typer.Option(help="File of columns that are known ahead.")] = None,
-    skeleton: Annotated[
-        Path | None, typer.Option(help="Write the file for --future, to be filled in, and stop.")
-    ] = None,
+    future: Annotated[str | None, typer.Option(help="File with the future values of columns known ahead.")] = None,
+    skeleton: Annotated[Path | None, typer.Option(help="Write a file for --future, to be filled in, and stop.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with pictures of the forecasts here.")] = None,
     level: Annotated[
-        list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near; several are fine.")
+        list[int] | None,
+        typer.Option(help="Prediction interval to write, in percent; repeatable; by default 80 or the nearest."),
     ] = None,
     duplicates: Annotated[
-        Literal["error", "last", "mean", "sum"] | None, typer.Option(help="With --model: for values at one time.")
+        Literal["error", "last", "mean", "sum"] | None,
+        typer.Option(help="With --model: what to do with several values at one time."),
     ] = None,
     time: Time = None,
     save: Annotated[Path | None, typer.Option(help="Without --model: folder of the run; by default runs/NAME.")] = None,
 ) -> None:
-    """Forecast series: at once with a trained run, or from nothing but the data."""
+    """Forecast series with a trained run, or train one on the data first."""
     from pipelines.forecasting import forecast as command
 
     if model:
@@ -227,15 +235,17 @@ def backtest(
     data: Series,
     horizon: Horizon = None,
     model: ModelOrNone = None,
-    windows: Annotated[int, typer.Option(min=1, help="Cutoffs of each series.")] = 5,
-    step: Annotated[int | None, typer.Option(min=1, help="Steps between two cutoffs; by default a horizon.")] = None,
-    refit: Annotated[bool, typer.Option("--refit", help="Train anew for every cutoff.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and truth here.")] = None,
-    level: Annotated[list[int] | None, typer.Option(help="Percent of an interval to write, 80 or near.")] = None,
+    windows: Annotated[int, typer.Option(min=1, help="How many cutoffs per series.")] = 5,
+    step: Annotated[int | None, typer.Option(min=1, help="Steps between cutoffs; by default the horizon.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Retrain for every cutoff.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and actual values here.")
+    ] = None,
+    level: Annotated[list[int] | None, typer.Option(help="Prediction interval to write, in percent.")] = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast from past cutoffs and compare with what came, beside everything simple."""
+    """Forecast from past cutoffs and compare with the actual values and with simple methods."""
     from pipelines.forecasting import backtest as command
     from pipelines.forecasting.output import format_of, write
     from toolkit.artifact import check_outputs
@@ -261,7 +271,7 @@ def update(
     out: Annotated[Path, typer.Option(help="Folder of the new run.")],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training windows.")] = 3,
 ) -> None:
-    """Train a forecasting run on with new rows; the old run stays as it is."""
+    """Continue training a forecasting run on new rows; the old run stays as it is."""
     use_keras()
     from pipelines.forecasting.update import update as command
 
@@ -271,18 +281,18 @@ def update(
 
 @app.command()
 def evaluate(model: Model, data: Annotated[Path, typer.Option(help="Labelled data.")], as_json: AsJson = False) -> None:
-    """Score a trained run on labelled data."""
+    """Score a trained run on other labelled data."""
     scores = stage(pipeline_of(model), "evaluate").evaluate(model, data)
     print(json.dumps(scores) if as_json else "\n".join(f"{name:<20}{value:.4f}" for name, value in scores.items()))
 
 
 @app.command()
 def explain(
-    text: Annotated[str, typer.Argument(help="A text, or - for standard input; to forecast, a file of series.")],
+    text: Annotated[str, typer.Argument(help="A text, or - for standard input; for a forecaster, a file of series.")],
     model: Model,
     series: Annotated[str | None, typer.Option(help="Which series of the file; by default the first.")] = None,
     out: Page = None,
-    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture as SVG and PNG.")] = None,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures here, as SVG and PNG.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run looked at: its gates, its attention, and the words or times that moved the answer."""
@@ -295,11 +305,11 @@ def explain(
 def gradients(
     config: ConfigPath,
     overrides: Overrides = [],  # noqa: B006
-    steps: Annotated[int, typer.Option(min=1, help="Training steps between the two looks.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps between the two measurements.")] = 100,
     out: Page = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far back the gradient reaches with each cell, on the data of a config."""
+    """Measure how far back in time the gradient reaches with each cell, on the data of a config."""
     _, settings = _load(config, overrides)
     use_keras()
     from pipelines.gradients import command
@@ -312,17 +322,15 @@ def forgetting(
     models: Annotated[
         list[Path], typer.Option("--model", metavar="DIR", help="A translation run; several are compared.")
     ] = [],  # noqa: B006
-    data: Annotated[Path | None, typer.Option(help="With --model: pairs to measure on.")] = None,
+    data: Annotated[Path | None, typer.Option(help="With --model: the pairs to score.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Without --model: training steps of a probe; by default 2,000.")
+        int | None, typer.Option(min=1, help="Without --model: training steps per network; by default 2,000.")
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Without --model: networks of each cell; by default 3.")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Without --model: networks per cell; by default 3.")] = None,
     out: Page = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is forgotten: by each cell in two probes, or by translation runs as sources grow longer."""
+    """Measure what each cell forgets in two memory tasks, or how translators degrade as sources grow longer."""
     from pipelines.forgetting import command
 
     if models:
@@ -336,11 +344,11 @@ def forgetting(
 def ladder(
     config: ConfigPath,
     overrides: Overrides = [],  # noqa: B006
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each rung.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per architecture.")] = 3,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; by default runs/NAME-ladder.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the history of the field on the data of a config, vanilla RNN to Transformer; goes on if stopped."""
+    """Train and compare eight architectures, vanilla RNN to Transformer; a stopped ladder continues."""
     _, settings = _load(config, overrides)
     use_keras()
     from pipelines.ladder import command
@@ -350,16 +358,16 @@ def ladder(
 
 @app.command()
 def encode(
-    path: Annotated[str, typer.Argument(help="A text file, a text a line; a table; or to forecast, a file of series.")],
+    path: Annotated[str, typer.Argument(help="A text file (a text per line) or a table; for a forecaster, series.")],
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write vectors here: .npy or .parquet.")],
     column: Column = None,
     neighbours: Annotated[
-        int | None, typer.Option(min=1, help="Print so many nearest neighbours of each, as jsonl.")
+        int | None, typer.Option(min=1, help="Print this many nearest neighbours of each, as JSON lines.")
     ] = None,
     map_page: Annotated[Path | None, typer.Option("--map", help="Write a page with a 2-D map here.")] = None,
 ) -> None:
-    """Write the vectors that a run sees in texts or series."""
+    """Write the vectors into which a run encodes texts or series."""
     from pipelines.encode import command
 
     command(model, path, out=out, column=column, neighbours=neighbours, map_page=map_page)
@@ -367,7 +375,7 @@ def encode(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Print versions, devices and the kernels that recurrent layers will use."""
+    """Print versions, devices and the kernels that recurrent layers will use here."""
     use_keras()
     from toolkit.doctor import examine
 
@@ -378,11 +386,11 @@ def doctor(as_json: AsJson = False) -> None:
 @vectors_app.command()
 def neighbours(
     word: Annotated[str, typer.Argument(help='A word, or a sum such as "king - man + woman".')],
-    vectors: Annotated[str, typer.Option(help="A vectors file or gensim-data name.")],
-    count: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    vectors: Annotated[str, typer.Option(help="A file of word vectors, or a gensim-data name.")],
+    count: Annotated[int, typer.Option("-k", min=1, help="How many words.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """The words nearest to a word by cosine similarity."""
+    """Print the words nearest to a word, by cosine similarity."""
     from toolkit.data.vectors import load_vectors
     from toolkit.data.vectors import neighbours as nearest
 
