@@ -161,11 +161,7 @@ def translate(
 
 
 @app.command()
-def inspect(
-    data: Series,
-    out: Page = None,
-    as_json: AsJson = False,
-) -> None:
+def inspect(data: Series, out: Page = None, as_json: AsJson = False) -> None:
     """Describe series: frequency, gaps, seasons, and what would be done about each problem."""
     from pipelines.forecasting.init import suggest
     from pipelines.forecasting.inspect import inspect as look_at
