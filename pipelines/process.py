@@ -20,9 +20,15 @@ STOPPED = 130  # exit code after Ctrl-C
 def run_app(app: typer.Typer) -> None:
     """Run a command and end the process; a mistake that the user can mend is told in a sentence."""
     _open_closed_streams()
+    stopped: list[int] = []
+
+    def stop(number: int, _: Any) -> None:
+        stopped.append(128 + number)
+        sys.exit(stopped[0])
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # which would leave half-written files behind
-            signal.signal(number, _stop)
+            signal.signal(number, stop)
     warnings.showwarning = _tell_warning  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # labels and file names may hold what its encoding lacks
@@ -31,14 +37,14 @@ def run_app(app: typer.Typer) -> None:
         code = app(standalone_mode=False)
         if code == STOPPED:  # what Typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
-    except typer.Exit as stop:
-        code = stop.exit_code
-    except SystemExit as stop:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
-        code = stop.code
+    except typer.Exit as end:
+        code = end.exit_code
+    except SystemExit as end:  # how Typer ends a command whose reader went away, such as `seqloom ... | head`
+        code = end.code
     except BaseException as error:
         if "SEQLOOM_DEBUG" in os.environ:
             raise
-        code = _tell(error)
+        code = stopped[0] if stopped else _tell(error)  # a library whose import was stopped may say that it is broken
     sys.exit(code or 0)
 
 
@@ -50,10 +56,6 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
-
-
-def _stop(number: int, _: Any) -> None:
-    sys.exit(128 + number)
 
 
 def _tell(error: BaseException) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def checked() -> dict[str, str]:
     result = seqloom("check", "my.yaml", "--json", *QUICK)
     assert result.code == 0, result.err
     return json.loads(result.out)
+
+
+def test_version_is_that_of_the_package() -> None:
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
+    result = seqloom("--version")
+    assert (result.code, result.out.split()) == (0, ["seqloom", project["version"]])
 
 
 def test_init_fits_a_csv_and_its_config_runs(here: Path) -> None:

@@ -53,6 +53,24 @@ def test_what_ends_a_command_from_outside_leaves_the_old_output_and_nothing_else
     assert Path("old.jsonl").read_text() == "old"
 
 
+def test_a_signal_in_an_import_ends_the_command_without_a_word() -> None:
+    """An extension whose start is stopped says that it is broken, as NumPy does."""
+    code = """
+import os, signal
+from pipelines.process import run_app
+
+def app(standalone_mode):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except SystemExit:
+        raise ImportError("initialization failed")
+
+run_app(app)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (128 + signal.SIGTERM, b"", b"")
+
+
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.txt.gz"])
 def test_a_line_without_end_is_told(name: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.data import rows
