@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _MOST_STEPS_A_ROW, _MORE_STEPS = 20, 10_000
 
 @dataclass(frozen=True)
 class Observations:
-    """Values of series at times.
+    """Values of series at times, in the order of both.
 
     Args:
         ids: names of the series.
@@ -25,7 +26,7 @@ class Observations:
         ordinals: (rows,) int64, on the grid of `frequency`.
         values: (rows,) float64, NaN where missing.
         covariates: name -> (rows,) float64.
-        rows: (rows,) position of the row in the file, None when they are in its order.
+        place: from the position of a row to where it stands in the file.
     """
 
     frequency: Frequency
@@ -34,7 +35,12 @@ class Observations:
     ordinals: np.ndarray
     values: np.ndarray
     covariates: dict[str, np.ndarray]
-    rows: np.ndarray | None = None
+    place: Callable[[int], str]
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """(series + 1,) where every series begins, and the last one ends."""
+        return np.searchsorted(self.series, np.arange(len(self.ids) + 1))
 
     def take(self, rows: np.ndarray) -> Observations:
         """Some of the rows, by position or by mask."""
@@ -44,7 +50,7 @@ class Observations:
             ordinals=self.ordinals[rows],
             values=self.values[rows],
             covariates={name: column[rows] for name, column in self.covariates.items()},
-            rows=np.arange(len(self.series))[rows] if self.rows is None else self.rows[rows],
+            place=place_after(self.place, rows, len(self.series)),
         )
 
     def named(self, row: int) -> str:
@@ -52,17 +58,18 @@ class Observations:
         return f"{self.frequency.text(self.ordinals[row : row + 1])[0]} of series {self.ids[self.series[row]]!r}"
 
 
-def by_series(series: np.ndarray, times: np.ndarray) -> tuple[np.ndarray | None, int]:
-    """The order of rows by series, time and place in the file, None when it is theirs; and how many came too late."""
-    order = None
-    if (series[1:] < series[:-1]).any():
-        order = np.argsort(series, kind="stable")
-        series, times = series[order], times[order]
-    late = int(((series[1:] == series[:-1]) & (times[1:] < times[:-1])).sum())
-    if not late:
-        return order, 0
-    again = np.lexsort((times, series))
-    return again if order is None else order[again], late
+def place_after(place: Callable[[int], str], rows: np.ndarray | slice, many: int) -> Callable[[int], str]:
+    """Where rows stand of which some were taken out of so many, or put in another order."""
+    return lambda row: place(int(np.arange(many)[rows][row]))
+
+
+def by_series(series: np.ndarray, times: np.ndarray) -> tuple[np.ndarray | slice, int]:
+    """The order of rows by series, time and place in the file, a slice when they are in it; and how many came late."""
+    in_order = (series[1:] >= series[:-1]).all()
+    order: np.ndarray | slice = slice(None) if in_order else np.argsort(series, kind="stable")
+    sorted_series, sorted_times = series[order], times[order]
+    late = int(((sorted_series[1:] == sorted_series[:-1]) & (sorted_times[1:] < sorted_times[:-1])).sum())
+    return np.lexsort((times, series)) if late else order, late
 
 
 def without_parts(rows: Observations, edges: np.ndarray, rule: str) -> tuple[Observations, list[Finding]]:
@@ -101,9 +108,7 @@ def without_parts(rows: Observations, edges: np.ndarray, rule: str) -> tuple[Obs
     return replace(rows, values=np.where(out, np.nan, rows.values)), findings  # what is known ahead of it stays known
 
 
-def without_duplicates(
-    rows: Observations, rule: str, place: Callable[[int], str], advice: str
-) -> tuple[Observations, list[Finding]]:
+def without_duplicates(rows: Observations, rule: str, advice: str) -> tuple[Observations, list[Finding]]:
     """One row a step; `last` keeps the last in the file, `mean` and `sum` take all that is not missing.
 
     Covariates are averaged under `sum` too, for a sum of temperatures means nothing.
@@ -121,9 +126,8 @@ def without_duplicates(
     first = int(np.argmax(same))
     many = f"rows of a time that their series has already: {same.sum()}, first {rows.named(first)}"
     if rule == "error":
-        places = [place(first + each if rows.rows is None else int(rows.rows[first + each])) for each in (0, 1)]
         mend = f"Set duplicates to last, mean or sum.{advice}"
-        raise DataError(f"{many} (also at {places[1]}).", where=places[0], mend=mend)
+        raise DataError(f"{many} (also at {rows.place(first + 1)}).", where=rows.place(first), mend=mend)
     begins = np.flatnonzero(np.concatenate([[True], ~same]))
     last = np.concatenate([begins[1:], [len(rows.series)]]) - 1
     kept = rows.take(last)
@@ -150,8 +154,7 @@ def trimmed(rows: Observations) -> tuple[Observations, np.ndarray, list[Finding]
     Returns:
         rows; (series,) the ordinal after the last value; and what was left out behind it.
     """
-    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
-    known = ~np.isnan(rows.values)
+    bounds, known = rows.bounds, ~np.isnan(rows.values)
     first, last = extremes(known, bounds)
     told = known.copy()
     for column in rows.covariates.values():
@@ -180,33 +183,32 @@ def extremes(mask: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.where(none, len(mask), padded[low]), np.where(none, -1, padded[high - 1])
 
 
-def spread(rows: Observations, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spread(rows: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where every row lies on the grid: starts (series,), offsets (series + 1,) and positions (rows,).
 
     Raises:
         DataError: the grid would have far more steps than there are rows.
     """
-    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
-    starts = rows.ordinals[bounds[:-1]]
-    lengths = rows.ordinals[bounds[1:] - 1] - starts + 1
+    starts = rows.ordinals[rows.bounds[:-1]]
+    lengths = rows.ordinals[rows.bounds[1:] - 1] - starts + 1
     # As floats: a single series may span more steps than an integer of any kind should count.
     if lengths.astype(float).sum() > _MOST_STEPS_A_ROW * len(rows.series) + _MORE_STEPS:
-        _refuse_gap(rows, place)
+        _refuse_gap(rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return starts, offsets, rows.ordinals + (offsets[:-1] - starts)[rows.series]
 
 
-def _refuse_gap(rows: Observations, place: Callable[[int], str]) -> None:
+def _refuse_gap(rows: Observations) -> None:
     gaps = np.where(rows.series[1:] == rows.series[:-1], np.diff(rows.ordinals), 0)
     before = int(np.argmax(gaps))
-    bounds = np.searchsorted(rows.series, [rows.series[before], rows.series[before] + 1])
-    stray = before if before - bounds[0] < bounds[1] - before - 2 else before + 1
+    begin, end = rows.bounds[rows.series[before]], rows.bounds[rows.series[before] + 1]
+    stray = before if before - begin < end - before - 2 else before + 1
     found = (
         f"{rows.named(stray)} lies {gaps[before]} steps away from the next row; with a step for every time between "
         f"({rows.frequency.title}), the series would be almost empty."
     )
     mend = "Correct the time, or set a longer frequency."
-    raise DataError(found, where=place(stray if rows.rows is None else int(rows.rows[stray])), mend=mend)
+    raise DataError(found, where=rows.place(stray), mend=mend)
 
 
 def gap_findings(rows: Observations) -> list[Finding]:

@@ -18,6 +18,7 @@ from toolkit.data.regular import (
     Observations,
     extremes,
     gap_findings,
+    place_after,
     spread,
     trimmed,
     without_duplicates,
@@ -63,7 +64,7 @@ def read_panel(
     covariates, covariate_words, told_words = _columns(source.covariates, table, columns, categories)
     statics, static_words, told_statics = _columns(source.statics, table, columns, categories)
     rows, told_infinite = _without_infinity(_observations(cells, moments, covariates))
-    statics = _statics(cells, rows, statics)
+    statics = _statics(rows, {name: _tiled(column, cells.copies)[moments.order] for name, column in statics.items()})
     advice = moments.advice
     if not columns.id:
         named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
@@ -71,11 +72,11 @@ def read_panel(
     told_parts: list[Finding] = []
     if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
-    rows, told_twice = without_duplicates(rows, source.duplicates, cells.place, advice)
+    rows, told_twice = without_duplicates(rows, source.duplicates, advice)
     if columns.unused and not columns.id:
         told_twice = [finding._replace(column=columns.unused[0]) for finding in told_twice]
     rows, ends, told_behind = trimmed(rows)
-    starts, offsets, positions = spread(rows, cells.place)
+    starts, offsets, positions = spread(rows)
     findings += [*told, *told_words, *told_statics, *told_infinite, *told_parts, *told_twice, *told_behind]
     findings += gap_findings(rows)
     panel = Panel(
@@ -188,21 +189,17 @@ def _columns(
     return found, words, findings
 
 
-def _statics(cells: _Cells, rows: Observations, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The one value (series,) that every series has in columns (rows,) of the file; NaN where it has none."""
-    bounds = np.searchsorted(rows.series, np.arange(len(rows.ids) + 1))
+def _statics(rows: Observations, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The one value (series,) that every series has in columns (rows,); NaN where it has none."""
     statics = {}
-    for name, column in found.items():
-        told = _tiled(column, cells.copies)
-        told = told if rows.rows is None else told[rows.rows]
-        first, _ = extremes(~np.isnan(told), bounds)
+    for name, told in columns.items():
+        first, _ = extremes(~np.isnan(told), rows.bounds)
         statics[name] = np.append(told, np.nan)[first]
         other = np.flatnonzero((told != statics[name][rows.series]) & ~np.isnan(told))
         if len(other):
             row = int(other[0])
-            found_two = f"column {name!r} of series {rows.ids[rows.series[row]]!r} is not the same in all of its rows."
-            mend = "A column that varies in time is a covariate."
-            raise DataError(found_two, where=cells.place(row if rows.rows is None else int(rows.rows[row])), mend=mend)
+            found = f"column {name!r} of series {rows.ids[rows.series[row]]!r} is not the same in all of its rows."
+            raise DataError(found, where=rows.place(row), mend="A column that varies in time is a covariate.")
     return statics
 
 
@@ -210,7 +207,7 @@ def _statics(cells: _Cells, rows: Observations, found: Mapping[str, np.ndarray])
 
 
 def _observations(cells: _Cells, moments: Moments, covariates: Mapping[str, np.ndarray]) -> Observations:
-    order = slice(None) if moments.order is None else moments.order
+    order = moments.order
     return Observations(
         frequency=moments.frequency,
         ids=cells.ids,
@@ -218,7 +215,7 @@ def _observations(cells: _Cells, moments: Moments, covariates: Mapping[str, np.n
         ordinals=moments.ordinals,
         values=cells.values[order],
         covariates={name: _tiled(column, cells.copies)[order] for name, column in covariates.items()},
-        rows=moments.order,
+        place=place_after(cells.place, order, len(cells.series)),
     )
 
 
@@ -243,10 +240,9 @@ def _value_findings(rows: Observations, panel: Panel) -> list[Finding]:
     """Values that are missing, series that have none, few or only one value over and over, and steps in the future."""
     known = ~np.isnan(rows.values)
     past = rows.ordinals < (panel.starts + panel.lengths)[rows.series]
-    bounds = np.searchsorted(rows.series, np.arange(len(panel) + 1))
-    counts = np.diff(np.concatenate([[0], np.cumsum(known)])[bounds])
-    low = np.fmin.reduceat(rows.values, bounds[:-1])
-    high = np.fmax.reduceat(rows.values, bounds[:-1])
+    counts = np.diff(np.concatenate([[0], np.cumsum(known)])[rows.bounds])
+    low = np.fmin.reduceat(rows.values, rows.bounds[:-1])
+    high = np.fmax.reduceat(rows.values, rows.bounds[:-1])
     missing = np.flatnonzero(~known & past & (counts > 0)[rows.series])
     findings = []
     if len(missing):
