@@ -227,39 +227,38 @@ def _choose_codec(stream: BinaryIO, encoding: str | None, where: str) -> tuple[s
     return codec, errors, guess
 
 
-def _is_mostly_utf_8(stream: BinaryIO, where: str) -> bool:
-    """Whether more characters beyond ASCII are UTF-8 than there are bytes that are not."""
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+def _decoded(stream: BinaryIO, codec: str, errors: str, where: str) -> Iterator[str]:
+    """All of a stream, piece by piece; DataError where there is a NUL."""
+    decoder, line = codecs.getincrementaldecoder(codec)(errors), 1
     stream.seek(0)
-    beyond, strays, line = 0, 0, 1
     for chunk in itertools.chain(iter(partial(stream.read, _CHUNK), b""), [b""]):
         text = decoder.decode(chunk, final=not chunk)
         if "\0" in text:
             line += text[: text.index("\0")].count("\n")
             raise _binary(f"{where}:{line}")
+        yield text
+        line += text.count("\n")
+
+
+def _is_mostly_utf_8(stream: BinaryIO, where: str) -> bool:
+    """Whether more characters beyond ASCII are UTF-8 than there are bytes that are not."""
+    beyond, strays = 0, 0
+    for text in _decoded(stream, "utf-8", "surrogateescape", where):
         strays += len(_ESCAPED.findall(text))
         beyond += len(text) - len(text.encode("ascii", "ignore"))  # strays too
-        line += text.count("\n")
     return beyond > 2 * strays
 
 
 def _first_bad_byte(stream: BinaryIO, codec: str, where: str) -> tuple[int, int, int] | None:
     """Line, offset and value of the first byte that the codec cannot read, in constant memory."""
-    decoder = codecs.getincrementaldecoder(codec)()
-    stream.seek(0)
-    offset, line = 0, 1
-    for chunk in itertools.chain(iter(partial(stream.read, _CHUNK), b""), [b""]):
-        try:
-            text = decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            held = error.object  # the chunk, after what the decoder kept of the one before
-            line += held[: error.start].count(b"\n")
-            return line, offset + len(chunk) - len(held) + error.start, held[error.start]
-        if "\0" in text:
-            line += text[: text.index("\0")].count("\n")
-            raise _binary(f"{where}:{line}")
-        offset += len(chunk)
-        line += text.count("\n")
+    line = 1
+    try:
+        for text in _decoded(stream, codec, "strict", where):
+            line += text.count("\n")
+    except UnicodeDecodeError as error:
+        held = error.object  # the last chunk, after what the decoder kept of the one before
+        line += held[: error.start].count(b"\n")
+        return line, stream.tell() - len(held) + error.start, held[error.start]
     return None
 
 
