@@ -100,12 +100,11 @@ def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> di
 def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
     """Rows in the order of the series, cutoffs and steps."""
     panel, horizon = forecasts.panel, forecasts.quantiles.shape[1]
-    times = _Times(forecasts)
     for start in range(0, len(forecasts.cutoffs), 1024):
         part = forecasts.cutoffs.take(slice(start, start + 1024))
         quantiles = forecasts.quantiles[start : start + 1024]
         digits, values = _digits(quantiles).tolist(), quantiles[:, :, list(columns.values())]
-        steps, cutoffs = times.text(ordinals(panel, part, 0, horizon)), times.text(ordinals(panel, part, -1, 0))
+        steps, cutoffs = (_times(panel, ordinals(panel, part, *ends)) for ends in ((0, horizon), (-1, 0)))
         for i, series in enumerate(part.series.tolist()):
             for step, numbers in enumerate(values[i].tolist()):
                 middle: tuple = ()
@@ -114,18 +113,10 @@ def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
                 yield (panel.ids[series], steps[i][step], *middle, *(_shown(x, digits[i][step]) for x in numbers))
 
 
-class _Times:
-    """Times as text; rows share most of theirs, so each is written once."""
-
-    def __init__(self, forecasts: Forecasts):
-        self.frequency = forecasts.panel.frequency
-        self.known: dict[int, str] = {}
-
-    def text(self, numbers: np.ndarray) -> list[list[str]]:
-        new = np.array(sorted(set(np.unique(numbers).tolist()) - self.known.keys()), np.int64)
-        if new.size:
-            self.known |= dict(zip(new.tolist(), self.frequency.text(new), strict=True))
-        return [[self.known[number] for number in row] for row in numbers.tolist()]
+def _times(panel: Panel, numbers: np.ndarray) -> list[list[str]]:
+    """Ordinals as text; rows share most of theirs, so each is written once."""
+    steps, places = np.unique(numbers, return_inverse=True)
+    return np.array(panel.frequency.text(steps), object)[places].reshape(numbers.shape).tolist()
 
 
 def _digits(quantiles: np.ndarray) -> np.ndarray:
