@@ -1,8 +1,9 @@
 """Forecasts of a run and of every companion at some cutoffs, beside what came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from toolkit.evaluation.comparison import block_interval
 from toolkit.evaluation.forecasting import Truth
 
 
-@dataclass(frozen=True)
-class Rival:
+class Rival(NamedTuple):
     """A forecaster in the leaderboard: its forecasts, and quantiles where it has them."""
 
     forecasts: np.ndarray  # (rows, horizon)
@@ -91,24 +91,18 @@ def join(boards: Sequence[Leaderboard]) -> Leaderboard:
     """One leaderboard of the forecasters that are in all of them."""
     first = boards[0]
     names = [name for name in first.rivals if all(name in board.rivals for board in boards)]
-    cutoffs = Cutoffs(*(np.concatenate(parts) for parts in zip(*(board.cutoffs for board in boards), strict=True)))
-    truths = [board.truth for board in boards]
-    truth = Truth(
-        np.concatenate([each.y for each in truths]),
-        np.concatenate([each.scale for each in truths]),
-        np.concatenate([each.squared_scale for each in truths]),
-        np.concatenate([each.naive2 for each in truths if each.naive2 is not None]),
-    )
-    rivals = {name: _joined([board.rivals[name] for board in boards]) for name in names}
     return replace(
-        first, cutoffs=cutoffs, units=np.concatenate([board.units for board in boards]), truth=truth, rivals=rivals
+        first,
+        cutoffs=Cutoffs(*_joined([board.cutoffs for board in boards])),
+        units=np.concatenate([board.units for board in boards]),
+        truth=Truth(*_joined([vars(board.truth).values() for board in boards])),
+        rivals={name: Rival(*_joined([board.rivals[name] for board in boards])) for name in names},
     )
 
 
-def _joined(rivals: Sequence[Rival]) -> Rival:
-    forecasts = np.concatenate([rival.forecasts for rival in rivals])
-    quantiles = [rival.quantiles for rival in rivals if rival.quantiles is not None]
-    return Rival(forecasts, np.concatenate(quantiles) if quantiles else None)
+def _joined(parts: Sequence[Iterable[Any]]) -> list[Any]:
+    """The arrays of like values, field by field one after the other; None stays None."""
+    return [None if fields[0] is None else np.concatenate(fields) for fields in zip(*parts, strict=True)]
 
 
 def _truth(splits: Splits, units: np.ndarray, horizon: int, season: int) -> Truth:
