@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -48,21 +48,9 @@ def read(config: DataConfig, *, path: str | None = None, **fixed: Any) -> Panel:
 
 
 def source(config: DataConfig, path: str | None = None) -> SeriesSource:
-    return SeriesSource(
-        path=path or config.path,
-        layout=config.layout,
-        id=config.id,
-        time=config.time,
-        value=config.value,
-        frequency=config.frequency,
-        timezone=config.timezone,
-        day_first=config.day_first,
-        duplicates=config.duplicates,
-        covariates=(*config.known, *config.past),
-        statics=tuple(config.static),
-        encoding=config.encoding,
-        format=config.format,
-    )
+    columns = {"covariates": (*config.known, *config.past), "statics": tuple(config.static)}
+    alike = config.model_dump(include={field.name for field in fields(SeriesSource)})
+    return SeriesSource(**{**alike, **columns, "path": path or config.path})
 
 
 def tell(findings: list[Finding]) -> None:
