@@ -89,7 +89,7 @@ def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
 
     0 where there is no such pair or the series is constant.
     """
-    return _autocorrelation(_in_unit_range(values), lags)[0]
+    return _autocorrelation(_in_unit_range(values), lags)
 
 
 def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int], *, searched: int = 1) -> int:
@@ -171,29 +171,31 @@ def outliers(values: np.ndarray, season: int = 1) -> np.ndarray:
     further from 0 than twice the range of its middle 90 %: 6.6 standard deviations of a normal distribution, while
     quartiles would call every peak of rain or traffic one. No value is one where that range is 0.
     """
+    from scipy.ndimage import median_filter
+
     values = _in_unit_range(values)
     known = ~np.isnan(values)
     if known.sum() < 12:
         return np.zeros(len(values), bool)
     rest = values - _phase_medians(values, season) if season > 1 else values
-    rest = rest - _running_median(_filled(rest), 7)
+    rest = rest - median_filter(_filled(rest), 7, mode="mirror")
     low, high = np.quantile(rest[known], (0.05, 0.95))
     spread = float(high - low)
     return known & (np.abs(rest) > 2 * spread) & (spread > 1e-9 * np.abs(values[known]).max())
 
 
-def _autocorrelation(values: np.ndarray, lags: int) -> tuple[np.ndarray, np.ndarray]:
-    """Autocorrelation and the number of pairs behind it, each (lags + 1,), through the power spectrum."""
+def _autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
+    """See `autocorrelation`; of values that are neither very large nor very small. Through the power spectrum."""
     known = ~np.isnan(values)
     if not known.any() or _is_flat(values[known]):
-        return np.zeros(lags + 1), np.zeros(lags + 1)
+        return np.zeros(lags + 1)
     x = np.where(known, values - values[known].mean(), 0.0)
     size = 1 << (len(x) + lags).bit_length()
     both = np.stack([x, known.astype(float)])
     products, pairs = np.fft.irfft(np.abs(np.fft.rfft(both, size)) ** 2, size)[:, : lags + 1]
     pairs = np.round(pairs)
     means = np.where(pairs > 0, products / np.maximum(pairs, 1), 0.0)
-    return means / means[0], pairs
+    return means / means[0]
 
 
 def _several(series: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -222,7 +224,7 @@ def _has_season(values: np.ndarray, season: int, tests: int) -> bool:
     if found := _season_of_phases(values, season):
         probability, share = found
         return probability < NOISE / tests and (share > FAINT or seasonal_strength(values, season) > SLIGHT)
-    r, _ = _autocorrelation(rest, season)
+    r = _autocorrelation(rest, season)
     return bool(r[season] > FAINT and r[season] - r[1:season].min() > FAINT)
 
 
@@ -314,18 +316,12 @@ def _phase_medians(values: np.ndarray, season: int) -> np.ndarray:
     return np.resize(np.where(np.isnan(medians), 0.0, medians), len(values))
 
 
-def _running_median(values: np.ndarray, window: int) -> np.ndarray:
-    padded = np.pad(values, window // 2, mode="reflect")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
-
-
 def _explained(rest: np.ndarray, whole: np.ndarray, freedom: int) -> float:
     """1 - variance of the rest over that of the whole, by their degrees of freedom; 0 where there is no variance."""
     rows = np.count_nonzero(~np.isnan(whole))
     if rows <= freedom or _is_rounding(whole, whole):
         return 0.0
-    left = np.nansum((rest - np.nanmean(rest)) ** 2) / (rows - freedom)
-    total = np.nansum((whole - np.nanmean(whole)) ** 2) / (rows - 1)
+    left, total = np.nanvar(rest, ddof=freedom), np.nanvar(whole, ddof=1)
     return float(min(max(0.0, 1 - left / total), 1.0)) if total > 0 else 0.0
 
 
