@@ -12,7 +12,7 @@ from toolkit.data import windows
 from toolkit.data.frequency import Frequency
 from toolkit.data.panel import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
-from toolkit.errors import DataError
+from toolkit.errors import DataError, expect
 
 MOST_STEPS = 10_000_000
 MOST_ORDINAL, MOST_DATED, MOST_SECONDS = 2**60, 2**48, 10**9  # of numbers that count; of steps of dates; in such a step
@@ -74,18 +74,17 @@ class Plan:
         plan: Plan = from_json(cls, value)
         frequency, sizes = plan.frequency, (plan.horizon, plan.season, plan.history, plan.segment)
         columns = {*plan.known, *plan.past, *plan.static}
-        if not all(1 <= size <= MOST_STEPS for size in sizes) or plan.history % plan.segment:
-            raise ValueError("horizon, season, history or segment is none")
-        if 0.5 not in plan.levels or not all(low < high for low, high in pairwise((0, *plan.levels, 1))):
-            raise ValueError("levels must rise from 0 to 1, with 0.5 among them")
+        fits = all(1 <= size <= MOST_STEPS for size in sizes) and plan.history % plan.segment == 0
+        expect(fits, "horizon, season, history or segment is none")
+        rise = all(low < high for low, high in pairwise((0, *plan.levels, 1)))
+        expect(rise and 0.5 in plan.levels, "levels must rise from 0 to 1, with 0.5 among them")
         counted = frequency.unit == "integer"
         longest, farthest = (MOST_ORDINAL, MOST_ORDINAL) if counted else (MOST_SECONDS, MOST_DATED)
-        if not (1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31):
-            raise ValueError("there is no such frequency")
-        if abs(plan.trained_until or 0) > farthest:
-            raise ValueError("trained_until is no time")
-        if columns != set(plan.scales or {}) or not all(size > 0 for _, size in (plan.scales or {}).values()):
-            raise ValueError("scales must have every column and be above 0")
+        known = 1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31
+        expect(known, "there is no such frequency")
+        expect(abs(plan.trained_until or 0) <= farthest, "trained_until is no time")
+        scaled = columns == set(plan.scales or {}) and all(size > 0 for _, size in (plan.scales or {}).values())
+        expect(scaled, "scales must have every column and be above 0")
         return plan
 
 

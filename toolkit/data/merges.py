@@ -7,6 +7,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Self
 
+from toolkit.errors import expect
+
 MOST_MERGES = 100_000
 
 Words = tuple[str, ...]
@@ -64,8 +66,8 @@ class Merges:
     def from_json(cls, value: Any) -> Self:
         """The reverse of `to_json`; ValueError or TypeError for what it cannot have given."""
         pairs = [(left, right) for left, right in value]
-        if len(pairs) > MOST_MERGES or not all(isinstance(word, str) and word for pair in pairs for word in pair):
-            raise ValueError("its merges are beyond reason")
+        words = all(isinstance(word, str) and word for pair in pairs for word in pair)
+        expect(words and len(pairs) <= MOST_MERGES, "its merges are beyond reason")
         return cls(pairs)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from toolkit.errors import DataError
+from toolkit.errors import DataError, expect
 
 LONGEST = 8  # words of a value; what is longer is a text of its own and named by nobody
 MOST_VALUES, MOST_COLUMNS = 200_000, 500
@@ -81,15 +81,13 @@ class ColumnValues:
         """The reverse of `to_json`; ValueError, TypeError or KeyError for what it cannot have given."""
         columns, values = list(map(str, value["columns"])), dict(value["values"])
         spellings = dict(value.get("spellings", {}))  # which older runs do not have
-        if len(columns) > MOST_COLUMNS or len(values) > MOST_VALUES:
-            raise ValueError("it has more values than any database that can be read")
-        if not all(type(column) is int and 0 <= column < len(columns) for found in values.values() for column in found):
-            raise ValueError("a value stands in a column that is not there")
-        if any(value.count(" ") >= LONGEST for value in values):
-            raise ValueError(f"a value has more than {LONGEST} words")
+        few = len(columns) <= MOST_COLUMNS and len(values) <= MOST_VALUES
+        expect(few, "it has more values than any database that can be read")
+        there = (type(column) is int and 0 <= column < len(columns) for found in values.values() for column in found)
+        expect(all(there), "a value stands in a column that is not there")
+        expect(all(value.count(" ") < LONGEST for value in values), f"a value has more than {LONGEST} words")
         spelled = (isinstance(text, str) and text.lower() == word for word, text in spellings.items())
-        if not (spellings.keys() <= values.keys() and all(spelled)):
-            raise ValueError("a value is spelled as another one")
+        expect(spellings.keys() <= values.keys() and all(spelled), "a value is spelled as another one")
         return cls(columns, values, spellings)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import intact
+from toolkit.errors import expect, intact
 
 _WINDOWS = 2_000  # enough for a few weights, and few enough that fitting takes a second
 _LEAST = 0.02  # a smaller weight costs a forecast and changes nothing
@@ -35,14 +35,14 @@ class Combination:
     validation: dict[str, float]
 
     def __post_init__(self) -> None:
-        if not self.names or len(set(self.names)) < len(self.names) or "combination" in self.names:
-            raise ValueError("names must be given and differ, and none may be 'combination'")
-        if self.weights.ndim != 2 or self.weights.shape[1] != len(self.names) or not len(self.weights):
-            raise ValueError("there must be one weight a name in every block")
-        if not ((self.weights >= 0).all() and np.allclose(self.weights.sum(axis=1), 1)):
-            raise ValueError("weights must not be negative and must sum to 1")
-        if self.validation.keys() != {*self.names, "combination"}:
-            raise ValueError("validation must have every name and 'combination'")
+        names, weights = {*self.names, "combination"}, self.weights
+        differ = len(names) == len(self.names) + 1 and bool(self.names)
+        expect(differ, "names must be given and differ, and none may be 'combination'")
+        fits = weights.ndim == 2 and weights.shape[1] == len(self.names) and len(weights) > 0
+        expect(fits, "there must be one weight a name in every block")
+        shares = bool((weights >= 0).all()) and np.allclose(weights.sum(axis=1), 1)
+        expect(shares, "weights must not be negative and must sum to 1")
+        expect(self.validation.keys() == names, "validation must have every name and 'combination'")
 
     @property
     def used(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import intact
+from toolkit.errors import expect, intact
 
 _SCORES = 40  # what a step must have before it stands alone: with fewer, its own quantiles are mostly noise
 _WINDOWS = 5  # below this, the windows say how wide an interval must be but nothing about its shape
@@ -42,12 +42,11 @@ class Conformal:
 
     def __post_init__(self) -> None:
         _middle(self.levels)
-        if self.offsets.ndim != 2 or self.offsets.shape[1] != len(self.levels) or not np.isfinite(self.offsets).all():
-            raise ValueError("there must be one finite offset a step and level")
-        if not self.windows.shape == self.reach.shape == self.offsets.shape[:1]:
-            raise ValueError("windows and reach must have one number a step")
-        if not isinstance(self.normal, bool):
-            raise ValueError("normal must be true or false")
+        fits = self.offsets.ndim == 2 and self.offsets.shape[1] == len(self.levels)
+        expect(fits and bool(np.isfinite(self.offsets).all()), "there must be one finite offset a step and level")
+        fits = self.windows.shape == self.reach.shape == self.offsets.shape[:1]
+        expect(fits, "windows and reach must have one number a step")
+        expect(isinstance(self.normal, bool), "normal must be true or false")
 
     def apply(self, quantiles: np.ndarray, spread: np.ndarray) -> np.ndarray:
         """Calibrated quantiles (rows, horizon, levels) that never cross: each is at least as far out as the one inside.
@@ -61,8 +60,7 @@ class Conformal:
             spread: (rows, horizon), made as for `fit_conformal`.
         """
         steps, middle = spread.shape[1], _middle(self.levels)
-        if steps > len(self.offsets):
-            raise ValueError(f"calibrated for {len(self.offsets)} steps, asked for {steps}")
+        expect(steps <= len(self.offsets), f"calibrated for {len(self.offsets)} steps, asked for {steps}")
         base = quantiles[..., middle : middle + 1] if self.normal else quantiles
         moved = base + spread[..., None] * self.offsets[:steps]
         below = np.minimum.accumulate(moved[..., middle::-1], axis=-1)[..., ::-1]
@@ -127,8 +125,7 @@ def fit_conformal(
     middle, known = _middle(levels), ~np.isnan(y)
     counts = known.sum(axis=0)
     offsets, reach = np.zeros((y.shape[1], len(levels))), np.zeros(y.shape[1], dtype=np.int64)
-    if not (spread[known] > 0).all():
-        raise ValueError("the spread must be above 0 wherever y is known")
+    expect(bool((spread[known] > 0).all()), "the spread must be above 0 wherever y is known")
     rows = int(known.any(axis=1).sum())
     independent = rows if independent is None else min(independent, rows)
     few = 0 < independent < _WINDOWS
@@ -165,8 +162,8 @@ def _student(scores: np.ndarray, share: float, weighed: int, levels: Sequence[fl
 
 def _middle(levels: Sequence[float]) -> int:
     """The place of the median."""
-    if 0.5 not in levels or not all(low < high for low, high in pairwise((0, *levels, 1))):
-        raise ValueError("levels must rise, lie between 0 and 1 and include 0.5")
+    rise = all(low < high for low, high in pairwise((0, *levels, 1)))
+    expect(rise and 0.5 in levels, "levels must rise, lie between 0 and 1 and include 0.5")
     return list(levels).index(0.5)
 
 
