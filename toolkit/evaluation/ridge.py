@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -85,11 +84,11 @@ def fit_ridge(
     candidates = sorted(lags) or _lags(int(series.lengths.max(initial=0)) - 2 * horizon, season)
     until, rows, origins = hold_out(series.lengths, horizon, candidates[0])
     targets, known = series.ahead(rows, origins, horizon)
-    tests = _tests(series, rows, origins, np.where(known, targets, np.nan), candidates[-1])
+    tests = _held_out(series, rows, origins, np.where(known, targets, np.nan), candidates[-1])
     best, penalty, least = candidates[0], _UNTESTED_PENALTY, np.inf
     for count in candidates:
         rows, origins = all_origins(until, count, max_windows)
-        chosen, error = _best_penalty(_equations(series, rows, origins, (count, horizon)), tests)
+        chosen, error = _best_penalty(_equations(series, rows, origins, (count, horizon)), *tests)
         if error < least:
             best, penalty, least = count, chosen, error
     rows, origins = all_origins(series.lengths - horizon, best, max_windows)
@@ -102,22 +101,18 @@ def _lags(longest: int, season: int) -> list[int]:
     return seasons or [lags for lags in _WITHOUT_SEASON if lags <= longest] or [1]
 
 
-class _Tests(NamedTuple):
-    """Held-out windows x (windows, lags) and what came after them, y (windows, horizon), from the last value of x on.
+def _held_out(
+    series: FlatSeries, rows: np.ndarray, origins: np.ndarray, targets: np.ndarray, lags: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows x (windows, lags) and what came after them, y (windows, horizon), from the last value of x on.
 
     Both are divided by the change of the series over a season; y is NaN where it is missing.
     """
-
-    x: np.ndarray
-    y: np.ndarray
-
-
-def _tests(series: FlatSeries, rows: np.ndarray, origins: np.ndarray, targets: np.ndarray, lags: int) -> _Tests:
     scale = series.change[rows]
     use = (scale > 0) & (origins > 0) & np.isfinite(targets).any(axis=1)
     x = series.windows(rows[use], origins[use], lags)
     last, scale = x[:, -1:], scale[use, None]
-    return _Tests((x - last) / scale, (targets[use] - last) / scale)
+    return (x - last) / scale, (targets[use] - last) / scale
 
 
 def _equations(
@@ -146,12 +141,12 @@ def _solve(equations: tuple[np.ndarray, np.ndarray], penalty: float) -> np.ndarr
     return np.linalg.solve(gram + max(penalty * size, np.finfo(float).tiny) * np.eye(len(gram)), product)
 
 
-def _best_penalty(equations: tuple[np.ndarray, np.ndarray], tests: _Tests) -> tuple[float, float]:
-    """The penalty with the least error on `tests`, and that error; infinite without tests or equations."""
+def _best_penalty(equations: tuple[np.ndarray, np.ndarray], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The penalty with the least error on held-out windows, and that error; infinite without windows or equations."""
     best, least = _UNTESTED_PENALTY, np.inf
-    for penalty in _PENALTIES if tests.x.size and equations[0].any() else ():
-        forecast = tests.x[:, -len(equations[0]) :] @ _solve(equations, penalty)
-        error = float(np.nanmean(np.abs(forecast - tests.y), axis=1).mean())
+    for penalty in _PENALTIES if x.size and equations[0].any() else ():
+        forecast = x[:, -len(equations[0]) :] @ _solve(equations, penalty)
+        error = float(np.nanmean(np.abs(forecast - y), axis=1).mean())
         if error < least:
             best, least = penalty, error
     return best, least
