@@ -111,7 +111,9 @@ class Smoother:
             trend *= phi
             level += trend
             season = seasons[time % len(seasons)]
-            error = self._error(time, level, season)
+            error = self.values[time][:, None] - (level * season if self.kind == "multiplicative" else level)
+            if self.kind == "additive":
+                error -= season
             if time < latest:
                 error *= (self.starts <= time)[:, None]  # nothing moves before the first value
             squares += error * error
@@ -124,15 +126,6 @@ class Smoother:
             level += alpha * for_level
             trend += beta * for_level
         return squares, level, trend, seasons
-
-    def _error(self, time: int, base: np.ndarray, season: np.ndarray) -> np.ndarray:
-        match self.kind:
-            case "none":
-                return self.values[time][:, None] - base
-            case "additive":
-                return self.values[time][:, None] - base - season
-            case "multiplicative":
-                return self.values[time][:, None] - base * season
 
     def forecast(self, parameters: np.ndarray, states: tuple[np.ndarray, ...], horizon: int) -> np.ndarray:
         """Forecasts (rows, horizon) from one candidate a row: parameters (rows, 4), and level, trend and seasons."""
