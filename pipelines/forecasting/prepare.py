@@ -81,9 +81,6 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         history=history,
         segment=segment,
         levels=tuple(model.quantiles),
-        scaling=model.scaling,
-        center=model.center,
-        anchor=model.anchor,
         known=known,
         past=past,
         static=static,
@@ -92,12 +89,9 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         scales=_scales(panel, ends, known + past, static),
         categories=panel.categories,
         ids=panel.ids if model.series_vectors or model.network == "smoothing" else (),
-        network=model.network,
-        log=model.log,
-        lower=model.lower,
-        upper=model.upper,
         trained_until=_trained_until(config, splits) if model.intervals == "recent" else None,
         calibrated="logarithms" if model.log else "values",
+        **model.model_dump(include={"scaling", "center", "anchor", "network", "log", "lower", "upper"}),
     )
 
 
