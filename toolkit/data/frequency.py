@@ -14,8 +14,8 @@ from toolkit.errors import ConfigError, DataError
 
 MINUTE, HOUR, DAY, WEEK, YEAR = 60, 3600, 86_400, 604_800, 365 * 86_400
 # 1970-01-01 was a Thursday.
-_WEEKDAYS = ("THU", "FRI", "SAT", "SUN", "MON", "TUE", "WED")
 _WEEKDAY_NAMES = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")
+_WEEKDAYS = tuple(name[:3].upper() for name in _WEEKDAY_NAMES)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SECONDS = {"second": 1, "minute": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK}
 # Old and new pandas names; month frequencies as (months, day).
@@ -76,22 +76,19 @@ class Frequency:
                 return self._month_alias()
         if self.step % WEEK == 0:
             return _times(self.step // WEEK, f"W-{_WEEKDAYS[self.phase // DAY % 7]}")
-        size, name = next(
-            each for each in ((DAY, "D"), (HOUR, "h"), (MINUTE, "min"), (1, "s")) if self.step % each[0] == 0
-        )
-        return _times(self.step // size, name)
+        return _times(*self._in_largest({"D": DAY, "h": HOUR, "min": MINUTE, "s": 1}))
+
+    def _in_largest(self, units: dict[str, int]) -> tuple[int, str]:
+        """The step in the first of these units that it is a whole number of; the last one is 1."""
+        return next((self.step // size, name) for name, size in units.items() if self.step % size == 0)
 
     def _month_alias(self) -> str:
         if self.day not in (1, 31):
             return f"{_times(self.step, 'M')}-{self.day}"
-        size, name = next(each for each in ((12, "Y"), (3, "Q"), (1, "M")) if self.step % each[0] == 0)
-        if size == 1:
-            anchor = ""
-        elif self.day == 1:
-            anchor = "-" + _MONTHS[self.phase % 12]
-        else:
-            anchor = "-" + _MONTHS[(self.phase - self.step) % 12]
-        return _times(self.step // size, name + ("S" if self.day == 1 else "E")) + anchor
+        many, name = self._in_largest({"Y": 12, "Q": 3, "M": 1})
+        first = self.phase if self.day == 1 else self.phase - self.step
+        anchor = "" if name == "M" else f"-{_MONTHS[first % 12]}"
+        return _times(many, name + ("S" if self.day == 1 else "E")) + anchor
 
     @property
     def title(self) -> str:
@@ -102,17 +99,14 @@ class Frequency:
             case "business_day":
                 return "business daily" if self.step == 1 else f"every {self.step} business days"
             case "month":
-                size, name = next(
-                    each for each in ((12, "year"), (3, "quarter"), (1, "month")) if self.step % each[0] == 0
-                )
+                many, name = self._in_largest({"year": 12, "quarter": 3, "month": 1})
                 where = {1: " start", 31: " end"}.get(self.day, f", day {self.day}")
-                many = self.step // size
                 return f"{name}{where}" if many == 1 else f"every {many} {name}s, at the {where.strip(' ,')}"
         if self.step == WEEK:
             return f"weekly ({_WEEKDAY_NAMES[self.phase // DAY % 7]})"
         single = {1: "every second", MINUTE: "every minute", HOUR: "hourly", DAY: "daily"}
-        name, size = next(each for each in reversed(_SECONDS.items()) if self.step % each[1] == 0)
-        return single.get(self.step, f"every {self.step // size} {name}s")
+        many, name = self._in_largest(dict(reversed(_SECONDS.items())))
+        return single.get(self.step, f"every {many} {name}s")
 
     @property
     def seasons(self) -> tuple[int, ...]:
