@@ -124,7 +124,7 @@ def of_nature(panel: Panel, examined: np.ndarray, season: int) -> dict[str, str]
     found = {
         "examined": f"{len(series):,} of {len(panel):,} series, evenly spread, for what follows.",
         "season": _season(panel, examined, series, season),
-        "trend": _share(panel, examined, trends, "it explains", "of what varies beside the season"),
+        "trend": _share(panel, examined, trends, "of what varies beside the season"),
         "stationarity": _stationarity(roots),
         "random walk": _random_walk(panel, roots, season),
         "outliers": _outliers(panel, examined, season),
@@ -188,10 +188,9 @@ def _percent(share: float) -> str:
 def _season(panel: Panel, examined: np.ndarray, series: list[np.ndarray], season: int) -> str:
     if season > 1:
         strengths = np.array([seasonal_strength(each, season) for each in series])
+        share = _share(panel, examined, strengths, "of what varies around the trend")
         span = span_of(panel.frequency, season)
-        return f"{count(season, 'step')}{', a ' + span if span else ''}; " + _share(
-            panel, examined, strengths, "it explains", "of what varies around the trend"
-        )
+        return f"{count(season, 'step')}{', a ' + span if span else ''}; {share}"
     tried = panel.frequency.seasons
     longest = max(len(each) for each in series)
     short = [each for each in tried if longest < SEASONS * each]
@@ -200,12 +199,12 @@ def _season(panel: Panel, examined: np.ndarray, series: list[np.ndarray], season
     return f"none{f' of {names} steps' if names else ''} is there{why}. The last value stands in for the season before."
 
 
-def _share(panel: Panel, examined: np.ndarray, shares: np.ndarray, begin: str, end: str) -> str:
+def _share(panel: Panel, examined: np.ndarray, shares: np.ndarray, of_what: str) -> str:
     if len(shares) == 1:
-        return f"{begin} {100 * shares[0]:.0f} % {end}."
+        return f"it explains {100 * shares[0]:.0f} % {of_what}."
     least, most = int(np.argmin(shares)), int(np.argmax(shares))
     low, high = (f"{100 * shares[i]:.0f} % in {printable(panel.ids[examined[i]])}" for i in (least, most))
-    return f"{begin} {100 * np.median(shares):.0f} % {end} in the median series, from {low} to {high}."
+    return f"it explains {100 * np.median(shares):.0f} % {of_what} in the median series, from {low} to {high}."
 
 
 def _stationarity(roots: dict[int, Stationarity | None]) -> str:
@@ -229,7 +228,6 @@ def _random_walk(panel: Panel, roots: dict[int, Stationarity | None], season: in
         return f"no: there {'is a season' if len(panel) == 1 else 'are seasons'}."
     results = {k: found for k in free if (found := random_walk(panel.history(k)))}
     walks = [k for k, found in results.items() if found.alike and not ((root := roots[k]) and root.comes_back)]
-    alike = np.array(walks, dtype=int)
     if not results:
         return "there are too few values to tell."
     then = "changes cannot be told from noise: hardly anything will beat repeating the last value."
@@ -238,17 +236,14 @@ def _random_walk(panel: Panel, roots: dict[int, Stationarity | None], season: in
         then = f"changes cannot be told from noise around a drift: hardly anything will beat going on with that{some}."
     if len(panel) == 1:
         (found,) = results.values()
-        numbers = (
-            f"(variance ratios {min(found.ratios):.2f} to {max(found.ratios):.2f}, largest |z| {found.largest:.1f})"
-        )
+        ratios = f"variance ratios {min(found.ratios):.2f} to {max(found.ratios):.2f}"
+        numbers = f"({ratios}, largest |z| {found.largest:.1f})"
         return f"not to be told from one {numbers}. Its {then}" if walks else f"no {numbers}."
-    many = (
-        f"{count(len(results), 'series')} without a season" if season > 1 else f"{count(len(results), 'series')} tested"
-    )
-    if not len(alike):
+    many = f"{count(len(results), 'series')} {'without a season' if season > 1 else 'tested'}"
+    if not walks:
         return f"none of {many} looks like one."
-    look = "looks" if len(alike) == 1 else "look"
-    return f"{len(alike):,} of {many} {look} like one: {named(panel, alike)}. Their {then}"
+    look = "looks" if len(walks) == 1 else "look"
+    return f"{len(walks):,} of {many} {look} like one: {named(panel, np.array(walks))}. Their {then}"
 
 
 def _outliers(panel: Panel, examined: np.ndarray, season: int) -> str:
