@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from toolkit.data.files import (
     LONGEST_LINE,
@@ -218,11 +218,9 @@ def _delimiter(head: list[str]) -> str:
 def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: bool) -> Iterator[Row]:
     names, unnamed = list[str](), False
     for number, cells in numbered:
-        place = f"{where}:{number}"
-        if not cells or (len(cells) == 1 != len(names) and not cells[0].strip()):
-            continue  # a blank line
-        if header and not names and not any(map(str.strip, cells)):
-            continue  # empty cells above the names
+        place, blank = f"{where}:{number}", not any(map(str.strip, cells))
+        if blank and (not cells or len(cells) == 1 != len(names) or (header and not names)):
+            continue  # a blank line, or empty cells above the names
         if not names:
             names = [name.strip() for name in cells] if header else [str(column) for column in range(len(cells))]
             while header and len(names) > 1 and not names[-1]:
@@ -230,19 +228,24 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             _refuse_duplicates(names, place)
             if header:
                 continue
-        if not any(map(str.strip, cells)):
+        if blank:
             cells = [""] * len(names)
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
         if len(cells) != len(names):
-            found = f"found {len(cells)} cell{'s' * (len(cells) != 1)}, expected {len(names)} ({listed(names)})."
-            mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
-            if unnamed and len(cells) > len(names):
-                mend = "Give every column with values a name."
-            elif len(names) == 1:
-                mend = "If lines of a title stand above the names of the columns, delete them."
-            raise DataError(found, where=place, mend=mend)
+            _refuse_width(len(cells), names, unnamed, place)
         yield Row(place, dict(zip(names, cells, strict=True)))
+
+
+def _refuse_width(cells: int, names: list[str], unnamed: bool, where: str) -> NoReturn:
+    """Tell of a row that has not one cell a column; `unnamed` is whether the header had empty cells at its end."""
+    found = f"found {cells} cell{'s' * (cells != 1)}, expected {len(names)} ({listed(names)})."
+    mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
+    if unnamed and cells > len(names):
+        mend = "Give every column with values a name."
+    elif len(names) == 1:
+        mend = "If lines of a title stand above the names of the columns, delete them."
+    raise DataError(found, where=where, mend=mend)
 
 
 def listed(names: Iterable[str]) -> str:
