@@ -115,7 +115,7 @@ def _parse(source: SeriesSource, words: Words, place: Callable[[int], str], give
     def place_of(word: int) -> str:
         return place(int(np.argmax(words.codes == word)))
 
-    integers = True if given is not None and given.unit == "integer" else None
+    integers = given is not None and given.unit == "integer"
     return parse_times(words.words, place_of, day_first=source.day_first, integers=integers)
 
 

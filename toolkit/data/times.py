@@ -40,7 +40,7 @@ _LAYOUTS = [
     )
 ]
 # What integers are when all of them have so many digits and the dates exist.
-_INTEGER_DATES = {4: "0000", 6: "000000", 8: "00000000", 12: "0" * 12, 14: "0" * 14}
+_INTEGER_DATES = (4, 6, 8, 12, 14)
 # What integers are when all of them are at least so large, and less than a hundred times that: a unit, and how many of
 # it are how many microseconds. Dates from 1973 to 2286; in nanoseconds from 2001 on, for what has 18 digits is often
 # counted from another year.
@@ -82,7 +82,7 @@ def parse_times(
     place: Callable[[int], str],
     *,
     day_first: bool | None = None,
-    integers: bool | None = None,
+    integers: bool = False,
 ) -> Times:
     """Read a whole column of times; how 01/02/2024 is meant shows in the others.
 
@@ -91,7 +91,7 @@ def parse_times(
             milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out, and reads the month first when nothing tells.
-        integers: whether numbers are only numbers (True) or may be dates (None).
+        integers: whether numbers are only numbers; else they may be dates.
 
     Raises:
         DataError: a text is no time, a date does not exist, some times have an offset from UTC and some have none, or
@@ -280,7 +280,7 @@ def _is_integer(text: str) -> bool:
     return _INTEGER.fullmatch(text) is not None and abs(int(text.partition(".")[0])) < 2**63
 
 
-def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
+def _from_integers(texts: Sequence[str], integers: bool) -> Times:
     """Years, months, dates or seconds since 1970 when all numbers can be that, else the numbers themselves."""
     bare = [text.partition(".")[0] for text in texts]
     values = np.array(bare, np.int64)
@@ -289,7 +289,7 @@ def _from_integers(texts: Sequence[str], integers: bool | None) -> Times:
         return Times(values, None, "")
     size = lengths.pop() if len(lengths) == 1 else 0
     if size in _INTEGER_DATES:
-        layout = _layout(_INTEGER_DATES[size])
+        layout = _layout("0" * size)
         dates, _, real = _read(bare, layout, day_first=False)  # type: ignore[arg-type]
         years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
         if (real & (years >= _YEARS[0]) & (years <= _YEARS[1])).all():
