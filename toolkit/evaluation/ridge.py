@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.evaluation.flat_series import FlatSeries, all_origins, flatten, hold_out
 from toolkit.evaluation.histories import chunks_of_rows, starts_of
-from toolkit.evaluation.windows import FlatSeries, all_origins, flatten, hold_out
 
 _PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _UNTESTED_PENALTY = 1e-2

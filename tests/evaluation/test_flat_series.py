@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.evaluation.windows import all_origins, flatten, hold_out
+from toolkit.evaluation.flat_series import all_origins, flatten, hold_out
 
 SEEDS = st.integers(0, 10_000)
 
