@@ -12,7 +12,7 @@ from pipelines.forecasting.facts import printable
 from pipelines.forecasting.inputs import Plan
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
-from toolkit.data.panel import Finding, Panel, ranges
+from toolkit.data.panel import Finding, Panel, placed, ranges
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
@@ -209,13 +209,12 @@ def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
         name = panel.ids[wrong[0]]
         raise DataError(f"split.test: the values of series {name!r} do not begin one step after its last one.")
     offsets = np.concatenate([[0], np.cumsum(lengths + more)])
-    places, starts = ranges(panel.offsets[:-1], lengths)[0], offsets[:-1] + lengths
+    starts = offsets[:-1] + lengths
+    own, theirs = ranges(panel.offsets[:-1], lengths)[0], ranges(later.offsets[order], more)[0]
+    places = np.concatenate([ranges(offsets[:-1], lengths)[0], ranges(starts, more)[0]])
 
     def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        column = np.empty(offsets[-1])
-        column[ranges(offsets[:-1], lengths)[0]] = before[places]
-        column[ranges(starts, more)[0]] = after[ranges(later.offsets[order], more)[0]]
-        return column
+        return placed(np.concatenate([before[own], after[theirs]]), places, offsets[-1])
 
     values = joined(panel.values, later.values)
     covariates = {name: joined(column, later.covariates[name]) for name, column in panel.covariates.items()}
