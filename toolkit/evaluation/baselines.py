@@ -51,7 +51,7 @@ def fit_tfidf_logistic(
         balanced: rows that have a label weigh as much in all as those that do not.
         capitals: read those too (see `text_terms`); what is compared with does not.
     """
-    return _fit(*_vectorize(texts, capitals), targets, labels, strength, balanced, capitals)
+    return _fit(_vectorize(texts, capitals), as_flags(targets, labels), strength, balanced, capitals)
 
 
 def tune_tfidf_logistic(
@@ -69,9 +69,9 @@ def tune_tfidf_logistic(
         validation: texts, and their ids or flags.
     """
     best, least = None, np.inf
-    values, expected = _vectorize(texts, capitals), majority(targets, labels) if balanced else None
+    vectorized, expected = _vectorize(texts, capitals), majority(targets, labels) if balanced else None
     for strength in STRENGTHS:
-        model = _fit(*values, targets, labels, strength, balanced, capitals)
+        model = _fit(vectorized, as_flags(targets, labels), strength, balanced, capitals)
         loss = calibrated_loss(model.logits(validation[0]), validation[1], expected)
         if best is not None and loss >= least:
             break  # the loss falls to its least and rises again, and stronger models take longer to fit
@@ -90,13 +90,13 @@ def _vectorize(texts: Sequence[str], capitals: bool) -> tuple[Any, Any]:
 
 
 def _fit(
-    vectorizer: Any, values: Any, targets: np.ndarray, labels: int, strength: float, balanced: bool, capitals: bool
+    vectorized: tuple[Any, Any], flags: np.ndarray, strength: float, balanced: bool, capitals: bool
 ) -> TfidfLogistic:
     from sklearn.linear_model import LogisticRegression
 
+    (vectorizer, values), labels = vectorized, flags.shape[1]
     regression = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
-    flags = as_flags(targets, labels)
-    weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(targets, labels)
+    weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(flags, labels)
     for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
         regression.fit(values, flags[:, label])
         weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
