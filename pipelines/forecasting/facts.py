@@ -118,8 +118,7 @@ def of_nature(panel: Panel, examined: np.ndarray, season: int) -> dict[str, str]
     if not len(examined):
         return {"season": "there are no values to find one in."}
     series = [panel.history(k) for k in examined.tolist()]
-    tested = np.unique(np.linspace(0, len(series) - 1, TESTED).astype(int))[: len(series)]
-    roots = {k: stationarity(panel.history(k)) for k in examined[tested].tolist()}
+    roots = {k: stationarity(panel.history(k)) for k in evenly(examined, TESTED).tolist()}
     trends = np.array([trend_strength(each, season) for each in series])
     found = {
         "examined": f"{len(series):,} of {len(panel):,} series, evenly spread, for what follows.",
@@ -154,6 +153,11 @@ def span_of(frequency: Frequency, steps: int) -> str:
     seconds = steps * frequency.step
     year = abs(seconds - 365.25 * DAY) <= max(frequency.step, 1.5 * DAY)
     return "year" if year else {HOUR: "hour", DAY: "day", WEEK: "week"}.get(seconds, "")
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows, evenly spread."""
+    return rows[np.unique(np.linspace(0, max(len(rows) - 1, 0), most).astype(int))[: len(rows)]]
 
 
 def count(number: int, word: str) -> str:

@@ -51,8 +51,7 @@ def inspect(path: Path, **options: Any) -> Look:
     source = SeriesSource(**{"path": str(path), "duplicates": "last", **options})
     panel, findings = read_panel(source)
     sizes = facts.measure(panel)
-    several = np.flatnonzero(sizes.known > 0)
-    examined = several[np.unique(np.linspace(0, max(len(several) - 1, 0), EXAMINED).astype(int))[: len(several)]]
+    examined = facts.evenly(np.flatnonzero(sizes.known > 0), EXAMINED)
     season = find_season([panel.history(k) for k in examined.tolist()], panel.frequency)
     horizon = suggest_horizon(panel.frequency, season, int(np.median(sizes.steps)))
     found = {

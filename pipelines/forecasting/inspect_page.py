@@ -5,7 +5,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.forecasting.facts import count, span_of
+from pipelines.forecasting.facts import count, evenly, span_of
 from pipelines.forecasting.inspect import Look
 from toolkit.data.frequency import DAY, HOUR, MINUTE, WEEK, Frequency
 from toolkit.data.panel import Panel
@@ -42,8 +42,7 @@ def times_of(panel: Panel, k: int) -> np.ndarray:
 
 def _histories(look: Look) -> Picture:
     panel = look.panel
-    rows = np.unique(np.linspace(0, len(panel) - 1, MOST_HISTORIES).astype(int))
-    rows = np.arange(len(panel)) if len(panel) <= MOST_HISTORIES else rows
+    rows = evenly(np.arange(len(panel)), MOST_HISTORIES)
     shown = [History(panel.ids[k], times_of(panel, k), panel.history(k)) for k in rows.tolist()]
     figure = history_figure(shown, f"time ({panel.frequency.title})", _value_name(look))
     caption = f"{len(rows)} of {len(panel):,} series." if len(rows) < len(panel) else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
+from pipelines.forecasting.facts import evenly
 from pipelines.forecasting.inputs import Plan, refuse_not_positive
 from pipelines.forecasting.inspect import EXAMINED, find_season
 from toolkit.data import windows
@@ -103,8 +104,7 @@ def _trained_until(config: Config, splits: Splits) -> int:
 
 def _season(panel: Panel, ends: np.ndarray) -> int:
     """The season that most of the training parts show."""
-    long_enough = np.flatnonzero(ends > panel.offsets[:-1])
-    examined = long_enough[np.unique(np.linspace(0, len(long_enough) - 1, EXAMINED).astype(int))]
+    examined = evenly(np.flatnonzero(ends > panel.offsets[:-1]), EXAMINED)
     return find_season([panel.values[panel.offsets[k] : ends[k]] for k in examined], panel.frequency)
 
 
