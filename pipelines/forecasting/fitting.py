@@ -180,8 +180,8 @@ def _hide(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
 def _validate(prepared: Prepared, network: models.Network, cutoffs: Cutoffs, units: np.ndarray) -> dict[str, float]:
     """Validation scores of the network as it is; `score` is the one that chooses."""
     losses, errors, weighed = 0.0, 0.0, 0.0
-    for start in range(0, len(cutoffs), 1024):
-        inputs, targets, weights = _batch(prepared, cutoffs.take(slice(start, start + 1024)), units)
+    for rows in windows.blocks(cutoffs):
+        inputs, targets, weights = _batch(prepared, rows, units)
         outputs = network.predict_on_batch(inputs)
         loss = keras.ops.convert_to_numpy(models.pinball_loss(prepared.plan.levels)(targets, outputs))
         error = np.abs(targets[:, :, 0] - outputs[:, :, prepared.plan.median])
