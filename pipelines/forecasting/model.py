@@ -1,7 +1,5 @@
 """The network, its loss, and the same network as an ONNX graph."""
 
-from typing import Any
-
 import keras
 import numpy as np
 import onnx
@@ -105,19 +103,29 @@ Network = ForecastNetwork | SmoothingNetwork
 
 def build(config: Config, plan: Plan) -> Network:
     """A network with fresh weights."""
-    smoothing = plan.network == "smoothing"
-    network = SmoothingNetwork(config, plan) if smoothing else ForecastNetwork(config, plan)
-    sizes = network.features
-    segments = np.zeros((1, plan.history // plan.segment, sizes["past"]), np.float32)
-    inputs: dict[str, Any] = {"segments": segments} | ({} if smoothing else {"lengths": np.ones(1, np.int32)})
-    if sizes["future"]:
-        inputs["future"] = np.zeros((1, plan.parts, sizes["future"]), np.float32)
-    if sizes["statics"]:
-        inputs["statics"] = np.zeros((1, sizes["statics"]), np.float32)
-    if plan.ids:
-        inputs["series"] = np.zeros(1, np.int32)
+    network = SmoothingNetwork(config, plan) if plan.network == "smoothing" else ForecastNetwork(config, plan)
+    sizes = {"batch": 1, "time": plan.history // plan.segment}
+    inputs = {}
+    for name, shape in _input_shapes(network).items():
+        one = [sizes[each] if isinstance(each, str) else each for each in shape]
+        inputs[name] = np.ones(one, np.int32 if len(one) == 1 else np.float32)
     network(inputs)
     return network
+
+
+def _input_shapes(network: Network) -> dict[str, list[str | int]]:
+    """What a network reads; see `make_inputs`."""
+    sizes = network.features
+    shapes: dict[str, list[str | int]] = {"segments": ["batch", "time", sizes["past"]]}
+    if isinstance(network, ForecastNetwork):
+        shapes["lengths"] = ["batch"]
+    if sizes["future"]:
+        shapes["future"] = ["batch", network.parts, sizes["future"]]
+    if sizes["statics"]:
+        shapes["statics"] = ["batch", sizes["statics"]]
+    if isinstance(network, SmoothingNetwork) or network.has_vectors:
+        shapes["series"] = ["batch"]
+    return shapes
 
 
 def pinball_loss(levels: tuple[float, ...]):
@@ -140,18 +148,8 @@ def to_onnx(networks: list[Network]) -> onnx.ModelProto:
     graph, first = export.Graph(), networks[0]
     outputs = [_add_network(graph, network) for network in networks]
     graph.name(graph.add("Mean", *outputs), "quantiles")
-    sizes = first.features
-    inputs: dict[str, list[str | int]] = {"segments": ["batch", "time", sizes["past"]]}
-    if isinstance(first, ForecastNetwork):
-        inputs["lengths"] = ["batch"]
-    if sizes["future"]:
-        inputs["future"] = ["batch", first.parts, sizes["future"]]
-    if sizes["statics"]:
-        inputs["statics"] = ["batch", sizes["statics"]]
-    if isinstance(first, SmoothingNetwork) or first.has_vectors:
-        inputs["series"] = ["batch"]
     shape: list[str | int] = ["batch", first.horizon, first.head.levels]
-    return graph.model(inputs, {"quantiles": shape}, floats=("segments", "future", "statics"))
+    return graph.model(_input_shapes(first), {"quantiles": shape}, floats=("segments", "future", "statics"))
 
 
 def _add_network(graph: export.Graph, network: Network) -> str:
