@@ -63,10 +63,11 @@ def test_many_rows_of_many_labels_take_seconds():
     assert time.monotonic() - started < 60
 
 
-def test_blocks_of_one_row_give_the_interval_of_students_t():
-    differences = np.random.default_rng(0).normal(0.3, 1, 12)
-    expected = stats.t.interval(0.95, 11, differences.mean(), stats.sem(differences))
-    np.testing.assert_allclose(block_interval(differences, np.arange(12)), expected)
+@pytest.mark.parametrize("blocks", [2, 12])
+def test_blocks_of_one_row_give_the_interval_of_students_t(blocks):
+    differences = np.random.default_rng(0).normal(0.3, 1, blocks)
+    expected = stats.t.interval(0.95, blocks - 1, differences.mean(), stats.sem(differences))
+    np.testing.assert_allclose(block_interval(differences, np.arange(blocks)), expected)
 
 
 def test_rows_of_a_block_that_are_alike_are_one_piece_of_evidence():
