@@ -186,6 +186,14 @@ def test_zones_equal_pandas_at_every_clock_change(zone, year):
         np.testing.assert_array_equal(zones.to_local(utc, zone)[there], local[there])
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_times_of_many_decades_are_each_read_by_the_clocks_of_their_own(zone):
+    local = np.arange("1930-06-15", "2040-01-01", np.timedelta64(53, "D"), dtype="datetime64[us]")[::-1]
+    expected = pandas.DatetimeIndex(local).tz_localize(zone).tz_convert("UTC").tz_localize(None)
+    np.testing.assert_array_equal(zones.to_utc(local, zone), expected.to_numpy())
+    np.testing.assert_array_equal(zones.to_local(zones.to_utc(local, zone), zone), local)
+
+
 def test_an_unknown_zone_is_refused():
     for zone in ("Mars/Olympus", "Europe", "", "../etc"):
         with pytest.raises(ConfigError, match="there is no time zone"):
@@ -204,6 +212,13 @@ def test_the_frequency_is_found_again_with_gaps(alias, first, steps, gap):
     found = infer_frequency(times, np.array([0, len(times)]))
     np.testing.assert_array_equal(found.times(found.ordinals(times)), times)
     assert (found.unit, found.step) == (frequency.unit, frequency.step)
+
+
+@pytest.mark.parametrize(("days", "alias"), [(14, "B"), (13, "D")])
+def test_a_long_weekend_leaves_business_days_where_many_days_tell_them(days, alias):
+    all_days = np.arange("2024-05-22", "2024-06-30", dtype="datetime64[D]")
+    monday = np.datetime64("2024-05-27")
+    assert infer([day for day in all_days if np.is_busday(day) and day != monday][:days]).alias == alias
 
 
 def test_all_series_decide_together_and_series_of_one_row_follow():

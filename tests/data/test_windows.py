@@ -284,13 +284,14 @@ def test_windows_that_do_not_overlap_are_counted_in_all_series():
 
 def test_whole_pasts_are_all_of_each_series_in_pieces_of_bounded_size(monkeypatch):
     monkeypatch.setattr(windows, "CELLS", 64)
-    panel = _panel([5, 40, 1, 9, 30, 7, 33])
-    ends = panel.ends - np.array([0, 0, 1, 0, 0, 0, 0])
-    found = {}
+    panel = _panel([5, 40, 1, 9, 30, 7, 33, 70])
+    ends = panel.ends - np.array([0, 0, 1, 0, 0, 0, 0, 0])
+    found, pieces = {}, 0
     for series, past in windows.whole_pasts(panel, ends):
         assert past.size <= 64 or len(series) == 1
         found |= dict(zip(series.tolist(), past, strict=True))
-    assert sorted(found) == list(range(7))
+        pieces += 1
+    assert sorted(found) == list(range(8)) and pieces < 8
     for k, row in found.items():
         history = panel.values[panel.offsets[k] : ends[k]]
         np.testing.assert_array_equal(row[len(row) - len(history) :], history)
