@@ -270,10 +270,12 @@ def test_infinite_values_are_missing_and_told(read):
 
 def test_missing_timestamps_become_missing_values(read):
     rows = [*daily(1, 2, name="a"), *daily(4, 5, name="a", first="2024-01-05"), *daily(7, 8, 9, name="b")]
+    rows += [*daily(1, 2, name="c"), *daily(4, name="c", first="2024-01-04")]
     panel, findings = read(table(*rows, header="id,ds,y"))
     np.testing.assert_array_equal(panel.history(0), [1, 2, NAN, NAN, 4, 5])
+    np.testing.assert_array_equal(panel.history(2), [1, 2, NAN, 4])
     assert message(findings, "gaps").startswith(
-        "steps without a row: 2, in 1 of 2 series, first 2024-01-03 of series 'a'"
+        "steps without a row: 3, in 2 of 3 series, first 2024-01-03 of series 'a'"
     )
     assert kinds(findings) == ["gaps"]
 
@@ -314,6 +316,12 @@ def test_duplicates_in_a_file_without_names_of_series_ask_for_them(read):
     text = table(*daily("1,5", "1,6"), *daily("2,5", "2,6"), header="date,store,sales")
     assert "If a column names the series, set data.id to it in a config." in refusal(read, text)
     assert histories(read(text, id="store")[0]) == {"1": [5, 6], "2": [5, 6]}
+
+
+def test_sums_of_nothing_but_missing_values_are_missing(read):
+    times = [f"2024-01-0{day} {hour}:00," for day in (1, 2, 3) for hour in ("00", "06", "12")]
+    panel, findings = read(table(*times), frequency="D", duplicates="sum")
+    assert np.isnan(panel.values).all() and "all_missing" in kinds(findings)
 
 
 def test_covariates_are_averaged_where_values_are_summed(read):

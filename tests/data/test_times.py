@@ -189,6 +189,12 @@ def test_numbers_as_large_as_those_since_1970_are_times(unit, many):
     assert f"read as {unit} since 1970 in UTC" in found.note and (found.offsets == 0).all()
 
 
+def test_nanoseconds_keep_all_digits_of_their_microseconds():
+    micros = [1_700_000_000_000_000 + 999 * k for k in range(1, 50)]
+    found = parse_times([str(each * 1000) for each in micros], str)
+    assert found.values.astype(np.int64).tolist() == micros
+
+
 def test_seconds_before_and_after_they_had_ten_digits_are_times():
     found = parse_times(["946684800", "1262304000"], str)
     assert [str(each)[:10] for each in found.values] == ["2000-01-01", "2010-01-01"]
