@@ -7,7 +7,7 @@ import numpy as np
 from sales import make_sales, write_sales
 
 from pipelines.forecasting.evaluate import last_windows
-from pipelines.forecasting.leaderboard import Leaderboard, Rival, difference_interval
+from pipelines.forecasting.leaderboard import Leaderboard, Rival, _truth, difference_interval, join
 from toolkit.data import windows
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
@@ -60,3 +60,30 @@ def test_windows_of_which_nothing_came_are_no_evidence(tmp_path: Path) -> None:
     y = found.truth.y.copy()
     y[1:] = np.nan
     assert not np.isfinite(difference_interval(replace(found, truth=replace(found.truth, y=y)), "mae", "naive")).any()
+
+
+def test_errors_are_scaled_by_those_of_the_past_before_all_test_windows_in_the_units_of_the_board(
+    tmp_path: Path,
+) -> None:
+    sales = make_sales(3, 100)
+    panel, _ = read_panel(SeriesSource(str(write_sales(tmp_path / "a.csv", sales))))
+    splits, units = last_windows(panel, HORIZON, count=3), np.array([1.0, 2.0, 10.0])
+    truth = _truth(splits, units[splits.test.series], HORIZON, 5)
+    past = sales.values[:, : 100 - 3 * HORIZON]
+    changes = (past[:, 5:] - past[:, :-5]) / units[:, None]
+    np.testing.assert_allclose(truth.scale, abs(changes).mean(axis=1).repeat(3))
+    np.testing.assert_allclose(truth.squared_scale, (changes**2).mean(axis=1).repeat(3))
+    came = sales.values[:, -3 * HORIZON :] / units[:, None]
+    np.testing.assert_allclose(truth.y, came.reshape(9, HORIZON))
+    plain = _truth(splits, np.ones(9), HORIZON, 5)
+    np.testing.assert_allclose(truth.naive2, plain.naive2 / units.repeat(3)[:, None])
+
+
+def test_boards_are_joined_row_by_row_with_the_rivals_that_all_have(tmp_path: Path) -> None:
+    first, second = (board(tmp_path / f"{n}.csv", series=1, count=n, step=7) for n in (2, 3))
+    first, second = (replace(each, truth=replace(each.truth, naive2=each.truth.y)) for each in (first, second))
+    joined = join([replace(first, rivals={**first.rivals, "alone": first.rivals["naive"]}), second])
+    assert list(joined.rivals) == ["seqloom", "naive"] and joined.rivals["naive"].quantiles is None
+    np.testing.assert_array_equal(joined.truth.y, np.concatenate([first.truth.y, second.truth.y]))
+    np.testing.assert_array_equal(joined.rivals["seqloom"].forecasts, joined.truth.y + 1)
+    assert len(joined.cutoffs) == len(joined.units) == 5
