@@ -154,6 +154,25 @@ def test_calendar_features_are_bounded_and_repeat_where_the_calendar_does(alias)
         np.testing.assert_allclose(features["month_sin"][:12], np.sin(2 * np.pi * np.arange(12) / 12), atol=1e-12)
 
 
+def test_the_place_in_a_month_and_in_a_year_is_a_share_of_its_own_length():
+    daily = parse_frequency("D")
+    days = np.array(["2024-02-15", "2024-03-01", "2023-07-02", "2024-07-01"], "datetime64[us]")
+    found = daily.calendar(daily.ordinals(days))
+    shares = {"monthday": [14 / 29, 0, 1 / 31, 0], "yearday": [45 / 366, 60 / 366, 182 / 365, 182 / 366]}
+    for name, expected in shares.items():
+        np.testing.assert_allclose(found[f"{name}_sin"], np.sin(2 * np.pi * np.array(expected)), atol=1e-12)
+        np.testing.assert_allclose(found[f"{name}_cos"], np.cos(2 * np.pi * np.array(expected)), atol=1e-12)
+    assert set(parse_frequency("W").calendar(np.arange(3))) == {"yearday_sin", "yearday_cos"}
+
+
+def test_the_last_week_of_a_year_holds_the_holidays_of_the_next():
+    pytest.importorskip("holidays")
+    weekly = parse_frequency("W-MON")
+    weeks = weekly.floor(np.array(["2024-12-16", "2024-12-30"], "datetime64[us]"))
+    assert weekly.calendar(weeks, "US")["holiday"].tolist() == [0, 1]
+    assert weekly.calendar(weeks[:0], "US")["holiday"].tolist() == []
+
+
 def test_holidays_are_marked_on_their_day():
     pytest.importorskip("holidays")
     daily = parse_frequency("D")

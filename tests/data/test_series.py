@@ -268,6 +268,11 @@ def test_infinite_values_are_missing_and_told(read):
 # Grids
 
 
+def test_a_column_with_the_name_of_a_counter_is_forecast_where_it_does_not_count(read):
+    panel, _ = read(table(*daily(5, 7, 3, 9), header="ds,index"))
+    assert panel.ids == ("index",) and panel.values.tolist() == [5, 7, 3, 9]
+
+
 def test_missing_timestamps_become_missing_values(read):
     rows = [*daily(1, 2, name="a"), *daily(4, 5, name="a", first="2024-01-05"), *daily(7, 8, 9, name="b")]
     rows += [*daily(1, 2, name="c"), *daily(4, name="c", first="2024-01-04")]

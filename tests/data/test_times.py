@@ -221,6 +221,8 @@ def test_other_large_numbers_stay_numbers(texts):
         ("Jan-19", "2019-01-01"),
         ("dic-20", "2020-12-01"),
         ("May '99", "1999-05-01"),
+        ("Dec-68", "2068-12-01"),
+        ("Jan-69", "1969-01-01"),
     ],
 )
 def test_months_have_names_in_many_languages(text, expected):
