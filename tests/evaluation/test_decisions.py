@@ -200,6 +200,18 @@ def test_temperature_leaves_rows_out_of_scope_out():
     assert calibration.fit_temperature(logits, np.full(50, -1), False) == 1.0
 
 
+def test_the_temperature_is_that_of_the_differences_between_logits():
+    """Whatever is added to all logits of a row, and whichever of two answers is called yes."""
+    random = np.random.default_rng(0)
+    logits, targets = random.normal(1, 3, size=(20, 4)), random.integers(4, size=20)
+    moved = logits + random.normal(2, 5, size=(20, 1))
+    expected = calibration.fit_temperature(logits, targets, False)
+    assert calibration.fit_temperature(moved, targets, False) == pytest.approx(expected, rel=1e-3)
+    flags = random.random((20, 4)) < expit(logits)
+    expected = calibration.fit_temperature(logits, flags, True)
+    assert calibration.fit_temperature(-logits, ~flags, True) == pytest.approx(expected, rel=1e-3)
+
+
 def f1(targets: np.ndarray, given_labels: np.ndarray) -> float:
     return 2 * (targets & given_labels).sum() / max(targets.sum() + given_labels.sum(), 1)
 
