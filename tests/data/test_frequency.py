@@ -163,6 +163,7 @@ def test_the_place_in_a_month_and_in_a_year_is_a_share_of_its_own_length():
         np.testing.assert_allclose(found[f"{name}_sin"], np.sin(2 * np.pi * np.array(expected)), atol=1e-12)
         np.testing.assert_allclose(found[f"{name}_cos"], np.cos(2 * np.pi * np.array(expected)), atol=1e-12)
     assert set(parse_frequency("W").calendar(np.arange(3))) == {"yearday_sin", "yearday_cos"}
+    assert "hour_sin" not in found and "hour_sin" in parse_frequency("h").calendar(np.arange(3))
 
 
 def test_the_last_week_of_a_year_holds_the_holidays_of_the_next():
