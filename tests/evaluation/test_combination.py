@@ -136,6 +136,16 @@ def test_a_combination_that_is_hardly_better_needs_many_windows_to_win(rows, win
     assert found.winner == winner
 
 
+def test_the_best_alone_is_judged_on_windows_that_did_not_choose_it():
+    """Of two that are good in other halves, the one that was chosen by either half fails in the other."""
+    random = np.random.default_rng(1)
+    early = np.repeat([0.5, 2.0], 6)[:, None] * random.normal(size=(12, 6))
+    late = np.repeat([2.0, 0.5], 6)[:, None] * random.normal(size=(12, 6))
+    found = fit_weights(np.zeros((12, 6)), {"early": early, "late": late}, np.ones(12), 1)
+    assert found.winner is None
+    assert found.validation["combination"] > max(found.validation["early"], found.validation["late"])
+
+
 def test_the_combination_is_judged_on_windows_that_its_weights_did_not_see():
     y, forecasts, scale = independent(0)
     early, late = forecasts["a"].copy(), forecasts["b"].copy()

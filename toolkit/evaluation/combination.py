@@ -81,8 +81,9 @@ def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.nd
       about as good, and fades as windows become many: few windows cannot tell such models apart.
     - A weight below 0.02 becomes 0.
     - The best model alone gets all the weight unless the combination is better by more than one standard error of the
-      difference over windows. The combination is judged where its weights were not fitted: those of the earlier half
-      of the windows on the later half, and the reverse. (With a single window there is nothing to hold out.)
+      difference over windows. Both are judged where they were not chosen: weights and best model of the earlier half
+      of the windows on the later half, and the reverse, since the best of many models looks better than it is where it
+      was found to be the best. (With a single window there is nothing to hold out.)
     - Of more than 2,000 windows, the same random 2,000 are taken every time.
 
     Args:
@@ -106,7 +107,7 @@ def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.nd
     mases = [_mase(each) for each in errors]
     judged = _held_out(errors, blocks)
     held_out = _mase(judged)
-    gains = np.nanmean(abs(errors[np.argmin(mases)]), axis=1) - np.nanmean(abs(judged), axis=1)
+    gains = np.nanmean(abs(_best_held_out(errors)), axis=1) - np.nanmean(abs(judged), axis=1)
     if gains.mean() > gains.std() / len(gains) ** 0.5:
         weights = _weights(errors, blocks)
     else:
@@ -143,6 +144,20 @@ def _held_out(errors: np.ndarray, blocks: int) -> np.ndarray:
         return combine(_weights(errors, blocks), errors)  # one window: there is nothing else to judge it by
     earlier, later = errors[:, :half], errors[:, half:]
     return np.concatenate([combine(_weights(later, blocks), earlier), combine(_weights(earlier, blocks), later)])
+
+
+def _best_held_out(errors: np.ndarray) -> np.ndarray:
+    """Errors (windows, horizon) of a best model alone, in each half the one that is best in the other half."""
+    half = errors.shape[1] // 2
+    if not half:
+        return _best(errors, errors)
+    earlier, later = errors[:, :half], errors[:, half:]
+    return np.concatenate([_best(later, earlier), _best(earlier, later)])
+
+
+def _best(seen: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Of `errors` (models, windows, horizon) those of the model that is best in `seen`."""
+    return np.asarray(errors[np.argmin([_mase(each) for each in seen])])
 
 
 def _weights(errors: np.ndarray, blocks: int) -> np.ndarray:
