@@ -1,5 +1,6 @@
 """From networks to a forecaster: companions and networks weighed, and intervals calibrated, on validation windows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from toolkit.runtime import Runtime
 
 BLOCKS = 4  # parts of the horizon with weights of their own
 CHOSEN_ON = 2_000  # validation windows that weights and intervals are fitted on
+ENOUGH = 10  # of them that do not overlap; with fewer, simple methods are judged at earlier cutoffs too
 # Validation windows, steps of them, and windows of one series, that intervals of single series rest on.
 MEASURED_ON, STEPS_MEASURED, EACH_MEASURED = 20_000, 2_000_000, 30
 
@@ -28,26 +30,95 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     """Weigh the forecasters on validation windows, and calibrate the intervals of what is served."""
     splits, plan, kind, panel = prepared.splits, prepared.plan, config.model.kind, prepared.panel
     names = [NETWORK] * bool(graph) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
-    ridge = fit_ridge_before(panel, splits.training_ends, plan) if "ridge" in names else None
     runtime = Runtime(graph) if graph else None
+    ridge = fit_ridge_before(panel, splits.training_ends, plan) if "ridge" in names else None
     forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
-    cutoffs = _in_time(prepared, splits.validation.sample(CHOSEN_ON))
-    parts = forecaster.parts(panel, cutoffs, names)
+    units, weighed = units_of(config, prepared), 0.0
+    few = windows.apart(splits.validation, plan.horizon) < ENOUGH
     if kind == "auto":
-        truth = windows.ahead(panel, panel.values, cutoffs, plan.horizon)
-        truth[~np.isfinite(parts.forecasts[names[0]][:, 0])] = np.nan  # nothing can be said without any value
-        combination = fit_weights(truth, parts.forecasts, units_of(config, prepared)[cutoffs.series], BLOCKS)
+        combination, tried = (_weigh_by_few if few else _weigh)(forecaster, prepared, names, units)
+        weighed = _freedom(combination)
     else:
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
-    weighed = len(combination.used) if kind == "auto" else 0
+        tried = _tried(forecaster, prepared, names, earlier=few and kind != NETWORK)
     forecaster = replace(forecaster, combination=combination)
-    whole = _calibrate(forecaster, panel, cutoffs, parts, weighed)
+    whole = _calibrate(forecaster, panel, *tried, weighed)
     own = _own(forecaster, prepared, weighed) if plan.trained_until is None and len(panel) > 1 else None
     ridge = fit_ridge_before(panel, splits.test_starts, plan) if "ridge" in combination.used else None
     return replace(forecaster, conformal=whole, own=own, ridge=ridge)
 
 
-def _own(forecaster: Forecaster, prepared: Prepared, weighed: int) -> Own | None:
+def _weigh(
+    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], units: np.ndarray, *, earlier: bool = False
+) -> tuple[Combination, tuple[Cutoffs, Parts]]:
+    """Weights of these forecasters, and what they were found on.
+
+    Args:
+        units: (series,) that errors are measured in.
+        earlier: see `_tried`.
+    """
+    cutoffs, parts = _tried(forecaster, prepared, names, earlier=earlier)
+    truth = _known(prepared, cutoffs, parts)
+    return fit_weights(truth, parts.forecasts, units[cutoffs.series], BLOCKS), (cutoffs, parts)
+
+
+def _weigh_by_few(
+    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], units: np.ndarray
+) -> tuple[Combination, tuple[Cutoffs, Parts]]:
+    """The same where validation windows are few: simple methods are weighed on earlier windows too.
+
+    A network has learned from these. So its share is found on validation windows, beside all simple methods as one.
+    """
+    simple, tried = _weigh(forecaster, prepared, [name for name in names if name != NETWORK], units, earlier=True)
+    if NETWORK not in names:
+        return simple, tried
+    cutoffs, parts = _tried(forecaster, prepared, names, earlier=False, each=True)
+    pair = {NETWORK: parts.forecasts[NETWORK], "simple": simple.combine(parts.forecasts)}
+    both = fit_weights(_known(prepared, cutoffs, parts), pair, units[cutoffs.series], BLOCKS)
+    if both.winner == "simple":
+        return simple, tried
+    weights = np.concatenate([both.weights[:, :1], both.weights[:, 1:] * simple.weights], axis=1)
+    validation = simple.validation | {name: both.validation[name] for name in (NETWORK, "combination")}
+    return Combination((NETWORK, *simple.names), weights, validation), (cutoffs, parts)
+
+
+def _tried(
+    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], *, earlier: bool, each: bool = False
+) -> tuple[Cutoffs, Parts]:
+    """Validation windows in the order of time, and forecasts there.
+
+    Args:
+        earlier: with windows of the later half of the training part, for what is fitted before each of them or not at
+            all.
+        each: whether the ridge is fitted before each of them, and not once before all; always with earlier ones.
+    """
+    panel, plan, validation = prepared.panel, prepared.plan, prepared.splits.validation
+    if not earlier and not each:
+        cutoffs = _in_time(prepared, validation.sample(CHOSEN_ON))
+        return cutoffs, forecaster.parts(panel, cutoffs, names)
+    cutoffs = _in_time(prepared, _joined(_earlier(prepared), validation) if earlier else validation)
+    times, parts = windows.ordinals(panel, cutoffs, 0, 1)[:, 0], []
+    for time in np.unique(times):
+        ends = panel.offsets[:-1] + np.clip(time - panel.starts, 0, panel.lengths)
+        ridge = fit_ridge_before(panel, ends, plan) if "ridge" in names else None
+        now = replace(forecaster, ridge=ridge)
+        parts.append(now.parts(panel, cutoffs.take(np.flatnonzero(times == time)), names))
+    return cutoffs, Parts.joined(parts)
+
+
+def _known(prepared: Prepared, cutoffs: Cutoffs, parts: Parts) -> np.ndarray:
+    """What came (rows, horizon), NaN where it is not known or nothing can be said for want of any value before."""
+    truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, prepared.plan.horizon)
+    truth[~np.isfinite(next(iter(parts.forecasts.values()))[:, 0])] = np.nan
+    return truth
+
+
+def _freedom(combination: Combination) -> float:
+    """How many numbers were fitted to the windows: that one was chosen, and how far weights are from equal ones."""
+    return 1 + len(combination.used) - float((1 / (combination.weights**2).sum(axis=1)).mean())
+
+
+def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | None:
     """Intervals of single series; None where these differ by no more than chance."""
     plan, panel = prepared.plan, prepared.panel
     most = min(MEASURED_ON, max(STEPS_MEASURED // plan.horizon, EACH_MEASURED))
@@ -65,13 +136,21 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: int) -> Own | None
 
 def _not_learned_from(forecaster: Forecaster, prepared: Prepared) -> Cutoffs:
     """Validation windows, and where nothing that is served is fitted to them, windows of the training part too."""
-    splits, horizon = prepared.splits, prepared.plan.horizon
     if {NETWORK, "ridge"} & set(forecaster.used):
-        return splits.validation
+        return prepared.splits.validation
+    return _joined(_earlier(prepared), prepared.splits.validation)
+
+
+def _earlier(prepared: Prepared) -> Cutoffs:
+    """Cutoffs a horizon apart in the later half of the training part."""
+    splits, horizon = prepared.splits, prepared.plan.horizon
     begins, ends = splits.panel.offsets[:-1], splits.training_ends
     firsts = np.maximum((begins + ends) // 2, ends - EACH_MEASURED * horizon)
-    earlier = windows.rolling(splits.panel, firsts, ends, horizon=horizon, step=horizon)
-    return Cutoffs(*map(np.concatenate, zip(earlier, splits.validation, strict=True)))
+    return windows.rolling(splits.panel, firsts, ends, horizon=horizon, step=horizon)
+
+
+def _joined(earlier: Cutoffs, later: Cutoffs) -> Cutoffs:
+    return Cutoffs(*map(np.concatenate, zip(earlier, later, strict=True)))
 
 
 def _calibrate(
@@ -79,7 +158,7 @@ def _calibrate(
     panel: Panel,
     cutoffs: Cutoffs,
     parts: Parts,
-    weighed: int,
+    weighed: float,
     factors: np.ndarray | None = None,
 ) -> Conformal:
     """How intervals must be moved to hold at these cutoffs; see `fit_conformal` and `Forecaster.base`."""

@@ -48,6 +48,14 @@ class Parts(NamedTuple):
     # changed; of logarithms where those are calibrated
     unit: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: Sequence["Parts"]) -> "Parts":
+        """Rows of all, one after the other."""
+        forecasts = {name: np.concatenate([part.forecasts[name] for part in parts]) for name in parts[0].forecasts}
+        quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+        units = np.concatenate([part.unit for part in parts])
+        return cls(forecasts, np.concatenate(quantiles) if quantiles else None, units)
+
 
 @dataclass(frozen=True)
 class Own:
@@ -223,10 +231,7 @@ class Forecaster:
 
     def parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         """What each of the named forecasters says, before it is weighed and calibrated."""
-        done = [self._parts(panel, rows, names) for rows in windows.blocks(cutoffs)]
-        forecasts = {name: np.concatenate([part.forecasts[name] for part in done]) for name in names}
-        quantiles = np.concatenate([part.quantiles for part in done]) if NETWORK in names else None
-        return Parts(forecasts, quantiles, np.concatenate([part.unit for part in done]))
+        return Parts.joined([self._parts(panel, rows, names) for rows in windows.blocks(cutoffs)])
 
     def base(self, parts: Parts, factors: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Quantiles before calibration, and the spread in which calibration moves them.

@@ -59,6 +59,22 @@ def test_a_sample_of_series_is_of_few_series_with_all_that_is_asked_of_each(leng
     assert most < max(min(length + 1, each) for length in lengths) or len(found) >= min(fewest / 2, most)
 
 
+def test_windows_that_overlap_count_by_how_alike_they_err():
+    """Errors of each window anew are as many as there are windows; errors of all alike as many as do not overlap."""
+    random, horizon = np.random.default_rng(0), 10
+    panel = _panel([400, 400], gaps=0)
+    cutoffs = rolling(panel, panel.offsets[:-1] + 100, panel.ends, horizon=horizon, step=1)
+    fresh = random.normal(size=(len(cutoffs), horizon))
+    assert windows.independent(panel, cutoffs, fresh) == pytest.approx(len(cutoffs), rel=0.1)
+    walk = np.repeat(random.normal(size=(len(cutoffs) // 97 + 1, 1)), 97, axis=0)[: len(cutoffs)] + np.zeros(
+        (1, horizon)
+    )
+    assert windows.independent(panel, cutoffs, walk) == pytest.approx(apart(cutoffs, horizon), rel=0.05)
+    order = random.permutation(len(cutoffs))
+    shuffled = windows.independent(panel, cutoffs.take(order), walk[order])
+    assert shuffled == pytest.approx(windows.independent(panel, cutoffs, walk))
+
+
 # Cutting
 
 

@@ -158,11 +158,25 @@ def test_windows_that_overlap_or_were_fitted_to_say_less():
     assert plain == pytest.approx(np.sqrt(np.mean(scores**2)) * 1.28, rel=0.1)
     assert offsets_of(scores, independent=1.0)[-1] > plain
     assert offsets_of(scores, independent=2.5, weighed=6)[-1] > 1.08 * plain
-    assert offsets_of(scores[:1], weighed=50)[-1] > 3 * plain  # with one degree of freedom
+    half = offsets_of(scores[:1], weighed=50)  # half of the freedom is left at least
+    assert (half[-1] > 1.3 * offsets_of(scores[:1])[-1]) and (half == offsets_of(scores[:1], weighed=99)).all()
     np.testing.assert_array_equal(offsets_of(scores[:2], independent=11.0), offsets_of(scores[:2]))
     scores[0, 1::2] = np.nan  # no two neighbours are known
     with warnings.catch_warnings(action="error"):
         assert np.isfinite(offsets_of(scores[:1])).all()
+
+
+@pytest.mark.parametrize("alike", ["windows", "steps"])
+def test_fifteen_scores_that_say_the_same_four_times_cover_as_fifteen(alike):
+    """The outermost of 15 is passed by one in 16 on either side; the 55th of 60 would be the 14th of them."""
+    random, found = np.random.default_rng(5), []
+    for _ in range(300):
+        scores = random.normal(size=(15, 1)) * np.ones((1, 4))
+        y = np.repeat(scores, 4, axis=0) if alike == "windows" else scores
+        quantiles, coming = np.zeros((*y.shape, 3)), random.normal(size=(300, 4))
+        low, _, high = fit_conformal(y, quantiles, np.ones(y.shape), (0.1, 0.5, 0.9), independent=15).offsets.T
+        found.append(((low <= coming) & (coming <= high)).mean())
+    assert np.mean(found) == pytest.approx(14 / 16, abs=0.02)
 
 
 @pytest.mark.parametrize("follows", [0.0, 0.5, 0.9])

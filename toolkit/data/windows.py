@@ -96,18 +96,33 @@ def apart(cutoffs: Cutoffs, horizon: int) -> float:
     return float(np.minimum(spans / horizon + 1, counts).sum())
 
 
-def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
-    """How many windows these are worth that neither overlap nor, as series of one time, err alike.
+def _worth(before: np.ndarray, after: np.ndarray) -> float:
+    """What a value is worth, from 0 to 1, of which each follows the one before it; equally shaped, around 0.
 
-    n windows of one time are worth n / (1 + (n - 1) r), r being the share of the mean square of a score that is common
-    to all series at that time.
+    Reference: Bayley & Hammersley 1946, doi:10.2307/2983560
+    """
+    squares = (before**2 + after**2).sum() / 2
+    follows = float(np.clip((before * after).sum() / squares, 0, 1)) if squares else 0.0
+    return (1 - follows) / (1 + follows)
+
+
+def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
+    """How many windows these are worth that do not err alike, one after the other or as series of one time.
+
+    n windows of a series are worth n (1 - r) / (1 + r), r being the correlation of the scores of one and the next, and
+    no less than those that do not overlap. n windows of one time are worth n / (1 + (n - 1) r), r being the share of
+    the mean square of a score that is common to all series at that time.
 
     Shapes: scores (rows, horizon), NaN where nothing is known
-    Reference: the design effect of Kish 1965, Survey Sampling, 5.4
+    References: Bayley & Hammersley 1946, doi:10.2307/2983560; the design effect of Kish 1965, Survey Sampling, 5.4
     """
     known = ~np.isnan(scores)
     rows = np.flatnonzero(known.any(axis=1))
-    whole = apart(cutoffs.take(rows), scores.shape[1])
+    rows = rows[np.lexsort((cutoffs.ends[rows], cutoffs.series[rows]))]
+    before, after = scores[rows[:-1]], scores[rows[1:]]
+    pairs = ~np.isnan(before * after) & (np.diff(cutoffs.series[rows]) == 0)[:, None]
+    whole = len(rows) * _worth(before[pairs], after[pairs])
+    whole = max(whole, apart(cutoffs.take(rows), scores.shape[1]))
     # A step of a series counts once, with the mean of its scores in all windows.
     steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
     means = np.bincount(own, scores[known]) / np.bincount(own)

@@ -89,25 +89,28 @@ def fit_conformal(
     levels: Sequence[float],
     *,
     independent: float | None = None,
-    weighed: int = 0,
+    weighed: float = 0,
 ) -> Conformal:
-    """Moves every level t at every step to where it would have stood right on the n validation windows.
+    """Moves every level t at every step to where it would have stood right on the N scores of validation windows.
 
         score[i]  = (y[i] - quantile[i, t]) / spread[i]
-        offset[t] = the ceil(t (n + 1))-th smallest score for t > .5, the floor(t (n + 1))-th for t < .5
+        rank[t]   = (N + 1) / 2 + (t - 1 / 2) (N + N / n), rounded up for t > .5 and down for t < .5
+        offset[t] = the rank[t]-th smallest score, or the outermost one
 
-    When the windows to come are like these, a value lies below its quantile of level t > .5 with a probability from t
-    to t + 1 / (n + 1), and above that of t < .5 with one from 1 - t to 1 - t + 1 / (n + 1). The median stays where it
-    is; if it is far off, the levels next to it stay there too, for none of them may cross it.
+    n is what N scores are worth. Where each counts (n = N), rank[t] is t (N + 1): when the windows to come are like
+    these, a value lies below its quantile of level t > .5 with a probability from t to t + 1 / (N + 1), and above that
+    of t < .5 with one from 1 - t to 1 - t + 1 / (N + 1). The less they are worth, the farther out it is. The median
+    stays where it is; if it is far off, the levels next to it stay there too, for none of them may cross it.
 
     A step with fewer than 40 windows, or fewer than its outermost level needs (t / (1 - t)), also takes the scores of
-    its nearest steps, as many on either side as it needs or as there are; a rank that is still past the ends takes the
-    outermost score. With fewer than 5 windows that do not overlap, quantiles are those of Student's distribution around
-    the median, whose freedom is what so few windows leave:
+    its nearest steps, as many on either side as it needs or as there are. With fewer than 5 independent windows,
+    quantiles are those of Student's distribution around the median, whose freedom is what so few windows leave:
 
-        n       = scores of windows that do not overlap, times (1 - r) / (1 + r) where a score follows r times the last
-        freedom = n - weighed, at least 1
-        spread  = sqrt(sum score^2 / scores * n / freedom)
+        n       = N * independent / windows * (1 - r) / (1 + r), where a score follows r times that of the step before
+        freedom = n - weighed, at least n / 2 and 1
+        spread  = sqrt(sum score^2 / N * n / freedom)
+
+    Pooled steps are worth as much, but no less than one of them would be.
 
     Without any known value nothing is moved.
 
@@ -115,8 +118,8 @@ def fit_conformal(
         y: (windows, horizon); NaN where it is not known.
         quantiles: (windows, horizon, levels).
         spread: (windows, horizon), above 0: how large errors are expected to be there, up to a factor.
-        independent: how many windows that is which do not overlap, such as 2.5; None: none of them do.
-        weighed: forecasters whose weights were fitted to these windows, by which their errors are too small.
+        independent: how many windows these are worth, such as 2.5; None: as many as they are.
+        weighed: numbers that were fitted to these windows, by which their errors are too small.
 
     Raises: ValueError for such levels or spread, or when a quantile is missing where y is known.
     References: Romano et al. 2019, arXiv:1905.03222, theorem 2 (both sides on their own); Vovk et al. 2005, Algorithmic
@@ -128,36 +131,37 @@ def fit_conformal(
     expect(bool((spread[known] > 0).all()), "the spread must be above 0 wherever y is known")
     rows = int(known.any(axis=1).sum())
     independent = rows if independent is None else min(independent, rows)
+    errors = np.where(known, (y - quantiles[..., middle]) / np.where(known, spread, 1), np.nan)
+    worth = _worth(errors)
     few = 0 < independent < _WINDOWS
     if few:
-        scores = np.where(known, (y - quantiles[..., middle]) / np.where(known, spread, 1), np.nan)
-        offsets += _student(scores, independent / rows, weighed, levels)
+        from scipy.stats import t as student
+
+        number = max(known.sum() * independent / rows * worth, 1.0)
+        freedom = max(number - weighed, number / 2, 1.0)
+        offsets += np.sqrt(np.nanmean(errors**2) * number / freedom) * student(freedom).ppf(levels)
     elif known.any():
         needed = max(_SCORES, *(math.ceil(round(max(t, 1 - t) / min(t, 1 - t), 6)) for t in levels))
         for step in range(y.shape[1]):
             reach[step] = _reach(counts, step, needed)
             near = slice(max(step - reach[step], 0), step + reach[step] + 1)
             scores = ((y[:, near, None] - quantiles[:, near]) / spread[:, near, None])[known[:, near]]
-            offsets[step] = _offsets(np.sort(scores, axis=0), levels)
+            steps = len(counts[near])
+            offsets[step] = _offsets(np.sort(scores, axis=0), levels, independent / rows * max(worth, 1 / steps))
     offsets[:, middle] = 0
     return Conformal(tuple(map(float, levels)), offsets, counts, reach, bool(few))
 
 
-def _student(scores: np.ndarray, share: float, weighed: int, levels: Sequence[float]) -> np.ndarray:
-    """Offsets (levels,) from scores (windows, horizon) of which only a share is independent; see `fit_conformal`.
+def _worth(scores: np.ndarray) -> float:
+    """What a score is worth of those (windows, horizon) that follow one another, from 0 to 1.
 
-    Reference: the freedom of a variance of scores that follow one another: Bayley & Hammersley 1946,
-    doi:10.2307/2983560
+    Reference: Bayley & Hammersley 1946, doi:10.2307/2983560
     """
-    from scipy.stats import t
-
-    squares = np.nanmean(scores**2)
     pairs = scores[:, 1:] * scores[:, :-1]
-    follows = np.nanmean(pairs) / squares if squares and np.isfinite(pairs).any() else 0.0
-    follows = min(max(follows, 0.0), 1.0)
-    number = max(np.count_nonzero(~np.isnan(scores)) * share * (1 - follows) / (1 + follows), 1.0)
-    freedom = max(number - weighed, 1.0)
-    return np.sqrt(squares * number / freedom) * t(freedom).ppf(levels)
+    if not np.isfinite(pairs).any() or not (squares := np.nanmean(scores**2)):
+        return 1.0
+    follows = float(np.clip(np.nanmean(pairs) / squares, 0, 1))
+    return (1 - follows) / (1 + follows)
 
 
 def _middle(levels: Sequence[float]) -> int:
@@ -176,11 +180,12 @@ def _reach(counts: np.ndarray, step: int, needed: int) -> int:
     return farthest
 
 
-def _offsets(scores: np.ndarray, levels: Sequence[float]) -> list[float]:
-    """The quantile (levels,) of every column of sorted `scores` (n, levels), corrected for their number."""
+def _offsets(scores: np.ndarray, levels: Sequence[float], worth: float) -> list[float]:
+    """The quantile (levels,) of every column of sorted `scores` (n, levels), corrected for the share they are worth."""
     offsets = []
     for place, level in enumerate(levels):
-        rank = round(level * (len(scores) + 1), 9)  # so that .1 times 30 is 3 and not a little more
+        rank = (len(scores) + 1) / 2 + (level - 0.5) * (len(scores) + 1 / worth)
+        rank = round(rank, 9)  # so that .1 times 30 is 3 and not a little more
         low, high = (min(max(edge, 1), len(scores)) - 1 for edge in (math.floor(rank), math.ceil(rank)))
         pick = (low, high) if level == 0.5 else (low, low) if level < 0.5 else (high, high)
         offsets.append(float(scores[pick, place].mean()))
