@@ -22,6 +22,7 @@ from toolkit.runtime import Runtime
 BLOCKS = 4  # parts of the horizon with weights of their own
 CHOSEN_ON = 2_000  # validation windows that weights and intervals are fitted on
 ENOUGH = 10  # of them that do not overlap; with fewer, simple methods are judged at earlier cutoffs too
+FITS = 20  # of a ridge, at most, for those
 # Validation windows, steps of them, and windows of one series, that intervals of single series rest on.
 MEASURED_ON, STEPS_MEASURED, EACH_MEASURED = 20_000, 2_000_000, 30
 
@@ -88,21 +89,21 @@ def _tried(
     """Validation windows in the order of time, and forecasts there.
 
     Args:
-        earlier: with windows of the later half of the training part, for what is fitted before each of them or not at
-            all.
-        each: whether the ridge is fitted before each of them, and not once before all; always with earlier ones.
+        earlier: with windows of the later half of the training part, for what is fitted before these or not at all.
+        each: whether the ridge is fitted anew before each of them, or each few, and not once before all; always with
+            earlier ones.
     """
     panel, plan, validation = prepared.panel, prepared.plan, prepared.splits.validation
+    cutoffs = _joined(_earlier(prepared), validation) if earlier else validation
+    cutoffs = _in_time(prepared, cutoffs.sample(CHOSEN_ON))
     if not earlier and not each:
-        cutoffs = _in_time(prepared, validation.sample(CHOSEN_ON))
         return cutoffs, forecaster.parts(panel, cutoffs, names)
-    cutoffs = _in_time(prepared, _joined(_earlier(prepared), validation) if earlier else validation)
     times, parts = windows.ordinals(panel, cutoffs, 0, 1)[:, 0], []
-    for time in np.unique(times):
-        ends = panel.offsets[:-1] + np.clip(time - panel.starts, 0, panel.lengths)
+    for group in np.array_split(np.unique(times), min(FITS, len(np.unique(times)))):
+        ends = panel.offsets[:-1] + np.clip(group[0] - panel.starts, 0, panel.lengths)
         ridge = fit_ridge_before(panel, ends, plan) if "ridge" in names else None
         now = replace(forecaster, ridge=ridge)
-        parts.append(now.parts(panel, cutoffs.take(np.flatnonzero(times == time)), names))
+        parts.append(now.parts(panel, cutoffs.take(np.flatnonzero(np.isin(times, group))), names))
     return cutoffs, Parts.joined(parts)
 
 
