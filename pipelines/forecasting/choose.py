@@ -130,9 +130,10 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
     factors, left_out = own_factors(np.abs(scores), cutoffs.series, blocks)
     if (factors == 1).all():
         return None
-    names = [panel.ids[series] for series in cutoffs.series.tolist()]
+    shown = np.isfinite(scores).any(axis=1)  # a row that nothing came for says nothing of its series
+    names = [panel.ids[series] for series in cutoffs.series[shown].tolist()]
     conformal = _calibrate(forecaster, panel, cutoffs, parts, weighed, left_out)
-    return Own(dict(zip(names, factors.tolist(), strict=True)), conformal)
+    return Own(dict(zip(names, factors[shown].tolist(), strict=True)), conformal)
 
 
 def _not_learned_from(forecaster: Forecaster, prepared: Prepared) -> Cutoffs:

@@ -93,3 +93,9 @@ def test_a_row_that_nothing_came_for_has_the_factor_of_no_evidence():
     errors[3] = np.nan
     own, left_out = own_factors(errors, series, blocks)
     assert (own[3], left_out[3]) == (1, 1) and (np.delete(own, 3) != 1).all()
+
+
+def test_no_factor_is_0_however_alike_errors_of_one_series_are():
+    series, blocks = np.repeat([0, 1, 2], 4), np.tile(np.arange(4), 3)
+    for factors in own_factors(np.repeat([0.0, 2.0, 3.0], 4)[:, None], series, blocks):
+        assert (factors > 0).all() and (factors[:4] < 0.01).all()

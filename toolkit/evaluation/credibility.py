@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_LEAST_DOUBT = 1e-3  # blocks; with none, a series that has not erred yet would be believed never to
+
 
 def own_factors(errors: np.ndarray, series: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many times as large as those of all series the errors of one are, shrunk towards 1.
@@ -36,7 +38,7 @@ def own_factors(errors: np.ndarray, series: np.ndarray, blocks: np.ndarray) -> t
     between = ((count * (mean - 1) ** 2).sum() / groups - within) / typical
     if between <= 0:
         return own, left_out
-    doubt = within / between
+    doubt = max(within / between, _LEAST_DOUBT)
     others = count[one] - 1
     elsewhere = (total[one] - size) / np.maximum(others, 1)
     own[rows] = (1 + count / (count + doubt) * (mean - 1))[one][block]

@@ -10,8 +10,8 @@ import pytest
 from pipelines.forecasting import choose as choosing
 from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.predict import NETWORK, Forecaster, Parts
-from pipelines.forecasting.prepare import Prepared, prepare
+from pipelines.forecasting.predict import NETWORK, Forecaster, Own, Parts
+from pipelines.forecasting.prepare import Prepared, fit_ridge_before, prepare
 from toolkit.data import windows
 from toolkit.evaluation.combination import Combination
 
@@ -103,3 +103,56 @@ def test_a_method_alone_is_calibrated_on_earlier_windows_too(tmp_path: Path) -> 
     assert forecaster.conformal is not None and (forecaster.conformal.windows > 2).all()
     alone = replace(forecaster, combination=None)
     assert len(choosing._tried(alone, prepared, ["ridge"], earlier=False)[0]) == 1
+
+
+def test_the_ridge_is_fitted_once_a_horizon_of_few_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit for every cutoff would take minutes: they may be a step apart."""
+    config, prepared = prepared_from(tmp_path / "a.csv", walk(420), kind="ridge")
+    ends = []
+
+    def noted(panel: Any, until: np.ndarray, plan: Any) -> Any:
+        ends.append(int(until[0]))
+        return fit_ridge_before(panel, until, plan)
+
+    monkeypatch.setattr(choosing, "fit_ridge_before", noted)
+    forecaster = choose(config, prepared, None)
+    assert forecaster.conformal is not None and forecaster.conformal.windows.max() > 50
+    assert 5 < len(ends) < 30
+
+
+def panel_from(path: Path, series: list[np.ndarray], **settings: Any) -> tuple[Config, Prepared]:
+    rows = [
+        f"{name},{np.datetime64('2000-01-01') + t},{'' if np.isnan(value) else value}"
+        for name, values in zip("abcdef", series, strict=False)
+        for t, value in enumerate(values)
+    ]
+    path.write_text("unique_id,ds,y\n" + "\n".join(rows))
+    given = {"pipeline": "forecasting", "season": 1, "data": {"path": str(path)}, **settings}
+    config = Config.model_validate(given)
+    return config, prepare(config)
+
+
+def test_windows_that_nothing_came_for_do_not_take_the_factor_of_their_series(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    sizes = np.where(np.arange(200) < 50, 1, np.array([[1], [4], [16]]))
+    series = list(100 + np.cumsum(random.normal(size=(3, 200)) * sizes, axis=1))
+    nothing = np.append(series[2][:1], np.full(199, np.nan))
+    asked = {"horizon": 5, "model": {"kind": "naive"}}
+    before = choose(*panel_from(tmp_path / "a.csv", [*series, nothing], **asked), None).own
+    _, prepared = panel_from(tmp_path / "a.csv", [*series, nothing], **asked)
+    start = int(prepared.splits.test_starts[2] - prepared.panel.offsets[2])
+    series[2][start - 5 : start] = np.nan  # its last validation window
+    after = choose(*panel_from(tmp_path / "a.csv", [*series, nothing], **asked), None).own
+    assert before is not None and after is not None
+    assert abs(np.log(after.factors["c"] / before.factors["c"])) < 0.2
+    assert "d" not in after.factors  # it has shown nothing
+
+
+def test_a_series_that_never_erred_leaves_a_run_that_can_be_opened(tmp_path: Path) -> None:
+    steps = np.arange(100.0)
+    config, prepared = panel_from(
+        tmp_path / "a.csv", [np.minimum(steps, 20), steps, 2 * steps], horizon=3, model={"kind": "naive"}
+    )
+    own = choose(config, prepared, None).own
+    assert own is not None
+    assert Own.from_json(own.to_json(), "").factors == own.factors
