@@ -25,6 +25,7 @@ ENOUGH = 10  # of them that do not overlap; with fewer, simple methods are judge
 FITS = 20  # of a ridge, at most, for those
 # Validation windows, steps of them, and windows of one series, that intervals of single series rest on.
 MEASURED_ON, STEPS_MEASURED, EACH_MEASURED = 20_000, 2_000_000, 30
+STILL = 1e-6  # an error, in units of its spread, that is only rounding
 
 
 def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaster:
@@ -132,7 +133,9 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
         return None
     shown = np.isfinite(scores).any(axis=1)  # a row that nothing came for says nothing of its series
     names = [panel.ids[series] for series in cutoffs.series[shown].tolist()]
-    conformal = _calibrate(forecaster, panel, cutoffs, parts, weighed, left_out)
+    # Where many series stand still, most scores are 0, and would leave the others hardly any width.
+    erred = np.isin(cutoffs.series, cutoffs.series[(np.abs(scores) > STILL).any(axis=1)])
+    conformal = _calibrate(forecaster, panel, cutoffs, parts, weighed, np.where(erred, left_out, 0))
     return Own(dict(zip(names, factors[shown].tolist(), strict=True)), conformal)
 
 

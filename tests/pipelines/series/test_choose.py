@@ -123,7 +123,7 @@ def test_the_ridge_is_fitted_once_a_horizon_of_few_windows(tmp_path: Path, monke
 def panel_from(path: Path, series: list[np.ndarray], **settings: Any) -> tuple[Config, Prepared]:
     rows = [
         f"{name},{np.datetime64('2000-01-01') + t},{'' if np.isnan(value) else value}"
-        for name, values in zip("abcdef", series, strict=False)
+        for name, values in zip("abcdefghijkl", series, strict=False)
         for t, value in enumerate(values)
     ]
     path.write_text("unique_id,ds,y\n" + "\n".join(rows))
@@ -156,3 +156,16 @@ def test_a_series_that_never_erred_leaves_a_run_that_can_be_opened(tmp_path: Pat
     own = choose(config, prepared, None).own
     assert own is not None
     assert Own.from_json(own.to_json(), "").factors == own.factors
+
+
+def test_series_that_stand_still_do_not_narrow_the_intervals_of_the_others(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    walks = 100 + np.cumsum(random.normal(size=(3, 120)), axis=1)
+    still = np.where(np.arange(120) < 40, np.round(random.uniform(10, 30, (9, 120))), 0)
+    widths = []
+    for series in ([*walks], [*walks, *still]):
+        config, prepared = panel_from(tmp_path / "a.csv", series, horizon=6, model={"kind": "naive"})
+        quantiles = choose(config, prepared, None).forecast(prepared.panel)[:3]
+        widths.append((quantiles[:, :, -1] - quantiles[:, :, 0]).mean())
+    alone, beside = widths
+    assert beside > 0.7 * alone
