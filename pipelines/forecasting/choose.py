@@ -76,11 +76,13 @@ def _weigh_by_few(
         return simple, tried
     cutoffs, parts = _tried(forecaster, prepared, names, earlier=False, each=True)
     pair = {NETWORK: parts.forecasts[NETWORK], "simple": simple.combine(parts.forecasts)}
-    both = fit_weights(_known(prepared, cutoffs, parts), pair, units[cutoffs.series], BLOCKS)
+    truth, scales = _known(prepared, cutoffs, parts), units[cutoffs.series]
+    both = fit_weights(truth, pair, scales, BLOCKS)
     if both.winner == "simple":
         return simple, tried
     weights = np.concatenate([both.weights[:, :1], both.weights[:, 1:] * simple.weights], axis=1)
-    validation = simple.validation | {name: both.validation[name] for name in (NETWORK, "combination")}
+    alone = fit_weights(truth, parts.forecasts, scales, BLOCKS).validation
+    validation = {**alone, "combination": both.validation["combination"]}
     return Combination((NETWORK, *simple.names), weights, validation), (cutoffs, parts)
 
 
