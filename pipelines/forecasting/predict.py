@@ -33,6 +33,7 @@ OWN = "own_intervals.json"
 # often in one the calibration is renewed.
 RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
+FEW_RECENT = 5  # windows that do not err alike; of more, each counts in full, for what is late is renewed all the time
 LONGEST = 3_000  # steps of the past that companions look at
 FLOOR = 1e-3  # of the least value of the past: nothing that is modelled in logarithms is forecast below
 LARGEST_EXPONENT = 700.0
@@ -202,7 +203,8 @@ class Forecaster:
             else:
                 scores = (known - quantiles[late, :, self.plan.median]) / spread[late]
                 worth = windows.independent(panel, past.take(late), scores)
-                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=worth)
+                counted = worth if worth < FEW_RECENT else None
+                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=counted)
 
     @property
     def _memory(self) -> int:
