@@ -4,7 +4,9 @@
 
 Simple methods forecast the series of a config, m4_weekly unless said otherwise, from cutoffs a horizon apart that end
 before its test part. At each, intervals are calibrated on the last WINDOWS cutoffs before it (2, 4, 8 and 12) and the
-values that came are counted. Nothing is trained, and no test value is read.
+values that came are counted. Below that, in units of the seasonal naive error, the interval score (Gneiting & Raftery
+2007, eq. 43; less is better) with one width for all series, and with widths of their own. Nothing is trained, and no
+test value is read.
 """
 
 import sys
@@ -20,6 +22,7 @@ from toolkit.data import windows
 from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
 from toolkit.evaluation.companions import COMPANIONS
+from toolkit.evaluation.credibility import own_factors
 from toolkit.evaluation.forecasting import naive_scale
 from toolkit.evaluation.intervals import fit_conformal
 
@@ -65,11 +68,28 @@ def main() -> None:
             inside = (y >= quantiles[..., 0]) & (y <= quantiles[..., -1])
             return float(inside[np.isfinite(y)].mean())
 
+        def score(now: int, count: int, own: bool, base: np.ndarray = base, fine: np.ndarray = fine) -> float:
+            """The mean interval score of 80 % intervals at one cutoff."""
+            before, rows = fine & (ago > now) & (ago <= now + count), fine & (ago == now)
+            errors, series = abs(truth - base[..., 1])[before] / spread[before], cutoffs.series
+            factors, left_out = (
+                own_factors(errors, series[before], ago[before]) if own else (np.ones(before.sum()),) * 2
+            )
+            shown = dict(zip(series[before].tolist(), factors.tolist(), strict=True))
+            conformal = fit_conformal(truth[before], base[before], spread[before] * left_out[:, None], LEVELS)
+            width = np.array([shown.get(each, 1.0) for each in series[rows].tolist()])[:, None]
+            low, _, high = np.moveaxis(conformal.apply(base[rows], spread[rows] * width), -1, 0)
+            outside = np.maximum(low - truth[rows], 0) + np.maximum(truth[rows] - high, 0)
+            return float(np.nanmean((high - low + 10 * outside) / spread[rows]))
+
         cells = []
+        scores = []
         for count in calibrated:
             found = np.array([coverage(now, count) for now in range(TESTED)])
             cells.append(f"{found.mean():17.3f}  {np.sqrt(np.mean((found - 0.8) ** 2)):11.3f}")
-        print(f"{method:<40}", *cells, flush=True)
+            one, own = (np.mean([score(now, count, widths) for now in range(TESTED)]) for widths in (False, True))
+            scores.append(f"{one:17.2f}  {own:11.2f}")
+        print(f"{method:<40}", *cells, f"\n{'  interval score: one width, own widths':<40}", *scores, flush=True)
 
 
 if __name__ == "__main__":

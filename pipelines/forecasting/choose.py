@@ -135,7 +135,8 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
         return None
     shown = np.isfinite(scores).any(axis=1)  # a row that nothing came for says nothing of its series
     names = [panel.ids[series] for series in cutoffs.series[shown].tolist()]
-    # Where many series stand still, most scores are 0, and would leave the others hardly any width.
+    # Where many series stand still, most scores are 0, and would leave the others hardly any width. A factor of 0
+    # leaves a window out.
     erred = np.isin(cutoffs.series, cutoffs.series[(np.abs(scores) > STILL).any(axis=1)])
     conformal = _calibrate(forecaster, panel, cutoffs, parts, weighed, np.where(erred, left_out, 0))
     return Own(dict(zip(names, factors[shown].tolist(), strict=True)), conformal)
