@@ -120,8 +120,8 @@ def independent(panel: Panel, cutoffs: Cutoffs, scores: np.ndarray) -> float:
     rows = np.flatnonzero(known.any(axis=1))
     rows = rows[np.lexsort((cutoffs.ends[rows], cutoffs.series[rows]))]
     before, after = scores[rows[:-1]], scores[rows[1:]]
-    pairs = ~np.isnan(before * after) & (np.diff(cutoffs.series[rows]) == 0)[:, None]
-    whole = len(rows) * _worth(before[pairs], after[pairs])
+    follows = ~np.isnan(before * after) & (np.diff(cutoffs.series[rows]) == 0)[:, None]
+    whole = len(rows) * _worth(before[follows], after[follows])
     whole = max(whole, apart(cutoffs.take(rows), scores.shape[1]))
     # A step of a series counts once, with the mean of its scores in all windows.
     steps, own = np.unique((cutoffs.ends[:, None] + np.arange(scores.shape[1]))[known], return_inverse=True)
