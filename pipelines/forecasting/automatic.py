@@ -59,11 +59,11 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
     if sum(finding.rows for finding in look.findings) >= len(look.panel.values):
         raise DataError(
             "most times stand there several times in a series, as if it were several.",
-            where=look.source.path,
+            where=look.path,
             mend="Name the column that tells them apart, data.id in the config that `seqloom init forecast` prints;"
             " without it, that config keeps the last of each time.",
         )
-    document = parse(suggest(look) + OWN_TRAINING, look.source.path)
+    document = parse(suggest(look) + OWN_TRAINING, look.path)
     apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
     apply_override(document, "season=auto")  # what was looked at holds the test part, too
     for name, value in split.items():

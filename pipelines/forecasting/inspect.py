@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class Look:
     """What was found.
 
     Attributes:
-        source: what was read, with what was asked for.
+        path: of the file.
         findings: oddities of the file, and the rules that were applied to them.
         examined: (series,) positions in the panel of the series that were looked at more closely.
         season: steps in the season that most of them have; 1 for none.
@@ -29,7 +28,7 @@ class Look:
         facts: name -> a sentence or a few, in reading order.
     """
 
-    source: SeriesSource
+    path: str
     panel: Panel
     findings: list[Finding]
     examined: np.ndarray
@@ -38,30 +37,27 @@ class Look:
     facts: dict[str, str]
 
 
-def inspect(path: Path, **options: Any) -> Look:
+def inspect(path: Path) -> Look:
     """Read series and tell what they are like.
 
-    Args:
-        options: fields of `SeriesSource`. Of several values at one time the last counts unless `duplicates` says
-            otherwise: here they are to be told, where a training would stop.
+    Of several values at one time the last counts: here they are to be told, where a training would stop.
 
     Raises:
         DataError: the file cannot be read as series.
     """
-    source = SeriesSource(**{"path": str(path), "duplicates": "last", **options})
-    panel, findings = read_panel(source)
+    panel, findings = read_panel(SeriesSource(str(path), duplicates="last"))
     sizes = facts.measure(panel)
     examined = facts.evenly(np.flatnonzero(sizes.known > 0), EXAMINED)
     season = find_season([panel.history(k) for k in examined.tolist()], panel.frequency)
     horizon = suggest_horizon(panel.frequency, season, int(np.median(sizes.steps)))
     found = {
         **facts.of_sizes(panel, sizes),
-        **facts.of_findings(findings, source.path),
-        **facts.of_values(panel, sizes, season + horizon, facts.messages(findings, "missing", source.path)),
+        **facts.of_findings(findings, str(path)),
+        **facts.of_values(panel, sizes, season + horizon, facts.messages(findings, "missing", str(path))),
         **facts.of_nature(panel, examined, season),
         **facts.of_horizon(panel.frequency, horizon),
     }
-    return Look(source, panel, findings, examined, season, horizon, found)
+    return Look(str(path), panel, findings, examined, season, horizon, found)
 
 
 def find_season(series: list[np.ndarray], frequency: Frequency) -> int:

@@ -29,7 +29,7 @@ def render(look: Look) -> str:
         sections.append(_memory(look))
     return render_report(
         title="Series",
-        subtitle=look.source.path,
+        subtitle=look.path,
         verdict=f"{count(len(panel), 'series')}, {title}, with {season}.",
         sections=sections,
     )
@@ -104,4 +104,4 @@ def _step_title(frequency: Frequency, span: str) -> str:
 
 
 def _value_name(look: Look) -> str:
-    return look.source.value or (look.panel.ids[0] if len(look.panel) == 1 else "value")
+    return look.panel.ids[0] if len(look.panel) == 1 else "value"

@@ -93,7 +93,6 @@ def test_a_clock_change_leads_to_the_time_zone(here):
     assert "clock" in look.facts["clock changes"]
     zoned = suggest(look).replace("# timezone:", "timezone:")
     assert len(read_again(look, zoned).values) == 199
-    assert "# timezone" not in suggest(inspect(path, timezone="Europe/Berlin"))
 
 
 def test_missing_values_are_counted_and_the_worst_series_is_named(here):
@@ -223,15 +222,8 @@ def test_integer_times_get_the_season_of_their_autocorrelation(here):
     assert same(read_again(look, suggest(look)), look.panel)
 
 
-def test_the_config_names_what_had_to_be_named(here):
-    path = here / 'a "b" # c.csv'
-    rows = "\n".join(f"{day:02d}.01.2024;{day};{day + 0.5};no" for day in range(1, 29))
-    path.write_text(f"when: it was;y: 1;price;null\n{rows}\n")
-    look = inspect(path, time="when: it was", value="y: 1", covariates=("price",), duplicates="mean")
-    config = validate(parse(suggest(look), "my.yaml"), Config)
-    assert (config.data.time, config.data.value, config.data.past) == ("when: it was", "y: 1", ["price"])
-    assert config.data.duplicates == "mean"
-    assert (config.horizon, config.season) == (look.horizon, look.season)
+def test_a_file_of_an_odd_name_is_named_so_that_it_is_read(here):
+    look = inspect(write(here / 'a "b" # c.csv', {"kiosk": daily_wave(100)}))
     assert same(read_again(look, suggest(look)), look.panel)
 
 
@@ -267,9 +259,9 @@ def test_the_page_shows_six_of_many_and_escapes_their_names(here):
     assert not [text for text in look.facts.values() if "\x1b" in text]
 
 
-@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [np.nan, 2.0], [1.0, 2.0, 4.0], [np.nan, np.nan], [5.0] * 80])
+@pytest.mark.parametrize("values", [[1.0, 1.0], [np.nan, 2.0], [1.0, 2.0, 4.0], [np.nan, np.nan], [5.0] * 80])
 def test_next_to_nothing_can_be_looked_at(here, values):
-    look = inspect(write(here / "a.csv", {"a": np.array(values)}), frequency="h")
+    look = inspect(write(here / "a.csv", {"a": np.array(values)}))
     assert look.season == 1
     assert validate(parse(suggest(look), "my.yaml"), Config).horizon == look.horizon >= 1
     assert len(render(look)) > 1000
