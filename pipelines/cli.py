@@ -268,7 +268,7 @@ def backtest(
     scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
     print(json.dumps(board.scores) if as_json else leaderboard(scores))
     if out:
-        write(command.forecasts_of(board), out, level)
+        write(board.forecasts, out, level)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
 from pipelines.forecasting.evaluate import compare_run, last_windows
 from pipelines.forecasting.leaderboard import Leaderboard, compare, join
-from pipelines.forecasting.output import Forecasts, columns_of
+from pipelines.forecasting.output import columns_of
 from pipelines.forecasting.predict import Forecaster
 from toolkit.errors import ConfigError
 
@@ -57,13 +57,6 @@ def backtest_anew(
     share = seconds / count
     drops = [number * step for number in reversed(range(count))]
     return join([_run(own_config(look, horizon, share, test=ahead, step=step, drop=drop)) for drop in drops])
-
-
-def forecasts_of(board: Leaderboard) -> Forecasts:
-    """What was forecast, with its cutoffs and what came, to write."""
-    quantiles = board.rivals["seqloom"].quantiles
-    assert quantiles is not None
-    return Forecasts(board.panel, board.cutoffs, board.levels, quantiles, board.truth.y)
 
 
 def _run(config: Config) -> Leaderboard:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.forecasting.data import Splits
+from pipelines.forecasting.output import Forecasts
 from pipelines.forecasting.predict import LONGEST, NETWORK, Forecaster
 from pipelines.forecasting.prepare import fit_ridge_before
 from toolkit.data import windows
@@ -45,6 +46,13 @@ class Leaderboard:
             name: forecasting.score(self.truth, rival.forecasts, rival.quantiles, self.levels)
             for name, rival in self.rivals.items()
         }
+
+    @property
+    def forecasts(self) -> Forecasts:
+        """Seqloom's, with what came."""
+        quantiles = self.rivals["seqloom"].quantiles
+        assert quantiles is not None
+        return Forecasts(self.panel, self.cutoffs, self.levels, quantiles, self.truth.y)
 
 
 def compare(

@@ -1,5 +1,7 @@
 """A page with pictures of forecasts: history, forecast and interval of each series."""
 
+from typing import Any
+
 import numpy as np
 
 from pipelines.forecasting.output import Forecasts, nearest_interval
@@ -19,21 +21,7 @@ def render(forecasts: Forecasts, season: int) -> str:
     size = np.abs(forecasts.quantiles[:, :, median]).mean(axis=1)
     order = np.argsort(-np.nan_to_num(spread / np.maximum(size, 1e-12), nan=-1), kind="stable")
     rows = [int(row) for row in order[:MOST_SERIES] if np.isfinite(spread[row])]
-    outlooks = []
-    for row in rows:
-        one = cutoffs.take(np.array([row]))
-        history = whole_past(panel, one, max(4 * horizon, 3 * season))[0]
-        quantiles = forecasts.quantiles[row]
-        outlooks.append(
-            Outlook(
-                name=panel.ids[int(one.series[0])],
-                times=panel.frequency.clock_times(ordinals(panel, one, -len(history), horizon)[0]),
-                history=history,
-                forecast=quantiles[:, median],
-                lower=quantiles[:, low],
-                upper=quantiles[:, high],
-            )
-        )
+    outlooks = [outlook(forecasts, row, season) for row in rows]
     interval = f"{100 * (levels[high] - levels[low]):.0f} % interval"
     figures = [
         forecast_figure(
@@ -52,4 +40,25 @@ def render(forecasts: Forecasts, season: int) -> str:
         verdict=f"{widest}The shaded {interval} is meant to hold what comes that often; the report of the run tells how"
         " often it did on test windows.",
         sections=[Section("The surest come last", pictures)],
+    )
+
+
+def outlook(forecasts: Forecasts, row: int, season: int, unit: float = 1.0, **others: Any) -> Outlook:
+    """A forecast after its history, to draw.
+
+    Args:
+        unit: what the history is divided by, as forecasts are already.
+        others: more fields of an Outlook.
+    """
+    panel, cutoff, quantiles = forecasts.panel, forecasts.cutoffs.take(np.array([row])), forecasts.quantiles[row]
+    low, high = nearest_interval(forecasts.levels)
+    history = whole_past(panel, cutoff, max(4 * len(quantiles), 3 * season))[0] / unit
+    return Outlook(
+        name=panel.ids[int(cutoff.series[0])],
+        times=panel.frequency.clock_times(ordinals(panel, cutoff, -len(history), len(quantiles))[0]),
+        history=history,
+        forecast=quantiles[:, forecasts.levels.index(0.5)],
+        lower=quantiles[:, low],
+        upper=quantiles[:, high],
+        **others,
     )

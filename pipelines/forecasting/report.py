@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.forecasting.leaderboard import Leaderboard, difference_interval
-from pipelines.forecasting.output import nearest_interval
+from pipelines.forecasting.page import outlook
 from pipelines.forecasting.predict import NETWORK, Forecaster
 from toolkit import forecast_plots
 from toolkit import report as pages
-from toolkit.data import windows
 from toolkit.evaluation import forecasting
 from toolkit.evaluation.combination import Combination
 from toolkit.forecast_plots import Outlook
@@ -92,12 +91,12 @@ def _leaderboard(report: Mapping[str, Any], metric: str, board: Leaderboard) -> 
 
 def _forecasts_section(board: Leaderboard, forecaster: Forecaster) -> Section:
     """The last window of the series with the largest errors, worst first."""
-    errors = _by_series(board, "seqloom")
+    errors, season = _by_series(board, "seqloom"), forecaster.plan.season
     worst = np.argsort(-np.nan_to_num(errors, nan=-1), kind="stable")
     scored = [int(series) for series in worst if np.isfinite(errors[series])]
     drawing = forecast_plots.forecast_figure(
-        [_outlook(board, forecaster, series, f"MASE {errors[series]:.2f}") for series in scored[:PICTURES]],
-        season=forecaster.plan.season,
+        [_outlook(board, season, series, f"MASE {errors[series]:.2f}") for series in scored[:PICTURES]],
+        season=season,
         time=f"time ({forecaster.plan.frequency.title})",
         rival="seasonal naive",
     )
@@ -116,27 +115,11 @@ def _by_series(board: Leaderboard, name: str) -> np.ndarray:
     return forecasting.score_series(board.truth, board.rivals[name].forecasts, board.cutoffs.series)["mase"]
 
 
-def _outlook(board: Leaderboard, forecaster: Forecaster, series: int, note: str) -> Outlook:
+def _outlook(board: Leaderboard, season: int, series: int, note: str) -> Outlook:
     """The last window of a series, in the units of its scores."""
     row = int(np.flatnonzero(board.cutoffs.series == series)[-1])
-    cutoffs, horizon = board.cutoffs.take(np.array([row])), board.truth.y.shape[1]
-    shown = max(4 * horizon, 3 * forecaster.plan.season)
-    history = windows.whole_past(board.panel, cutoffs, shown)[0] / board.units[row]
-    ordinals = windows.ordinals(board.panel, cutoffs, -len(history), horizon)[0]
-    own = board.rivals["seqloom"]
-    assert own.quantiles is not None
-    low, high = nearest_interval(board.levels)
-    return Outlook(
-        name=board.panel.ids[series],
-        times=forecaster.plan.frequency.clock_times(ordinals),
-        history=history,
-        forecast=own.forecasts[row],
-        lower=own.quantiles[row, :, low],
-        upper=own.quantiles[row, :, high],
-        truth=board.truth.y[row],
-        rival=board.rivals["seasonal_naive"].forecasts[row],
-        note=note,
-    )
+    rival = board.rivals["seasonal_naive"].forecasts[row]
+    return outlook(board.forecasts, row, season, board.units[row], truth=board.truth.y[row], rival=rival, note=note)
 
 
 def _errors_section(board: Leaderboard) -> Section:
