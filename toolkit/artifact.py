@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import numpy as np
 
 from toolkit.data.files import split_part
-from toolkit.errors import COPY_AGAIN, ArtifactError, ConfigError, SeqloomError
+from toolkit.errors import COPY_AGAIN, ArtifactError, ConfigError, SeqloomError, intact
+from toolkit.stored import from_json, to_json
 
 if TYPE_CHECKING:
     from toolkit.config import Stanza
@@ -94,7 +95,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    """Write what `json.dumps` takes, or a dataclass that `Artifact.read_stored` reads."""
+    write_text(path, json.dumps(to_json(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
@@ -255,6 +257,11 @@ class Artifact:
             return json.loads(self.read_bytes(name))
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"this is not JSON: {error}.", where=str(self.folder / name)) from error
+
+    def read_stored(self, name: str, kind: Any) -> Any:
+        """A value of the type `kind` from a JSON file; see `from_json`."""
+        with intact("this is not what was stored", str(self.folder / name)):
+            return from_json(kind, self.read_json(name))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

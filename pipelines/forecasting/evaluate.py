@@ -14,7 +14,6 @@ from pipelines.forecasting.inputs import MOST_ORDINAL
 from pipelines.forecasting.leaderboard import Leaderboard, compare
 from pipelines.forecasting.predict import NAME, Forecaster
 from pipelines.forecasting.prepare import Prepared, sizes
-from pipelines.forecasting.stored import read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.panel import Panel
@@ -85,7 +84,7 @@ def read_learned(run: Artifact) -> dict[str, int]:
     """
     if LEARNED not in run.manifest["files"]:
         return {}
-    until: dict[str, int] = read_stored(run, LEARNED, dict[str, int])
+    until: dict[str, int] = run.read_stored(LEARNED, dict[str, int])
     with intact("this is not what was stored", str(run.folder / LEARNED)):
         expect(max(map(abs, until.values()), default=0) <= MOST_ORDINAL, "a time is beyond reason")
     return until

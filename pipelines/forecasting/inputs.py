@@ -1,13 +1,12 @@
 """From windows to what the network reads, and back. The same for training and for prediction; imports no Keras."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipelines.forecasting.stored import from_json
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
 from toolkit.data.panel import Panel
@@ -47,6 +46,24 @@ class Plan:
     trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
     calibrated: Literal["values", "logarithms"] = "values"  # what intervals are calibrated on; in older runs values
 
+    def __post_init__(self) -> None:
+        """ValueError for what no data says."""
+        frequency, sizes = self.frequency, (self.horizon, self.season, self.history, self.segment)
+        fits = all(1 <= size <= MOST_STEPS for size in sizes) and self.history % self.segment == 0
+        expect(fits, "horizon, season, history or segment is none")
+        rise = all(low < high for low, high in pairwise((0, *self.levels, 1)))
+        expect(rise and 0.5 in self.levels, "levels must rise from 0 to 1, with 0.5 among them")
+        counted = frequency.unit == "integer"
+        longest, farthest = (MOST_ORDINAL, MOST_ORDINAL) if counted else (MOST_SECONDS, MOST_DATED)
+        known = 1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31
+        expect(known, "there is no such frequency")
+        expect(abs(self.trained_until or 0) <= farthest, "trained_until is no time")
+        scales = self.scales or {}
+        scaled = scales.keys() == {*self.known, *self.past, *self.static} and all(
+            size > 0 for _, size in scales.values()
+        )
+        expect(scaled, "scales must have every column and be above 0")
+
     @property
     def parts(self) -> int:
         """Segments in the horizon."""
@@ -64,28 +81,6 @@ class Plan:
     @cached_property
     def calendar_names(self) -> tuple[str, ...]:
         return tuple(self.frequency.calendar(np.zeros(1, np.int64), self.holidays)) if self.calendar else ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Plan":
-        """The reverse of `to_json`; ValueError for anything that it cannot have written."""
-        plan: Plan = from_json(cls, value)
-        frequency, sizes = plan.frequency, (plan.horizon, plan.season, plan.history, plan.segment)
-        columns = {*plan.known, *plan.past, *plan.static}
-        fits = all(1 <= size <= MOST_STEPS for size in sizes) and plan.history % plan.segment == 0
-        expect(fits, "horizon, season, history or segment is none")
-        rise = all(low < high for low, high in pairwise((0, *plan.levels, 1)))
-        expect(rise and 0.5 in plan.levels, "levels must rise from 0 to 1, with 0.5 among them")
-        counted = frequency.unit == "integer"
-        longest, farthest = (MOST_ORDINAL, MOST_ORDINAL) if counted else (MOST_SECONDS, MOST_DATED)
-        known = 1 <= frequency.step <= longest and abs(frequency.phase) <= farthest and 1 <= frequency.day <= 31
-        expect(known, "there is no such frequency")
-        expect(abs(plan.trained_until or 0) <= farthest, "trained_until is no time")
-        scaled = columns == set(plan.scales or {}) and all(size > 0 for _, size in (plan.scales or {}).values())
-        expect(scaled, "scales must have every column and be above 0")
-        return plan
 
 
 class Inputs(NamedTuple):

@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipelines.forecasting.inputs import Plan, make_inputs, refuse_not_positive
-from pipelines.forecasting.stored import from_json, read_stored
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.panel import Panel
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
-from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, expect, intact
+from toolkit.errors import COPY_AGAIN, ArtifactError, DataError, expect
 from toolkit.evaluation.combination import Combination
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.forecasting import naive_scale, never_changed
@@ -67,19 +66,11 @@ class Own:
         conformal: what calibrates these, where others have that of the forecaster.
     """
 
-    factors: Mapping[str, float]
+    factors: dict[str, float]
     conformal: Conformal
 
-    def to_json(self) -> dict[str, Any]:
-        return {"factors": dict(self.factors), "conformal": self.conformal.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Any, where: str) -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that it cannot have written."""
-        with intact("the intervals of single series are damaged", where):
-            factors = from_json(dict[str, float], data["factors"])
-            expect(min(factors.values(), default=1.0) > 0, "a factor is not above 0")
-        return cls(factors, Conformal.from_json(data["conformal"], where))
+    def __post_init__(self) -> None:
+        expect(min(self.factors.values(), default=1.0) > 0, "a factor is not above 0")
 
 
 @dataclass(frozen=True)
@@ -111,15 +102,14 @@ class Forecaster:
         """
         artifact = Artifact(folder, NAME)
         files, where = artifact.manifest["files"], str(artifact.folder)
-        plan = read_plan(artifact)
-        source = read_stored(artifact, "source.json", SeriesSource)
-        sizes = read_stored(artifact, "sizes.json", dict[str, float])
-        weights, calibration = (artifact.folder / name for name in ("combination.json", "intervals.json"))
-        combination = Combination.from_json(artifact.read_json(weights.name), str(weights))
-        conformal = Conformal.from_json(artifact.read_json(calibration.name), str(calibration))
+        plan = artifact.read_stored("plan.json", Plan)
+        source = artifact.read_stored("source.json", SeriesSource)
+        sizes = artifact.read_stored("sizes.json", dict[str, float])
+        combination = artifact.read_stored("combination.json", Combination)
+        conformal = artifact.read_stored("intervals.json", Conformal)
         runtime = ridge = own = None
         if OWN in files:  # a run of an early version has none, and no panel whose series are all alike
-            own = Own.from_json(artifact.read_json(OWN), str(artifact.folder / OWN))
+            own = artifact.read_stored(OWN, Own)
         if "model.onnx" in files:
             runtime = Runtime(artifact.read_bytes("model.onnx"))
         if "ridge.npz" in files:
@@ -340,12 +330,6 @@ class Forecaster:
         )
         if not fits:
             raise ArtifactError("its files do not fit together.", where=where, mend=COPY_AGAIN)
-
-
-def read_plan(artifact: Artifact) -> Plan:
-    """Raises ArtifactError where the run has none that can be."""
-    with intact("this is not a plan", str(artifact.folder / "plan.json")):
-        return Plan.from_json(artifact.read_json("plan.json"))
 
 
 def _read_ridge(data: bytes, where: str) -> Ridge:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +89,14 @@ def _write(
     """The files that predict."""
     assert forecaster.combination is not None and forecaster.conformal is not None
     artifact.write_text(folder / "config.yaml", configs.dump(config))
-    artifact.write_json(folder / "plan.json", forecaster.plan.to_json())
-    artifact.write_json(folder / "source.json", asdict(forecaster.source))
+    artifact.write_json(folder / "plan.json", forecaster.plan)
+    artifact.write_json(folder / "source.json", forecaster.source)
     artifact.write_json(folder / "sizes.json", dict(forecaster.sizes))
     artifact.write_json(folder / LEARNED, learned_until(splits))
-    artifact.write_json(folder / "combination.json", forecaster.combination.to_json())
-    artifact.write_json(folder / "intervals.json", forecaster.conformal.to_json())
+    artifact.write_json(folder / "combination.json", forecaster.combination)
+    artifact.write_json(folder / "intervals.json", forecaster.conformal)
     if forecaster.own is not None:
-        artifact.write_json(folder / OWN, forecaster.own.to_json())
+        artifact.write_json(folder / OWN, forecaster.own)
     if graph:
         artifact.write_bytes(folder / "model.onnx", graph)
         artifact.write_weights(folder / artifact.WEIGHTS, named_weights(fitted.networks))

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.predict import NAME, read_plan
+from pipelines.forecasting.inputs import Plan
+from pipelines.forecasting.predict import NAME
 from toolkit.artifact import WEIGHTS, Artifact
 from toolkit.errors import ArtifactError
 
@@ -30,7 +31,7 @@ def update(data: str, model: Path, folder: Path, *, epochs: int) -> dict[str, An
         raise ArtifactError(
             "this run has no network to train on with.", where=str(model), mend="Train anew with `run`."
         )
-    start = Start(read_plan(artifact), artifact.read_weights(), read_learned(artifact))
+    start = Start(artifact.read_stored("plan.json", Plan), artifact.read_weights(), read_learned(artifact))
     if not start.learned:
         told = "it does not say what it has learned from, so that scores and intervals of the new run may be too good."
         warnings.warn(f"{model} is a run of an early version: {told}", stacklevel=2)

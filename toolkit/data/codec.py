@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from toolkit.data.layout import INDENT, from_line, to_line
 from toolkit.data.wordpieces import bpe_tokenizer, join_bytes, learn_bpe, learn_unigram, unigram_tokenizer
 from toolkit.errors import ConfigError, DataError, expect, intact
+from toolkit.stored import from_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -70,14 +71,8 @@ class TextCodec:
     indent: str = ""
 
     def __post_init__(self) -> None:
-        expect(self.kind in get_args(Kind), f"kind must be one of {', '.join(get_args(Kind))}")
-        expect(isinstance(self.lowercase, bool), "lowercase must be true or false")
-        for name in ("pieces", "merges", "scores"):
-            value = getattr(self, name)
-            fits = isinstance(value, list) and len(value) <= MOST_PIECES
-            expect(fits, f"{name} must be a list of at most {MOST_PIECES:,}")
-        expect(all(isinstance(each, str) for each in [*self.pieces, *self.merges]), "pieces and merges must be texts")
-        expect(isinstance(self.indent, str), "indent must be a text")
+        longest = max(len(self.pieces), len(self.merges), len(self.scores))
+        expect(longest <= MOST_PIECES, f"no list may have more than {MOST_PIECES:,}")
         expect(not self.indent or bool(INDENT.fullmatch(self.indent)), "indent must be up to 8 blanks, or a tab")
         expect(tuple(self.pieces[: len(RESERVED)]) == RESERVED, f"the first pieces must be {', '.join(RESERVED)}")
         expect(len(self.ids) == len(self.pieces), "no two pieces may be the same")
@@ -149,11 +144,8 @@ class TextCodec:
             ArtifactError: anything that it cannot have given.
         """
         with intact("these pieces are damaged", where):
-            names = list(cls.__dataclass_fields__)
-            expect(isinstance(value, dict), f"it must be a table with the keys {', '.join(names)}")
-            value = {"indent": "", **value}  # which older runs do not have
-            expect(sorted(value) == sorted(names), f"its keys must be {', '.join(names)}")
-            return cls(**value)
+            codec: Self = from_json(cls, value)
+            return codec
 
     def _prepared(self, texts: Sequence[str], limit: int, lowercase: bool) -> Iterator[str]:
         return (_prepare(text, lowercase, bool(self.indent))[: limit * _CHARACTERS_PER_PIECE] for text in texts)

@@ -7,11 +7,10 @@ combination of the models' errors, so that all of this works on errors alone.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import expect, intact
+from toolkit.errors import expect
 
 _WINDOWS = 2_000  # enough for a few weights, and few enough that fitting takes a second
 _LEAST = 0.02  # a smaller weight costs a forecast and changes nothing
@@ -58,17 +57,6 @@ class Combination:
         """Forecasts (rows, horizon) from those of every used forecaster by name, each (rows, horizon)."""
         places = [self.names.index(name) for name in self.used]
         return combine(self.weights[:, places], np.stack([forecasts[name] for name in self.used]))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers and lists, ready for `json.dump`."""
-        return {"names": list(self.names), "weights": self.weights.tolist(), "validation": dict(self.validation)}
-
-    @classmethod
-    def from_json(cls, data: Any, where: str = "") -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
-        with intact("the weights of the forecasters are damaged", where):
-            validation = {str(name): float(mase) for name, mase in data["validation"].items()}
-            return cls(tuple(map(str, data["names"])), np.array(data["weights"], dtype=np.float64), validation)
 
 
 def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.ndarray, blocks: int) -> Combination:

@@ -1,13 +1,14 @@
 """From logits to labels: calibrated probabilities, cut-offs, none of the above. Needs NumPy alone; it starts fast."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from toolkit.errors import expect, intact
 from toolkit.evaluation.classification import OUT_OF_SCOPE, as_flags
+from toolkit.stored import from_json
 
 Decision = tuple[int, ...]
 ScopeScore = Literal["max_probability", "entropy", "energy", "centroid"]
@@ -60,20 +61,18 @@ class Policy:
     centroids: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        expect(bool(self.labels) and all(isinstance(label, str) for label in self.labels), "labels must be names")
+        expect(bool(self.labels), "there must be labels")
         expect(len(set(self.labels)) == len(self.labels), "no two labels may be the same")
-        expect(isinstance(self.many, bool), "many must be true or false")
-        expect(_within(self.temperature, 1e-6, 1e6), "temperature must be a positive number")
+        expect(1e-6 <= self.temperature <= 1e6, "temperature must be a positive number")
         extras = [share for share in (self.cutoff, self.margin) if share is not None]
         shares = (*self.thresholds, *extras)
-        expect(all(_within(share, 0, 1) for share in shares), "thresholds, cutoff and margin must be from 0 to 1")
+        expect(all(0 <= share <= 1 for share in shares), "thresholds, cutoff and margin must be from 0 to 1")
         expect(len(self.thresholds) == len(self.labels) * self.many, "many takes one threshold a label, else none")
         expect(not (self.many and extras), "cutoff and margin do not go with many")
         expect(len(self.shift) in (0, len(self.labels)), "shift takes one number a label, or none")
-        expect(all(_within(each, -1e6, 1e6) for each in self.shift), "shift must be finite numbers")
+        expect(all(-1e6 <= each <= 1e6 for each in self.shift), "shift must be finite numbers")
         if self.none is not None:
-            expect(self.none.score in get_args(ScopeScore), f"none.score must be one of {get_args(ScopeScore)}")
-            expect(_within(self.none.threshold, -1e12, 1e12), "none.threshold must be a finite number")
+            expect(-1e12 <= self.none.threshold <= 1e12, "none.threshold must be a finite number")
             expect(not (self.many and self.none.score == "entropy"), "the score entropy does not go with many")
             expect(self.none.score != "centroid" or self.centroids is not None, "the score centroid needs centroids")
         if self.centroids is not None:
@@ -89,14 +88,8 @@ class Policy:
     def from_json(cls, data: Any, centroids: np.ndarray | None, where: str) -> Self:
         """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
         with intact("the decision policy is damaged", where):
-            names = {each.name for each in fields(cls)} - {"centroids"}
-            data = {"shift": [], **data}  # which older runs do not have
-            expect(data.keys() == names, f"its keys must be {', '.join(sorted(names))}")
-            lists = {name: data[name] for name in _LISTS}
-            expect(all(isinstance(each, list) for each in lists.values()), f"{', '.join(_LISTS)} must be lists")
-            none = None if data["none"] is None else NoneRule(**data["none"])
-            tuples = {name: tuple(each) for name, each in lists.items()}
-            return cls(**{**data, **tuples, "none": none}, centroids=centroids)
+            policy: Self = from_json(cls, data, centroids=centroids)
+            return policy
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities from logits, both (rows, labels)."""
@@ -211,8 +204,3 @@ def _softplus(logits: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _within(value: object, low: float, high: float) -> bool:
-    """Whether it is a number, which NaN is not, in this range."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high

@@ -9,11 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
 
 import numpy as np
 
-from toolkit.errors import expect, intact
+from toolkit.errors import expect
 
 _SCORES = 40  # what a step must have before it stands alone: with fewer, its own quantiles are mostly noise
 _WINDOWS = 5  # below this, the windows say how wide an interval must be but nothing about its shape
@@ -38,7 +37,7 @@ class Conformal:
     offsets: np.ndarray
     windows: np.ndarray
     reach: np.ndarray
-    normal: bool = False
+    normal: bool
 
     def __post_init__(self) -> None:
         _middle(self.levels)
@@ -46,7 +45,6 @@ class Conformal:
         expect(fits and bool(np.isfinite(self.offsets).all()), "there must be one finite offset a step and level")
         fits = self.windows.shape == self.reach.shape == self.offsets.shape[:1]
         expect(fits, "windows and reach must have one number a step")
-        expect(isinstance(self.normal, bool), "normal must be true or false")
 
     def apply(self, quantiles: np.ndarray, spread: np.ndarray) -> np.ndarray:
         """Calibrated quantiles (rows, horizon, levels) that never cross: each is at least as far out as the one inside.
@@ -66,20 +64,6 @@ class Conformal:
         below = np.minimum.accumulate(moved[..., middle::-1], axis=-1)[..., ::-1]
         above = np.maximum.accumulate(moved[..., middle:], axis=-1)
         return np.concatenate([below, above[..., 1:]], axis=-1)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers and lists, ready for `json.dump`."""
-        arrays = {"offsets": self.offsets, "windows": self.windows, "reach": self.reach}
-        lists = {name: array.tolist() for name, array in arrays.items()}
-        return {"levels": list(self.levels), **lists, "normal": self.normal}
-
-    @classmethod
-    def from_json(cls, data: Any, where: str = "") -> Self:
-        """The reverse of `to_json`; ArtifactError for anything that `to_json` cannot have written, with its place."""
-        with intact("the calibration of the intervals is damaged", where):
-            offsets = np.array(data["offsets"], dtype=np.float64)
-            windows, reach = (np.array(data[name], dtype=np.int64) for name in ("windows", "reach"))
-            return cls(tuple(float(level) for level in data["levels"]), offsets, windows, reach, data["normal"])
 
 
 def fit_conformal(

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.forecasting.predict import Forecaster, Own
 from toolkit.evaluation.intervals import Conformal
+from toolkit.stored import from_json, to_json
 
 
 def test_a_factor_widens_the_intervals_of_its_series_and_of_no_other(trained: Any) -> None:
@@ -26,8 +27,8 @@ def test_a_factor_widens_the_intervals_of_its_series_and_of_no_other(trained: An
 
 def test_what_single_series_have_shown_is_stored_and_read_again(trained: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(trained.folder, tmp_path / "run")
-    calibration = Conformal.from_json(json.loads((folder / "intervals.json").read_text()))
+    calibration = from_json(Conformal, json.loads((folder / "intervals.json").read_text()))
     own = Own({"kiosk0": 0.5, "a/b \u00e9": 2.0}, calibration)
-    again = Own.from_json(json.loads(json.dumps(own.to_json())), "")
+    again = from_json(Own, json.loads(json.dumps(to_json(own))))
     assert again.factors == own.factors
     np.testing.assert_array_equal(again.conformal.offsets, calibration.offsets)
