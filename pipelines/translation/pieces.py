@@ -15,6 +15,7 @@ from toolkit.data.merges import Merges, Words, learn_merges, runs
 from toolkit.data.pair_batches import pad_rows
 from toolkit.data.values import ColumnValues
 from toolkit.errors import expect, intact
+from toolkit.stored import from_json, to_json
 
 SLACK = 10  # pieces that any target may have
 MOST = 10_000
@@ -222,7 +223,7 @@ class PairCodec:
             "copies": self.copies,
             "limits": list(self.limits),
             "growth": self.growth,
-            "values": self.values and self.values.to_json(),
+            "values": to_json(self.values),
             "forms": self.forms,
             "merges": self.merges.to_json(),
             "capitals": self.capitals,
@@ -242,7 +243,7 @@ class PairCodec:
             expect(within, "its limits are beyond reason")
             source = TextCodec.from_json(value["source"], where)
             target = source if value["target"] is None else TextCodec.from_json(value["target"], where)
-            values = value["values"] and ColumnValues.from_json(value["values"])
+            values = from_json(ColumnValues | None, value["values"])
             forms = bool(value.get("forms", False))
             merges, capitals = Merges.from_json(value.get("merges", [])), bool(value.get("capitals", False))
             return cls(source, target, copies, (first, second), growth, values, forms, merges, capitals)

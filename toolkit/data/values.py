@@ -4,10 +4,10 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from toolkit.errors import DataError, expect
 
@@ -30,6 +30,16 @@ class ColumnValues:
     columns: list[str]
     values: dict[str, list[int]]
     spellings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """ValueError for what `read_values` cannot have read."""
+        few = len(self.columns) <= MOST_COLUMNS and len(self.values) <= MOST_VALUES
+        expect(few, "it has more values than any database that can be read")
+        there = (0 <= column < len(self.columns) for found in self.values.values() for column in found)
+        expect(all(there), "a value stands in a column that is not there")
+        expect(all(value.count(" ") < LONGEST for value in self.values), f"a value has more than {LONGEST} words")
+        spelled = (text.lower() == word and word in self.values for word, text in self.spellings.items())
+        expect(all(spelled), "a value is spelled as another one")
 
     @cached_property
     def longest(self) -> int:
@@ -72,23 +82,6 @@ class ColumnValues:
         return replace(
             self, values=values, spellings={value: spellings[value] for value in values if value in spellings}
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """The reverse of `to_json`; ValueError, TypeError or KeyError for what it cannot have given."""
-        columns, values = list(map(str, value["columns"])), dict(value["values"])
-        spellings = dict(value.get("spellings", {}))  # which older runs do not have
-        few = len(columns) <= MOST_COLUMNS and len(values) <= MOST_VALUES
-        expect(few, "it has more values than any database that can be read")
-        there = (type(column) is int and 0 <= column < len(columns) for found in values.values() for column in found)
-        expect(all(there), "a value stands in a column that is not there")
-        expect(all(value.count(" ") < LONGEST for value in values), f"a value has more than {LONGEST} words")
-        spelled = (isinstance(text, str) and text.lower() == word for word, text in spellings.items())
-        expect(spellings.keys() <= values.keys() and all(spelled), "a value is spelled as another one")
-        return cls(columns, values, spellings)
 
 
 def read_values(path: str | Path, split: Callable[[Sequence[str]], list[list[str]]]) -> ColumnValues:

@@ -13,6 +13,7 @@ import numpy as np
 from toolkit.capitals import capitals_of
 from toolkit.errors import expect, intact
 from toolkit.evaluation import calibration
+from toolkit.stored import from_json
 
 MOST_TERMS = 300_000
 LARGEST = 1_000_000  # number in a model
@@ -56,15 +57,13 @@ class TfidfLogistic:
     idf: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    capitals: bool
-    strength: float
+    capitals: bool = False  # these two are what they were in runs that do not say
+    strength: float = 10.0
 
     def __post_init__(self) -> None:
-        expect(isinstance(self.capitals, bool), "capitals must be true or false")
-        expect(isinstance(self.strength, float) and self.strength > 0, "strength must be a positive number")
+        expect(self.strength > 0, "strength must be a positive number")
         size, labels = len(self.terms), self.bias.size
         expect(0 < size <= MOST_TERMS, f"there must be 1 to {MOST_TERMS:,} terms")
-        expect(all(isinstance(term, str) for term in self.terms), "terms must be texts")
         expect(len(self.rows) == size, "no two terms may be the same")
         for name, shape in zip(_ARRAYS, [(size,), (size, labels), (labels,)], strict=True):
             array = getattr(self, name)
@@ -115,8 +114,7 @@ class LinearMember:
 
     def __post_init__(self) -> None:
         expect(0 < self.weight < 1, "its weight must be between 0 and 1")
-        fits = len(self.temperatures) == 2 and all(1e-6 <= each <= 1e6 for each in self.temperatures)
-        expect(fits, "its temperatures must be two positive numbers")
+        expect(all(1e-6 <= each <= 1e6 for each in self.temperatures), "its temperatures must be two positive numbers")
 
     def combine(self, linear: np.ndarray, networks: np.ndarray) -> np.ndarray:
         """Logits of both from those of each, all (rows, labels)."""
@@ -135,17 +133,12 @@ class LinearMember:
     def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int, where: str) -> Self:
         """The reverse of `to_json` and `arrays`; ArtifactError, with its place, for what those cannot have given."""
         with intact("the linear model is damaged", where):
-            expected = ["capitals", "strength", "temperatures", "terms", "weight"]
-            data = {"capitals": False, "strength": 10.0, **data}  # of runs from before there were these
-            expect(sorted(data) == expected, f"its keys must be {', '.join(expected)}")
-            expect(sorted(arrays) == sorted(_ARRAYS), f"its arrays must be {', '.join(sorted(_ARRAYS))}")
-            lists = [data[name] for name in ("terms", "temperatures")]
-            expect(all(isinstance(each, list) for each in lists), "terms and temperatures must be lists")
-            expect(
-                arrays["bias"].shape == (labels,), f"bias has the shape {arrays['bias'].shape}, expected ({labels},)"
-            )
-            options: dict[str, Any] = {**arrays, "capitals": data["capitals"], "strength": data["strength"]}
-            return cls(TfidfLogistic(tuple(data["terms"]), **options), data["weight"], tuple(data["temperatures"]))
+            of_model = {name: value for name, value in data.items() if name in ("terms", "capitals", "strength")}
+            model = from_json(TfidfLogistic, of_model, **arrays)
+            expect(model.bias.shape == (labels,), f"bias has the shape {model.bias.shape}, expected ({labels},)")
+            others = {name: value for name, value in data.items() if name not in of_model}
+            member: Self = from_json(cls, others, model=model)
+            return member
 
 
 def fit_linear_member(
