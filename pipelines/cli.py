@@ -265,7 +265,8 @@ def backtest(
     else:
         use_keras()
         board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
-    scores = {"test": board.scores["seqloom"], "baselines": {k: v for k, v in board.scores.items() if k != "seqloom"}}
+    baselines = {name: scores for name, scores in board.scores.items() if name != "seqloom"}
+    scores = {"metric": board.metric, "test": board.scores["seqloom"], "baselines": baselines}
     print(json.dumps(board.scores) if as_json else leaderboard(scores))
     if out:
         write(board.forecasts, out, level)

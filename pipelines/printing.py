@@ -30,7 +30,7 @@ def leaderboard(report: dict[str, Any]) -> str:
     rows = {"seqloom": report["test"], **report["baselines"]}
     metrics = [name for name in LEADERBOARD if name in report["test"]]
     lines = [f"{'':<18}" + "".join(f"{metric:>13}" for metric in metrics)]
-    for name, scores in sorted(rows.items(), key=lambda row: row[1]["mase"]):
+    for name, scores in sorted(rows.items(), key=lambda row: row[1][report["metric"]]):
         cells = (f"{scores[metric]:,.4g}" if metric in scores else "-" for metric in metrics)
         lines.append(f"{name:<18}" + "".join(f"{cell:>13}" for cell in cells))
     return "\n".join(lines)

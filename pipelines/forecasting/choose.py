@@ -16,7 +16,7 @@ from toolkit.data.windows import Cutoffs
 from toolkit.evaluation.combination import Combination, fit_weights
 from toolkit.evaluation.companions import COMPANIONS
 from toolkit.evaluation.credibility import own_factors
-from toolkit.evaluation.intervals import Conformal, fit_conformal
+from toolkit.evaluation.intervals import Conformal
 from toolkit.runtime import Runtime
 
 BLOCKS = 4  # parts of the horizon with weights of their own
@@ -106,7 +106,8 @@ def _fit(prepared: Prepared, cutoffs: Cutoffs, forecasts: Mapping[str, np.ndarra
     """Weights of forecasts at some cutoffs, where something can be said, which takes a value before."""
     truth = windows.ahead(prepared.panel, prepared.panel.values, cutoffs, prepared.plan.horizon)
     truth[~np.isfinite(next(iter(forecasts.values()))[:, 0])] = np.nan
-    return fit_weights(truth, forecasts, units[cutoffs.series], BLOCKS)
+    squared = prepared.plan.point == "mean"
+    return fit_weights(truth, forecasts, units[cutoffs.series], BLOCKS, squared=squared)
 
 
 def _freedom(combination: Combination) -> float:
@@ -161,7 +162,7 @@ def _calibrate(
     """How intervals must be moved to hold at these cutoffs; see `fit_conformal` and `Forecaster.base`."""
     truth, quantiles, spread, scores = _beside(forecaster, panel, cutoffs, parts, factors)
     worth = windows.independent(panel, cutoffs, scores)
-    return fit_conformal(truth, quantiles, spread, forecaster.plan.levels, independent=worth, weighed=weighed)
+    return forecaster.calibrate(truth, quantiles, spread, worth, weighed)
 
 
 def _beside(

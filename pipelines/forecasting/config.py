@@ -109,6 +109,9 @@ class ModelConfig(Stanza):
     """Ensemble size: networks trained from different seeds whose forecasts are averaged."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout rate before the output layer."""
+    point: Literal["median", "mean"] = "median"
+    """What is forecast between the intervals: the median, which half of all values exceed, or the mean, whose sum over
+    steps and series is right. Where most values are 0, as in sales of spare parts, their median is 0 too."""
     quantiles: list[Annotated[float, Field(gt=0, lt=1)]] = Field([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     """Levels of the forecast quantiles, ascending, in pairs around 0.5, which is among them."""
     intervals: Literal["validation", "recent"] = "validation"
@@ -126,6 +129,8 @@ class ModelConfig(Stanza):
             raise ValueError("network: smoothing reads single steps. Leave segment out.")
         if self.network == "smoothing" and self.anchor == "season":
             raise ValueError("network: smoothing has a season of its own. Leave anchor out.")
+        if self.point == "mean" and self.log:
+            raise ValueError("the mean of logarithms is not the logarithm of the mean. Leave point or log out.")
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
             raise ValueError(f"lower is {self.lower:g} and upper {self.upper:g}; expected lower to be below upper.")
         return self

@@ -38,6 +38,7 @@ def evaluate_run(
     own = board.scores["seqloom"]
     report: dict[str, Any] = {
         "pipeline": NAME,
+        "metric": board.metric,
         "test": {name: score for name, score in own.items() if not name.startswith(INTERVALS) or name in SHOWN},
         "baselines": {name: scores for name, scores in board.scores.items() if name != "seqloom"},
         "intervals": {name: score for name, score in own.items() if name.startswith(INTERVALS)},

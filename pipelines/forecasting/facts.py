@@ -26,12 +26,16 @@ TITLES = {"disorder": "order", "dst": "clock changes", "frequency": "moved times
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of every series up to its cutoff, each (series,): steps, known values, and the least and greatest of these."""
+    """Of every series up to its cutoff, each (series,): steps, known values, and the least and greatest of these.
+
+    `sparse` is whether it changes and most of its known values are 0.
+    """
 
     steps: np.ndarray
     known: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    sparse: np.ndarray
 
 
 def measure(panel: Panel) -> Sizes:
@@ -39,13 +43,24 @@ def measure(panel: Panel) -> Sizes:
     steps = panel.lengths
     past = np.arange(len(panel.values)) < np.repeat(panel.ends, np.diff(panel.offsets))
     seen = past & ~np.isnan(panel.values)
-    totals = np.concatenate([[0], np.cumsum(seen)])
     low, high = np.full(len(panel), np.inf), np.full(len(panel), -np.inf)
     filled = np.flatnonzero(np.diff(panel.offsets) > 0)  # an empty one would take the first value of the next
     begins = panel.offsets[:-1][filled]
     low[filled] = np.minimum.reduceat(np.where(seen, panel.values, np.inf), begins)
     high[filled] = np.maximum.reduceat(np.where(seen, panel.values, -np.inf), begins)
-    return Sizes(steps, totals[panel.ends] - totals[panel.offsets[:-1]], low, high)
+    known, zeros = (_counts(panel, which) for which in (seen, seen & (panel.values == 0)))
+    return Sizes(steps, known, low, high, (2 * zeros > known) & (low < high))
+
+
+def _counts(panel: Panel, which: np.ndarray) -> np.ndarray:
+    """Of every series, how many of these steps it has. Shapes: (steps,) -> (series,)"""
+    totals = np.concatenate([[0], np.cumsum(which)])
+    return np.asarray(totals[panel.ends] - totals[panel.offsets[:-1]])
+
+
+def mostly_sparse(sizes: Sizes) -> bool:
+    """Whether at least a tenth of the series are, so that medians would be far from means."""
+    return bool(10 * sizes.sparse.sum() >= len(sizes.sparse) > 0)
 
 
 def of_sizes(panel: Panel, sizes: Sizes) -> dict[str, str]:
@@ -105,6 +120,12 @@ def of_values(panel: Panel, sizes: Sizes, needed: int, first: str) -> dict[str, 
             (sizes.known > 0) & (sizes.steps < needed),
             f"of fewer than {needed:,} steps",
             "A season and a horizon need so many; what lacks is padded and masked.",
+        ),
+        (
+            "sparse",
+            sizes.sparse,
+            "whose values are mostly 0",
+            "So is their median; model.point: mean forecasts the mean, whose sums are right.",
         ),
     ):
         which = np.flatnonzero(rows)

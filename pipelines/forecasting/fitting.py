@@ -152,20 +152,25 @@ def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: 
     return Task(
         batches=batches,
         steps=steps,
-        loss=models.pinball_loss(prepared.plan.levels),
+        loss=models.loss_of(prepared.plan),
         evaluate=partial(_validate, prepared, network, prepared.splits.validation.sample(VALIDATED), units),
         average=training.average,
     )
 
 
 def _batch(prepared: Prepared, cutoffs: Cutoffs, units: np.ndarray, hide: Any = None) -> Batch:
-    """Inputs, targets (rows, horizon, 1), and weights (rows, horizon) that bring each error to the series' unit."""
+    """Inputs, targets (rows, horizon, 1), and weights (rows, horizon) that bring each error to the series' unit.
+
+    The squares of a mean take weights twice, so these stand beside the targets too.
+    """
     panel, plan = prepared.panel, prepared.plan
     inputs = make_inputs(plan, panel, cutoffs, prepared.sizes[cutoffs.series], hide)
     targets = inputs.targets(windows.ahead(panel, panel.values, cutoffs, plan.horizon))
     known = np.isfinite(targets)
     weights = np.minimum(inputs.unit / units[cutoffs.series][:, None], HEAVIEST) * known
-    return inputs.arrays, np.where(known, targets, 0)[:, :, None].astype(np.float32), weights.astype(np.float32)
+    beside = [weights] if plan.point == "mean" else []
+    targets = np.stack([np.where(known, targets, 0), *beside], axis=-1)
+    return inputs.arrays, targets.astype(np.float32), weights.astype(np.float32)
 
 
 def _hide(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
@@ -183,7 +188,7 @@ def _validate(prepared: Prepared, network: models.Network, cutoffs: Cutoffs, uni
     for rows in windows.blocks(cutoffs):
         inputs, targets, weights = _batch(prepared, rows, units)
         outputs = network.predict_on_batch(inputs)
-        loss = keras.ops.convert_to_numpy(models.pinball_loss(prepared.plan.levels)(targets, outputs))
+        loss = keras.ops.convert_to_numpy(models.loss_of(prepared.plan)(targets, outputs))
         error = np.abs(targets[:, :, 0] - outputs[:, :, prepared.plan.median])
         losses, errors = losses + float((loss * weights).sum()), errors + float((error * weights).sum())
         weighed += float((weights > 0).sum())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.forecasting.facts import measure, span_of
+from pipelines.forecasting.facts import measure, mostly_sparse, span_of
 from pipelines.forecasting.inspect import Look, inspect
 from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
@@ -23,7 +23,7 @@ data:
 model:
   kind: auto                    # combines the network and simple methods; or one alone: network, ets, theta, ridge, ...
   members: 1                    # networks whose forecasts are averaged; 3 are better and take three times as long
-{bound}"""
+{values}"""
 
 
 def init(data: Path) -> str:
@@ -46,7 +46,7 @@ def suggest(look: Look) -> str:
         found=f"{season:,} steps{f', a {span},' if span else ''} were found" if season > 1 else "none was found",
         path=quoted(look.path),
         columns="".join(f"  {line}\n" for line in _hints(look)),
-        bound=_bound(look),
+        values="".join(f"  {line}\n" for line in _of_values(look)),
     )
 
 
@@ -77,13 +77,15 @@ def _series_column(look: Look) -> str:
     return next((each.column for each in look.findings if each.column and 2 * each.rows >= steps), "")
 
 
-def _bound(look: Look) -> str:
-    """Zero as the lower bound of what looks counted or measured from there; not of, say, temperatures."""
-    values = look.panel.values[~np.isnan(look.panel.values)]
-    low = measure(look.panel).low.min()
-    if not len(values) or low < 0 or not (low == 0 or (values == np.round(values)).all()):
-        return ""
-    return f"  {_line('lower: 0', 'no value is negative, so no forecast should be')}\n"
+def _of_values(look: Look) -> list[str]:
+    """Zero as the lower bound of what looks counted or measured from there; not of, say, temperatures. Means of what
+    is mostly 0."""
+    values, sizes, lines = look.panel.values[~np.isnan(look.panel.values)], measure(look.panel), []
+    if len(values) and (low := sizes.low.min()) >= 0 and (low == 0 or (values == np.round(values)).all()):
+        lines.append(_line("lower: 0", "no value is negative, so no forecast should be"))
+    if mostly_sparse(sizes):
+        lines.append(_line("point: mean", "not the median, for most values are 0, and so is their median"))
+    return lines
 
 
 def _line(setting: str, note: str) -> str:

@@ -44,6 +44,7 @@ class Plan:
     network: Literal["segment", "direct", "attention", "smoothing"] = "segment"
     log: bool = False
     trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
+    point: Literal["median", "mean"] = "median"
     calibrated: Literal["values", "logarithms"] = "values"  # what intervals are calibrated on; in older runs values
 
     def __post_init__(self) -> None:

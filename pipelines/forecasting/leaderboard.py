@@ -36,6 +36,7 @@ class Leaderboard:
     levels: tuple[float, ...]
     units: np.ndarray  # (rows,) what everything was divided by
     standardized: bool
+    metric: str  # that forecasters are compared by
     truth: Truth
     rivals: dict[str, Rival]
 
@@ -73,10 +74,11 @@ def compare(
     rivals = {"seqloom": Rival(quantiles[:, :, plan.median] / rows[:, None], quantiles / rows[:, None, None])}
     rivals |= {name: Rival(others.forecasts[name] / rows[:, None]) for name in names}
     truth = _truth(splits, rows, plan.horizon, season or plan.season)
-    return Leaderboard(panel, cutoffs, plan.levels, rows, units is not None, truth, rivals)
+    metric = "rmsse" if plan.point == "mean" else "mase" if units is None else "mae"
+    return Leaderboard(panel, cutoffs, plan.levels, rows, units is not None, metric, truth, rivals)
 
 
-def difference_interval(board: Leaderboard, metric: str, rival: str) -> tuple[float, float]:
+def difference_interval(board: Leaderboard, rival: str) -> tuple[float, float]:
     """Where Seqloom's score less a rival's would lie in 95 of 100 cases with other test windows; see `block_interval`.
 
     A block holds the windows of all series of one time, a horizon, or two where windows overlap: what series have in
@@ -85,14 +87,14 @@ def difference_interval(board: Leaderboard, metric: str, rival: str) -> tuple[fl
     rows = np.flatnonzero(~np.isnan(board.truth.y).all(axis=1))
     times, horizon = windows.ordinals(board.panel, board.cutoffs.take(rows), 0, 1)[:, 0], board.truth.y.shape[1]
     span = horizon if (np.diff(np.unique(times)) >= horizon).all() else 2 * horizon
-    own, other = (_window_scores(board, metric, name)[rows] for name in ("seqloom", rival))
+    own, other = (_window_scores(board, name)[rows] for name in ("seqloom", rival))
     return block_interval(own - other, (times - times.min(initial=0)) // span)
 
 
-def _window_scores(board: Leaderboard, metric: str, name: str) -> np.ndarray:
+def _window_scores(board: Leaderboard, name: str) -> np.ndarray:
     """Shapes: -> (rows,), NaN where nothing came"""
     forecasts = board.rivals[name].forecasts
-    return forecasting.score_series(board.truth, forecasts, np.arange(len(forecasts)))[metric]
+    return forecasting.score_series(board.truth, forecasts, np.arange(len(forecasts)))[board.metric]
 
 
 def join(boards: Sequence[Leaderboard]) -> Leaderboard:

@@ -143,6 +143,30 @@ def pinball_loss(levels: tuple[float, ...]):
     return loss
 
 
+def mean_loss(levels: tuple[float, ...]):
+    """Weight times the squared error of what stands in the place of the median, which so becomes the mean, and the
+    pinball loss of all other levels, which learn how far from it they are and do not move it.
+
+    Shapes: targets (batch, horizon, 2), values and their weights; outputs (batch, horizon, levels) -> (batch, horizon)
+    """
+    place = levels.index(0.5)
+    others = [each for each in range(len(levels)) if each != place]
+    pinball = pinball_loss(tuple(levels[each] for each in others))
+
+    def loss(targets, outputs):
+        values, weights = targets[..., :1], targets[..., 1]
+        mean = outputs[..., place : place + 1]
+        around = ops.take(outputs, others, axis=-1) - mean + ops.stop_gradient(mean)
+        return weights * ops.square(values - mean)[..., 0] + pinball(values, around)
+
+    return loss
+
+
+def loss_of(plan: Plan):
+    """What a network is fitted by, of targets as it is trained on."""
+    return pinball_loss(plan.levels) if plan.point == "median" else mean_loss(plan.levels)
+
+
 def to_onnx(networks: list[Network]) -> onnx.ModelProto:
     """All networks as one graph; outputs quantiles (batch, horizon, levels), the mean of theirs."""
     graph, first = export.Graph(), networks[0]

@@ -193,8 +193,21 @@ class Forecaster:
             else:
                 scores = (known - quantiles[late, :, self.plan.median]) / spread[late]
                 worth = windows.independent(panel, past.take(late), scores)
-                counted = worth if worth < FEW_RECENT else None
-                yield rows, fit_conformal(known, quantiles[late], spread[late], self.plan.levels, independent=counted)
+                yield rows, self.calibrate(known, quantiles[late], spread[late], worth if worth < FEW_RECENT else None)
+
+    def calibrate(
+        self,
+        truth: np.ndarray,
+        quantiles: np.ndarray,
+        spread: np.ndarray,
+        independent: float | None,
+        weighed: float = 0,
+    ) -> Conformal:
+        """See `fit_conformal`."""
+        bounds = (None, None) if self._logarithms else (self.plan.lower, self.plan.upper)
+        return fit_conformal(
+            truth, quantiles, spread, self.plan.levels, independent=independent, weighed=weighed, bounds=bounds
+        )
 
     @property
     def _memory(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
-from pipelines.forecasting.facts import evenly
+from pipelines.forecasting.facts import evenly, measure, mostly_sparse
 from pipelines.forecasting.inputs import Plan, refuse_not_positive
 from pipelines.forecasting.inspect import EXAMINED, find_season
 from toolkit.data import windows
@@ -62,6 +62,12 @@ def prepare(config: Config, plan: Plan | None = None, learned: Mapping[str, int]
         plan = _plan(config, splits, horizon)
     elif plan.trained_until is not None:  # what is trained on now must not calibrate intervals
         plan = replace(plan, trained_until=_trained_until(config, splits))
+    if plan.point == "median" and mostly_sparse(found := measure(panel)):
+        warnings.warn(
+            f"{found.sparse.sum():,} of {len(panel):,} series are mostly 0, and so are their forecasts, being medians;"
+            " model.point: mean forecasts means, whose sums are right.",
+            stacklevel=2,
+        )
     if plan.log:
         refuse_not_positive(panel, panel.values, np.repeat(np.arange(len(panel)), np.diff(panel.offsets)))
     return Prepared(splits, plan, *sizes(panel, ends, plan.season))
@@ -92,7 +98,7 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         ids=panel.ids if model.series_vectors or model.network == "smoothing" else (),
         trained_until=_trained_until(config, splits) if model.intervals == "recent" else None,
         calibrated="logarithms" if model.log else "values",
-        **model.model_dump(include={"scaling", "center", "anchor", "network", "log", "lower", "upper"}),
+        **model.model_dump(include={"scaling", "center", "anchor", "network", "log", "lower", "upper", "point"}),
     )
 
 

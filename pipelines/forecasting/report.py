@@ -27,16 +27,16 @@ def render(
 ) -> tuple[str, str]:
     """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
     assert forecaster.combination is not None
-    combination, metric = forecaster.combination, "mae" if board.standardized else "mase"
-    verdict = f"{_served(combination)} {_verdict(metric, report, board, combination)}"
+    combination, verdict = forecaster.combination, _verdict(report, board, forecaster.combination)
+    verdict = f"{_served(combination)} {verdict}"
     sections = [
-        Section("Scores on the test windows", [_leaderboard(report, metric, board)]),
+        Section("Scores on the test windows", [_leaderboard(report, board)]),
         _forecasts_section(board, forecaster),
         _errors_section(board),
         _intervals_section(board),
     ]
     if len(combination.used) > 1 or len(combination.names) > 1:
-        sections.append(_weights_section(combination, board.truth.y.shape[1]))
+        sections.append(_weights_section(combination, board))
     if history:
         sections.append(_training_section(history))
     subtitle = (
@@ -57,14 +57,15 @@ def _served(combination: Combination) -> str:
     return "Forecasts are " + ", ".join(f"{100 * share:.0f} % {_name(name)}" for share, name in parts) + "."
 
 
-def _verdict(metric: str, report: Mapping[str, Any], board: Leaderboard, combination: Combination) -> str:
+def _verdict(report: Mapping[str, Any], board: Leaderboard, combination: Combination) -> str:
     """Which won on the test windows. A companion that is served is compared with the network too."""
+    metric = board.metric
     scores = {name: each[metric] for name, each in report["baselines"].items() if metric in each}
     winner, own = combination.winner, report["test"][metric]
     if winner is None or winner == NETWORK:
         rivals = {_name(name): name for name in scores if name != NETWORK}
         shown = {title: scores[name] for title, name in rivals.items()}
-        return pages.verdict(metric, own, shown, lambda title: difference_interval(board, metric, rivals[title]))
+        return pages.verdict(metric, own, shown, lambda title: difference_interval(board, rivals[title]))
     best = min(scores, key=lambda name: scores[name])
     told = f"On the test windows it has {METRICS[metric].title} {own:.3f}"
     return f"{told}, the best of all." if best == winner else f"{told}; {_name(best)} has {scores[best]:.3f} there."
@@ -74,11 +75,11 @@ def _name(forecaster: str) -> str:
     return {"network": "the network", "ets": "ETS", "theta": "Theta"}.get(forecaster, forecaster.replace("_", " "))
 
 
-def _leaderboard(report: Mapping[str, Any], metric: str, board: Leaderboard) -> Table:
+def _leaderboard(report: Mapping[str, Any], board: Leaderboard) -> Table:
     """A row a forecaster, the best first; the best of each column in bold."""
     scores = {"this model": report["test"], **{_name(name): each for name, each in report["baselines"].items()}}
     metrics = list(report["test"])
-    order = sorted(scores, key=lambda name: scores[name][metric])
+    order = sorted(scores, key=lambda name: scores[name][board.metric])
     rows = [(name, *(scores[name].get(each) for each in metrics)) for name in order]
     best = set()
     for column, each in enumerate(metrics, 1):
@@ -161,13 +162,15 @@ def _coverage_by_series(board: Leaderboard, percent: int) -> str:
     )
 
 
-def _weights_section(combination: Combination, horizon: int) -> Section:
+def _weights_section(combination: Combination, board: Leaderboard) -> Section:
+    horizon = board.truth.y.shape[1]
     names = [_name(name) for name in combination.names]
     edges = np.arange(len(combination.weights) + 1) * horizon // len(combination.weights)
     parts = [f"steps {start + 1:,} to {stop:,}" for start, stop in pairwise(edges.tolist())]
     drawing = forecast_plots.weights_figure(combination.weights, names, parts)
     rows = sorted(combination.validation.items(), key=lambda item: item[1])
-    table = Table(("on validation windows", "MASE"), [(_name(name), mase) for name, mase in rows])
+    title = "root of the mean squared error, scaled as in MASE" if board.metric == "rmsse" else "MASE"
+    table = Table(("on validation windows", title), [(_name(name), mase) for name, mase in rows])
     return Section("What was weighed", [picture(drawing, "Weights by part of the horizon"), table])
 
 

@@ -81,6 +81,26 @@ def test_with_many_windows_the_error_is_as_small_as_linear_programming_finds(see
 
 
 @given(SEEDS)
+def test_squared_errors_are_as_small_as_a_grid_finds(seed):
+    y, forecasts, scale = independent(seed, rows=900, horizon=1)
+    errors = np.stack([(y - each).ravel() / scale for each in forecasts.values()])
+    grid = np.array([(a, b, 1 - a - b) for a in np.linspace(0, 1, 41) for b in np.linspace(0, 1, 41) if a + b <= 1])
+    found = fit_weights(y, forecasts, scale, 1, squared=True)
+    reached = ((found.weights[0] @ errors) ** 2).mean()
+    assert reached <= 1.001 * ((grid @ errors) ** 2).mean(axis=1).min()
+    assert found.validation["combination"] == pytest.approx(reached**0.5, rel=0.02)
+    assert found.validation["a"] == pytest.approx((errors[0] ** 2).mean() ** 0.5)
+
+
+def test_absolute_errors_choose_the_median_and_squared_ones_the_mean():
+    random = np.random.default_rng(0)
+    y = random.exponential(size=(500, 4)) * (random.random((500, 4)) < 0.4)
+    forecasts, scale = {"median": np.zeros_like(y), "mean": np.full_like(y, 0.4)}, np.ones(500)
+    assert fit_weights(y, forecasts, scale, 1).winner == "median"
+    assert fit_weights(y, forecasts, scale, 1, squared=True).winner == "mean"
+
+
+@given(SEEDS)
 def test_few_windows_pull_towards_equal_weights(seed):
     y, forecasts, scale = independent(seed, rows=4, horizon=40)
     many = {name: np.tile(each, (100, 1)) for name, each in forecasts.items()}

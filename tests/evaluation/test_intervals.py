@@ -252,3 +252,16 @@ def test_a_damaged_calibration_is_named(damage):
     for data in (None, [], {name: value for name, value in whole.items() if name not in damage}):
         with pytest.raises(ValueError, match=r"must|expected|missing|shape"):
             from_json(Conformal, data)
+
+
+def test_what_is_mostly_at_a_bound_is_held_by_an_interval_that_reaches_it():
+    """Three of four values are 0 and forecasts differ a little: a tenth of them must not lie below a bound above 0."""
+    random = np.random.default_rng(0)
+    y = random.exponential(size=(200, 2)) * (random.random((200, 2)) < 0.25)
+    median, spread = random.uniform(0.2, 0.3, (200, 2, 1)).repeat(len(LEVELS), axis=2), np.ones((200, 2))
+    for sign, bounds, outer in ((1, (0.0, None), 0), (-1, (None, 0.0), -1)):
+        base, truth = sign * median, sign * y
+        plain = np.clip(fit_conformal(truth, base, spread, LEVELS).apply(base, spread), *bounds)
+        moved = fit_conformal(truth, base, spread, LEVELS, bounds=bounds).apply(base, spread).clip(*bounds)
+        assert (moved[:, :, outer] == 0).all() and not (plain[:, :, outer] == 0).all()
+        assert 0.85 < ((moved[:, :, 0] <= truth) & (truth <= moved[:, :, -1])).mean() < 0.95

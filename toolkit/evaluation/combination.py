@@ -1,7 +1,7 @@
 """Several forecasters as one: weights for each part of the horizon, found on validation windows.
 
-The weights are not negative, sum to 1 and minimise MASE. Because of the sum, the error of the combination is the same
-combination of the models' errors, so that all of this works on errors alone.
+The weights are not negative, sum to 1 and minimise MASE, or scaled squared errors. Because of the sum, the error of the
+combination is the same combination of the models' errors, so that all of this works on errors alone.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,8 @@ class Combination:
     Attributes:
         names: of the forecasters.
         weights: (blocks, names), one set for each part of the horizon.
-        validation: MASE of every forecaster alone and of the "combination" on windows that its weights did not see.
+        validation: MASE, or the root of the mean squared scaled error, of every forecaster alone and of the
+            "combination" on windows that its weights did not see.
 
     Raises: ValueError when these contradict each other.
     """
@@ -59,11 +60,15 @@ class Combination:
         return combine(self.weights[:, places], np.stack([forecasts[name] for name in self.used]))
 
 
-def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.ndarray, blocks: int) -> Combination:
+def fit_weights(
+    y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.ndarray, blocks: int, *, squared: bool = False
+) -> Combination:
     """Weights w that minimise the mean absolute error in units of `scale`, one set for each part of the horizon.
 
         minimise  mean |y - sum_m w[m] forecast[m]| / scale + best * models / windows * sum_m w[m]^2
         over      w >= 0, sum_m w[m] = 1
+
+    With `squared` it is the mean squared error, for forecasts of means and not of medians.
 
     - The second term, with `best` the error of the best model alone, pulls towards equal weights among models that are
       about as good, and fades as windows become many: few windows cannot tell such models apart.
@@ -92,15 +97,16 @@ def fit_weights(y: np.ndarray, forecasts: Mapping[str, np.ndarray], scale: np.nd
     if not np.isfinite(errors[:, ~np.isnan(truth)]).all():
         raise ValueError("a forecast is missing or infinite where the truth is known")
     blocks = min(blocks, y.shape[1])
-    mases = [_mase(each) for each in errors]
-    judged = _held_out(errors, blocks)
-    held_out = _mase(judged)
-    gains = np.nanmean(abs(_best_held_out(errors)), axis=1) - np.nanmean(abs(judged), axis=1)
+    power = 2 if squared else 1
+    losses = [_loss(each, power) for each in errors]
+    judged = _held_out(errors, blocks, power)
+    gains = _window_losses(_best_held_out(errors, power), power) - _window_losses(judged, power)
     if gains.mean() > gains.std() / len(gains) ** 0.5:
-        weights = _weights(errors, blocks)
+        weights = _weights(errors, blocks, power)
     else:
-        weights = np.tile(np.arange(len(names)) == np.argmin(mases), (blocks, 1)).astype(np.float64)
-    return Combination(names, weights, dict(zip(names, mases, strict=True)) | {"combination": held_out})
+        weights = np.tile(np.arange(len(names)) == np.argmin(losses), (blocks, 1)).astype(np.float64)
+    scores = dict(zip((*names, "combination"), [*losses, _loss(judged, power)], strict=True))
+    return Combination(names, weights, {name: loss ** (1 / power) for name, loss in scores.items()})
 
 
 def combine(weights: np.ndarray, forecasts: np.ndarray) -> np.ndarray:
@@ -120,62 +126,69 @@ def _parts(horizon: int, blocks: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _mase(errors: np.ndarray) -> float:
-    """Mean over windows of the mean absolute error over known steps; `errors` (windows, horizon) are scaled."""
-    return float(np.nanmean(abs(errors), axis=1).mean())
+def _window_losses(errors: np.ndarray, power: int) -> np.ndarray:
+    """Mean (windows,) over known steps of the size of `errors` (windows, horizon), or of its square."""
+    return np.asarray(np.nanmean(abs(errors) ** power, axis=1))
 
 
-def _held_out(errors: np.ndarray, blocks: int) -> np.ndarray:
+def _loss(errors: np.ndarray, power: int) -> float:
+    return float(_window_losses(errors, power).mean())
+
+
+def _held_out(errors: np.ndarray, blocks: int, power: int) -> np.ndarray:
     """Errors of the combination (windows, horizon), of each half with the weights of the other half."""
     half = errors.shape[1] // 2
     if not half:
-        return combine(_weights(errors, blocks), errors)  # one window: there is nothing else to judge it by
+        return combine(_weights(errors, blocks, power), errors)  # one window: there is nothing else to judge it by
     earlier, later = errors[:, :half], errors[:, half:]
-    return np.concatenate([combine(_weights(later, blocks), earlier), combine(_weights(earlier, blocks), later)])
+    halves = ((later, earlier), (earlier, later))
+    return np.concatenate([combine(_weights(seen, blocks, power), judged) for seen, judged in halves])
 
 
-def _best_held_out(errors: np.ndarray) -> np.ndarray:
+def _best_held_out(errors: np.ndarray, power: int) -> np.ndarray:
     """Errors (windows, horizon) of a best model alone, in each half the one that is best in the other half."""
     half = errors.shape[1] // 2
     if not half:
-        return _best(errors, errors)
+        return _best(errors, errors, power)
     earlier, later = errors[:, :half], errors[:, half:]
-    return np.concatenate([_best(later, earlier), _best(earlier, later)])
+    return np.concatenate([_best(later, earlier, power), _best(earlier, later, power)])
 
 
-def _best(seen: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def _best(seen: np.ndarray, errors: np.ndarray, power: int) -> np.ndarray:
     """Of `errors` (models, windows, horizon) those of the model that is best in `seen`."""
-    return np.asarray(errors[np.argmin([_mase(each) for each in seen])])
+    return np.asarray(errors[np.argmin([_loss(each, power) for each in seen])])
 
 
-def _weights(errors: np.ndarray, blocks: int) -> np.ndarray:
+def _weights(errors: np.ndarray, blocks: int, power: int) -> np.ndarray:
     """Weights (blocks, models) for `errors` (models, windows, horizon); a part without values is weighed by all."""
     models, windows, horizon = errors.shape
     weights = np.empty((blocks, models))
     for block, part in enumerate(_parts(horizon, blocks)):
         values = errors[:, :, part] if not np.isnan(errors[0, :, part]).all() else errors
-        solved = _least_absolute(values[:, ~np.isnan(values[0])], models / windows)
+        solved = _least(values[:, ~np.isnan(values[0])], models / windows, power)
         weights[block] = np.where(solved < _LEAST, 0, solved)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _least_absolute(errors: np.ndarray, pull: float) -> np.ndarray:
-    """argmin over w >= 0, sum w = 1 of mean |w . errors| + pull * best * |w|^2, for `errors` (models, values).
+def _least(errors: np.ndarray, pull: float, power: int) -> np.ndarray:
+    """argmin over w >= 0, sum w = 1 of mean |w . errors|^power + pull * best * |w|^2, for `errors` (models, values).
 
-    Iteratively reweighted least squares: |r| <= r^2 / 2d + d / 2 with equality at d = |r|, so that each quadratic
-    problem lowers the objective. Its minimum q over w >= 0 with sum 1 comes from least squares without the sum:
-    min over c of c^2 q + (c - 1)^2 is q / (q + 1), which is least where q is, so the direction is the same.
+    Squares are one quadratic problem. Absolute errors are several, by iteratively reweighted least squares:
+    |r| <= r^2 / 2d + d / 2 with equality at d = |r|, so that each lowers the objective. The minimum q of one over
+    w >= 0 with sum 1 comes from least squares without the sum: min over c of c^2 q + (c - 1)^2 is q / (q + 1), which is
+    least where q is, so the direction is the same.
 
     Reference: Hunter & Lange 2004, doi:10.1198/0003130042836 (MM algorithms)
     """
     from scipy.optimize import nnls
 
     models, values = errors.shape
-    best = max(abs(errors).mean(axis=1).min(), 1e-9 * abs(errors).mean()) or 1.0  # 0 when no model ever errs
+    sizes = abs(errors) ** power
+    best = max(sizes.mean(axis=1).min(), 1e-9 * sizes.mean()) or 1.0  # 0 when no model ever errs
     weights = np.full(models, 1 / models)
     for _ in range(_ITERATIONS):
-        size = np.maximum(abs(weights @ errors), 1e-4 * best)
-        curvature = (errors / size) @ errors.T / (2 * values * best) + pull * np.eye(models)
+        weighed = errors / np.maximum(2 * abs(weights @ errors), 2e-4 * best) if power == 1 else errors
+        curvature = weighed @ errors.T / (values * best) + pull * np.eye(models)
         roots, axes = np.linalg.eigh(curvature)
         root = np.sqrt(np.maximum(roots, 0))[:, None] * axes.T
         solved, _ = nnls(np.vstack([root, np.ones(models)]), np.append(np.zeros(models), 1.0))

@@ -74,6 +74,7 @@ def fit_conformal(
     *,
     independent: float | None = None,
     weighed: float = 0,
+    bounds: tuple[float | None, float | None] = (None, None),
 ) -> Conformal:
     """Moves every level t at every step to where it would have stood right on the N scores of validation windows.
 
@@ -96,6 +97,9 @@ def fit_conformal(
 
     Pooled steps are worth as much, but no less than one of them would be.
 
+    A value at a bound, such as no sales, says only that nothing beyond it can be. Its score is farther out by 1, so
+    that a quantile which may as well be the bound is not a little inside it, where it would hold no such value.
+
     Without any known value nothing is moved.
 
     Args:
@@ -104,6 +108,7 @@ def fit_conformal(
         spread: (windows, horizon), above 0: how large errors are expected to be there, up to a factor.
         independent: how many windows these are worth, such as 2.5; None: as many as they are.
         weighed: numbers that were fitted to these windows, by which their errors are too small.
+        bounds: the least and greatest value that there can be, if any.
 
     Raises: ValueError for such levels or spread, or when a quantile is missing where y is known.
     References: Romano et al. 2019, arXiv:1905.03222, theorem 2 (both sides on their own); Vovk et al. 2005, Algorithmic
@@ -125,6 +130,7 @@ def fit_conformal(
         freedom = max(number - weighed, number / 2, 1.0)
         offsets += np.sqrt(np.nanmean(errors**2) * number / freedom) * student(freedom).ppf(levels)
     elif known.any():
+        y = _beyond(y, spread, *bounds)
         needed = max(_SCORES, *(math.ceil(round(max(t, 1 - t) / min(t, 1 - t), 6)) for t in levels))
         for step in range(y.shape[1]):
             reach[step] = _reach(counts, step, needed)
@@ -134,6 +140,13 @@ def fit_conformal(
             offsets[step] = _offsets(np.sort(scores, axis=0), levels, independent / rows * max(worth, 1 / steps))
     offsets[:, middle] = 0
     return Conformal(tuple(map(float, levels)), offsets, counts, reach, bool(few))
+
+
+def _beyond(y: np.ndarray, spread: np.ndarray, lower: float | None, upper: float | None) -> np.ndarray:
+    """Values, of which those at a bound are one spread beyond it."""
+    if lower is not None:
+        y = np.where(y <= lower, y - spread, y)
+    return y if upper is None else np.where(y >= upper, y + spread, y)
 
 
 def _worth(scores: np.ndarray) -> float:

@@ -25,22 +25,20 @@ def board(path: Path, *, series: int, count: int, step: int, better: float = 0.0
     last = np.arange(len(y)) >= len(y) - HORIZON
     rival = y + (1 - better) + luck * np.where(last, -1.0, 0.1)[:, None]
     rivals = {"seqloom": Rival(y + 1), "naive": Rival(rival)}
-    return Leaderboard(panel, cutoffs, (0.1, 0.5, 0.9), ones, False, Truth(y, ones, ones), rivals)
+    return Leaderboard(panel, cutoffs, (0.1, 0.5, 0.9), ones, False, "mase", Truth(y, ones, ones), rivals)
 
 
 def test_a_rival_that_is_better_everywhere_is_surely_better(tmp_path: Path) -> None:
-    low, high = difference_interval(board(tmp_path / "a.csv", series=1, count=8, step=7, better=0.3), "mase", "naive")
+    low, high = difference_interval(board(tmp_path / "a.csv", series=1, count=8, step=7, better=0.3), "naive")
     assert 0.29 < low <= high < 0.31
 
 
 def test_windows_that_overlap_are_no_more_of_them(tmp_path: Path) -> None:
     """Seven lucky windows of 60 that overlap are luck in one block of five."""
     found = board(tmp_path / "a.csv", series=1, count=60, step=1, luck=1.0)
-    low, high = difference_interval(found, "mae", "naive")
+    low, high = difference_interval(found, "naive")
     assert low < 0 < high
-    assert not np.isfinite(
-        difference_interval(board(tmp_path / "b.csv", series=9, count=1, step=7), "mae", "naive")
-    ).any()
+    assert not np.isfinite(difference_interval(board(tmp_path / "b.csv", series=9, count=1, step=7), "naive")).any()
 
 
 def test_what_series_have_in_common_at_a_time_is_one_piece_of_evidence(tmp_path: Path) -> None:
@@ -50,7 +48,7 @@ def test_what_series_have_in_common_at_a_time_is_one_piece_of_evidence(tmp_path:
     for seed in range(100):
         shock = np.random.default_rng(seed).normal(size=4)[np.arange(120) % 4][:, None]
         rivals = {**found.rivals, "naive": Rival(own + 0.3 * shock)}
-        low, high = difference_interval(replace(found, rivals=rivals), "mae", "naive")
+        low, high = difference_interval(replace(found, rivals=rivals), "naive")
         winners += not low <= 0 <= high
     assert winners < 12
 
@@ -59,7 +57,7 @@ def test_windows_of_which_nothing_came_are_no_evidence(tmp_path: Path) -> None:
     found = board(tmp_path / "a.csv", series=1, count=8, step=7, better=0.3)
     y = found.truth.y.copy()
     y[1:] = np.nan
-    assert not np.isfinite(difference_interval(replace(found, truth=replace(found.truth, y=y)), "mae", "naive")).any()
+    assert not np.isfinite(difference_interval(replace(found, truth=replace(found.truth, y=y)), "naive")).any()
 
 
 def test_errors_are_scaled_by_those_of_the_past_before_all_test_windows_in_the_units_of_the_board(
