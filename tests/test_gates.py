@@ -52,9 +52,6 @@ def test_every_step_equals_keras(cell: str) -> None:
     np.testing.assert_allclose(found.hidden, whole, atol=1e-5)
     for t, states in enumerate(keras_steps(layer, inputs)):
         np.testing.assert_allclose(found.hidden[t], states[0], atol=1e-5)
-        assert (found.cell is not None) == (cell == "lstm")
-        if found.cell is not None:
-            np.testing.assert_allclose(found.cell[t], states[1], atol=1e-5)
 
 
 def test_gates_of_an_lstm_are_those_that_its_states_obey() -> None:
@@ -149,14 +146,13 @@ def test_pieces_are_joined_step_by_step() -> None:
     assert [each.name for each in layers] == [each.name for each in pieces[0][0]]
     assert outputs.shape == (9, 2 * UNITS)
     for place, each in enumerate(layers):
-        assert each.trace.cell is not None
         for name, gate in each.trace.gates.items():
             np.testing.assert_array_equal(gate[4:8], pieces[1][0][place].trace.gates[name])
 
 
 def test_saturation_is_the_share_of_values_beyond_a_tenth() -> None:
     gate = np.array([[0.0, 0.05, 0.5, 0.95], [0.2, 0.8, 0.99, 1.0]])
-    (shares,) = Direction("layer 1 forward", Trace(gate, {"update": gate}, None)).saturation().values()
+    (shares,) = Direction("layer 1 forward", Trace(gate, {"update": gate})).saturation().values()
     assert shares == pytest.approx((gate.mean(), 0.25, 0.375))
 
 

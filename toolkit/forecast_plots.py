@@ -120,27 +120,24 @@ def error_by_step_figure(errors: Mapping[str, np.ndarray], metric: str = "MASE")
 
 
 @styled
-def coverage_figure(stated: np.ndarray, found: np.ndarray, by_step: np.ndarray | None = None) -> Figure:
+def coverage_figure(stated: np.ndarray, found: np.ndarray, by_step: np.ndarray) -> Figure:
     """How many values lie inside intervals of each stated level, (levels,) shares from 0 to 1; near the line is right.
 
     Args:
-        by_step: share (horizon,) inside the widest interval at each step, drawn beside it, or None.
+        by_step: share (horizon,) inside the widest interval at each step, drawn beside it.
     """
-    panels = {} if by_step is None else {"ncols": 2}
-    figure, drawn = canvas(4.5 if by_step is None else 9.4, 3.2, **panels)
-    axes = drawn if by_step is None else drawn[0]
+    figure, (axes, steps_axes) = canvas(9.4, 3.2, ncols=2)
     axes.plot((0, 100), (0, 100), "--", color=FAINT, linewidth=1, label="perfect")
     axes.plot(100 * stated, 100 * found, "o-", color=MODEL, markersize=4, label="this model")
     for level, share in zip(stated, found, strict=True):
         axes.annotate(f"{100 * share:.0f}", (100 * level, 100 * share), (5, -9), textcoords="offset points", fontsize=8)
     axes.set(xlabel="stated level of the interval (%)", ylabel="values inside (%)", xlim=(0, 100), ylim=(0, 102))
-    if by_step is not None:
-        level = float(stated.max())
-        steps, dots = np.arange(1, len(by_step) + 1), "." if len(by_step) <= 31 else None
-        drawn[1].axhline(100 * level, color=FAINT, linestyle="--", linewidth=1)
-        drawn[1].plot(steps, 100 * by_step, color=MODEL, marker=dots)
-        drawn[1].set(xlabel="steps ahead", ylabel=f"values inside the {100 * level:.0f} % interval (%)", ylim=(0, 102))
-        drawn[1].xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    level = float(stated.max())
+    steps, dots = np.arange(1, len(by_step) + 1), "." if len(by_step) <= 31 else None
+    steps_axes.axhline(100 * level, color=FAINT, linestyle="--", linewidth=1)
+    steps_axes.plot(steps, 100 * by_step, color=MODEL, marker=dots)
+    steps_axes.set(xlabel="steps ahead", ylabel=f"values inside the {100 * level:.0f} % interval (%)", ylim=(0, 102))
+    steps_axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     figure.legend(loc="outside upper left", ncols=2)
     return figure
 

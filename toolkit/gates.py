@@ -14,12 +14,11 @@ CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
 class Trace(NamedTuple):
     """One recurrent layer, step by step.
 
-    Shapes: hidden (time, units); gates, by name, (time, units) from 0 to 1; cell, of an LSTM, (time, units)
+    Shapes: hidden (time, units); gates, by name, (time, units) from 0 to 1
     """
 
     hidden: np.ndarray
     gates: dict[str, np.ndarray]
-    cell: np.ndarray | None
 
 
 class Direction(NamedTuple):
@@ -60,7 +59,7 @@ def trace(
         row[:] = _STEPS[cell_kind](x, states[0] @ recurrent_kernel + recurrent_bias, *states)
         states = tuple(row[:count])
     gates = {name: values[:, count + place] for place, name in enumerate(names)}
-    return Trace(values[:, 0], gates, values[:, 1] if count == 2 else None)
+    return Trace(values[:, 0], gates)
 
 
 def trace_encoder(
@@ -95,9 +94,8 @@ def joined(pieces: Sequence[tuple[list[Direction], np.ndarray]]) -> tuple[list[D
     for same in zip(*(directions for directions, _ in pieces), strict=True):
         traces = [each.trace for each in same]
         gates = {name: np.concatenate([each.gates[name] for each in traces]) for name in traces[0].gates}
-        cells = [each.cell for each in traces if each.cell is not None]
         hidden = np.concatenate([each.hidden for each in traces])
-        layers.append(Direction(same[0].name, Trace(hidden, gates, np.concatenate(cells) if cells else None)))
+        layers.append(Direction(same[0].name, Trace(hidden, gates)))
     return layers, np.concatenate([outputs for _, outputs in pieces])
 
 
@@ -108,7 +106,7 @@ def _direction(weights: Mapping[str, np.ndarray], cell: str, name: str, inputs: 
         return trace(cell, kernel, recurrent, bias, inputs)
     back = trace(cell, kernel, recurrent, bias, inputs[::-1])
     gates = {gate: values[::-1] for gate, values in back.gates.items()}
-    return Trace(back.hidden[::-1], gates, None if back.cell is None else back.cell[::-1])
+    return Trace(back.hidden[::-1], gates)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -15,6 +15,10 @@ LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 M4 = Path(__file__).parents[2].parent / "shared" / "data" / "m4"
 
 
+def wql(y: np.ndarray, quantiles: np.ndarray) -> float:
+    return metrics.wql(y, quantiles, LEVELS, np.zeros(len(y), int), 1)[0]
+
+
 def situations(seed: int, rows: int = 9, horizon: int = 5) -> tuple[metrics.Truth, np.ndarray, np.ndarray]:
     """Truth with NaN here and there, one row of nothing else, and one row of a single step; forecast; quantiles."""
     random = np.random.default_rng(seed)
@@ -84,7 +88,7 @@ def test_weighted_quantile_loss_equals_its_definition_level_by_level(seed):
     for place, level in enumerate(LEVELS):
         q = quantiles[..., place][known]
         total += 2 * sum(abs((y - q) * ((y <= q) - level))) / sum(abs(y))
-    assert metrics.wql(truth.y, quantiles, LEVELS) == pytest.approx(total / len(LEVELS))
+    assert wql(truth.y, quantiles) == pytest.approx(total / len(LEVELS))
 
 
 def test_smape_of_zero_against_zero_is_zero_and_of_opposite_signs_is_two():
@@ -137,9 +141,9 @@ def test_a_row_without_a_seasonal_error_falls_back_to_a_scale_above_zero(history
 
 
 def test_owa_is_the_mean_of_both_ratios():
-    assert metrics.owa(0.1, 3.0, 0.2, 2.0) == pytest.approx((0.5 + 1.5) / 2)
-    assert np.isnan(metrics.owa(0.1, 3.0, 0.0, 2.0))
-    assert np.isnan(metrics.owa(0.1, 3.0, 1e-16, 1e-13))
+    smape, mase = np.array([0.2, 0.0, 1e-16]), np.array([2.0, 2.0, 1e-13])
+    found = metrics.owa(np.full(3, 0.1), np.full(3, 3.0), smape, mase)
+    np.testing.assert_allclose(found, [(0.5 + 1.5) / 2, np.nan, np.nan])
 
 
 @given(SEEDS)
@@ -157,8 +161,8 @@ def test_score_has_the_means_of_the_rows_that_have_something_to_score(seed):
         "mase": mase,
         "smape": smape,
         "rmsse": metrics.rmsse(y, forecast, truth.squared_scale)[scored].mean(),
-        "owa": metrics.owa(smape, mase, *naive2),
-        "wql": metrics.wql(y, quantiles, LEVELS),
+        "owa": metrics.owa(*np.atleast_1d(smape, mase, *naive2))[0],
+        "wql": wql(y, quantiles),
         "coverage_95": metrics.coverage(y, quantiles[..., 0], quantiles[..., 4])[scored].mean(),
         "width_95": np.mean([outer[row][known[row]].mean() for row in scored]),
         "coverage_80": metrics.coverage(y, quantiles[..., 1], quantiles[..., 3])[scored].mean(),
@@ -286,7 +290,7 @@ def test_simple_methods_have_their_published_m4_scores(name, season, method, sma
     rounded = [
         round(each[metric], place) for each in (scores, relative) for metric, place in (("smape", 5), ("mase", 3))
     ]
-    assert metrics.owa(*rounded) == pytest.approx(owa, rel=1e-12)
+    assert metrics.owa(*np.atleast_1d(*rounded)) == pytest.approx(owa, rel=1e-12)
     assert scores["owa"] == pytest.approx(owa, rel=1e-3)
 
 

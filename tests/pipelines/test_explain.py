@@ -119,7 +119,7 @@ def test_a_page_and_pictures_are_written_and_texts_stay_text(trained: Any) -> No
 
 
 def test_a_plain_recurrent_layer_has_no_gates_but_is_drawn() -> None:
-    layer = Direction("layer 1 forward", Trace(np.ones((2, 3)), {}, None))
+    layer = Direction("layer 1 forward", Trace(np.ones((2, 3)), {}))
     found = Explanation("x (0.50).", ["my", "parcel"], [layer], ["my", "parcel"], np.array([0.1, -0.2]), "fall", "how")
     assert [each.section for each in drawings(found)] == ["What mattered", "Layer 1 forward"]
     assert summary(found)["mattered"][0] == {"part": "parcel", "effect": -0.2}

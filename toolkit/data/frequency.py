@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.data import calendar
 from toolkit.data.zones import to_local, utc_offsets
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError
 
 MINUTE, HOUR, DAY, WEEK, YEAR = 60, 3600, 86_400, 604_800, 365 * 86_400
 # 1970-01-01 was a Thursday.
@@ -154,18 +154,6 @@ class Frequency:
         if self.unit == "second":
             return on & (times == times.astype("datetime64[s]"))
         return on & np.is_busday(times.astype("datetime64[D]")) if self.unit == "business_day" else on
-
-    def ordinals(self, times: np.ndarray) -> np.ndarray:
-        """Ordinals (times,) int64 of datetime64[us] times (in UTC when a timezone is set), or of integers.
-
-        Raises:
-            DataError: naming the first time that is not on the grid.
-        """
-        off = np.flatnonzero(~self.on_grid(times))
-        if len(off):
-            found = f"{str(times[off[0]]).replace('T', ' ')} is not on the {self.title} grid"
-            raise DataError(f"{found} that begins at {self.text(np.zeros(1, np.int64))[0]}.")
-        return self.floor(times)
 
     def times(self, ordinals: np.ndarray) -> np.ndarray:
         """The points themselves: datetime64[us] (in UTC when a timezone is set), or int64."""

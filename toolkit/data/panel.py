@@ -35,7 +35,7 @@ class Panel:
     Args:
         ids: names, in the order of first appearance.
         frequency: the grid.
-        starts: (series,) int64, ordinal (`Frequency.ordinals`) of the first step of every series.
+        starts: (series,) int64, ordinal (`Frequency.times`) of the first step of every series.
         offsets: (series + 1,) int64, where every series begins in the flat arrays; the last is their length.
         ends: (series,) int64, flat position of the cutoff of every series. Steps from there to `offsets[k + 1]` are in
             the future: only covariates that are known ahead may be read there.

@@ -83,23 +83,28 @@ def pinball(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> np
     return _row_mean(total / len(levels), y)
 
 
-def wql(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> float:
-    """Weighted quantile loss: mean over levels of 2 sum(pinball) / sum(|y|), the sums over all scored values.
+def wql(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], group: np.ndarray, groups: int) -> np.ndarray:
+    """Weighted quantile loss of groups of rows (groups,): mean over levels of 2 sum(pinball) / sum(|y|), the sums over
+    all scored values.
 
     NaN where sum(|y|) is 0. It is a relative error, in which large series weigh most.
     References: Salinas et al. 2020, arXiv:1704.04110 (its rho-risk, one for each level); Alexandrov et al. 2020,
     arXiv:1906.05264 (its mean_wQuantileLoss)
     """
-    return float(_wql(y, quantiles, levels, np.zeros(len(y), dtype=int), 1)[0])
+    known = (~np.isnan(y)).sum(axis=1)
+    loss = np.where(known > 0, pinball(y, quantiles, levels) * known, 0)
+    return _ratio(2 * np.bincount(group, loss, groups), np.bincount(group, np.nansum(abs(y), axis=1), groups))
 
 
-def owa(smape: float, mase: float, naive2_smape: float, naive2_mase: float) -> float:
+def owa(smape: np.ndarray, mase: np.ndarray, naive2_smape: np.ndarray, naive2_mase: np.ndarray) -> np.ndarray:
     """Overall weighted average: the mean of sMAPE and MASE, each relative to the Naive2 forecast.
 
-    The arguments are means over all series. NaN where Naive2 makes no error, up to rounding.
+    The arguments are means over all series, of any number of groups (groups,). NaN where Naive2 makes no error, up to
+    rounding.
     Reference: Makridakis et al. 2020, doi:10.1016/j.ijforecast.2019.04.014 (the M4 competition)
     """
-    return float(_owa(*(np.array([value]) for value in (smape, mase, naive2_smape, naive2_mase)))[0])
+    found = (_ratio(smape, naive2_smape) + _ratio(mase, naive2_mase)) / 2
+    return np.where(naive2_smape > _ROUNDING, found, np.nan)
 
 
 def naive_scale(history: np.ndarray, season: int, *, squared: bool = False) -> np.ndarray:
@@ -233,9 +238,9 @@ def _scores(
     }
     if truth.naive2 is not None:
         naive2 = mean(smape(y, truth.naive2)), mean(mase(y, truth.naive2, truth.scale))
-        scores["owa"] = _owa(scores["smape"], scores["mase"], *naive2)
+        scores["owa"] = owa(scores["smape"], scores["mase"], *naive2)
     if quantiles is not None:
-        scores["wql"] = _wql(y, quantiles, levels, *groups)
+        scores["wql"] = wql(y, quantiles, levels, *groups)
         for percent, low, high in _intervals(levels):
             lower, upper = (np.where(np.isnan(y), np.nan, quantiles[..., place]) for place in (low, high))
             scores[f"coverage_{percent}"] = mean(coverage(y, lower, upper))
@@ -251,17 +256,6 @@ def _intervals(levels: Sequence[float]) -> list[tuple[str, int, int]]:
         for high in range(low + 1, len(levels))
         if abs(levels[low] + levels[high] - 1) < 1e-9
     ]
-
-
-def _wql(y: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], group: np.ndarray, groups: int) -> np.ndarray:
-    known = (~np.isnan(y)).sum(axis=1)
-    loss = np.where(known > 0, pinball(y, quantiles, levels) * known, 0)
-    return _ratio(2 * np.bincount(group, loss, groups), np.bincount(group, np.nansum(abs(y), axis=1), groups))
-
-
-def _owa(smape: np.ndarray, mase: np.ndarray, naive2_smape: np.ndarray, naive2_mase: np.ndarray) -> np.ndarray:
-    found = (_ratio(smape, naive2_smape) + _ratio(mase, naive2_mase)) / 2
-    return np.where(naive2_smape > _ROUNDING, found, np.nan)
 
 
 def _group_mean(values: np.ndarray, y: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
