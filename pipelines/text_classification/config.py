@@ -151,7 +151,7 @@ class DecisionConfig(Stanza):
     cutoff: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] | None = None
     """Besides the best label, give every label that is at least this probable; auto: for the best micro F1."""
     margin: float | None = Field(None, ge=0, lt=1)
-    """Besides the best label, give every label whose probability is at most this much lower."""
+    """Besides the best label, give the second best if its probability is at most this much lower."""
     none_of_the_above: NoneConfig | None = None
     """When to give no label; empty: never, or with many labels when none passes its threshold."""
 

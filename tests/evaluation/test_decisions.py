@@ -48,8 +48,9 @@ def decide_row(policy: Policy, logits: np.ndarray, features: np.ndarray) -> tupl
         given = {label for label in range(4) if probabilities[label] >= policy.thresholds[label]}
     else:
         cutoff = 1.1 if policy.cutoff is None else policy.cutoff
-        near = 1.1 if policy.margin is None else alike[best] - policy.margin
-        given = {best} | {label for label in range(4) if probabilities[label] >= cutoff or alike[label] >= near}
+        second = max(set(range(4)) - {best}, key=lambda label: logits[label])
+        near = policy.margin is not None and alike[second] >= alike[best] - policy.margin
+        given = {best} | {label for label in range(4) if probabilities[label] >= cutoff} | ({second} if near else set())
     if policy.none is not None:
         cosines = [c @ features / np.linalg.norm(c) / np.linalg.norm(features) for c in policy.centroids]
         free = np.log1p(np.exp(scaled)).sum() if policy.many else logsumexp(scaled)
@@ -87,6 +88,13 @@ def test_what_is_just_enough_is_enough():
     assert replace(single, none=NoneRule("max_probability", 0.5)).decide(logits) == [(0,)]
     assert replace(single, none=NoneRule("max_probability", 0.501)).decide(logits) == [()]
     assert Policy(LABELS, many=True, thresholds=(0.5,) * 4).decide(np.array([[0.0, -0.1, 0.1, -9]])) == [(2, 0)]
+
+
+def test_a_margin_gives_two_labels_at_most_however_many_are_improbable_alike():
+    labels = tuple(map(str, range(150)))
+    logits = np.random.default_rng(0).normal(0, 0.1, (20, 150))
+    decided = Policy(labels, many=False, margin=0.1).decide(logits)
+    assert decided == [tuple(row.tolist()) for row in np.argsort(-logits, axis=1)[:, :2]]
 
 
 def test_no_rows_and_extreme_logits_can_be_decided():

@@ -31,7 +31,7 @@ class Policy:
 
     With `many`, a row gets every label whose probability reaches that label's own threshold; that may be none.
     Otherwise it gets the label of the largest logit and besides it every label of at least the probability `cutoff`,
-    and every label at most `margin` less probable than the best. Either way, `none` may then take all of them away.
+    and the second best if it is at most `margin` less probable. Either way, `none` may then take all of them away.
 
         p = softmax(z / temperature + shift), or the sigmoid with `many`
 
@@ -154,8 +154,9 @@ class Policy:
         if self.cutoff is not None:
             chosen |= probabilities >= self.cutoff
         if self.margin is not None:
-            alike = probabilities_of(logits / self.temperature, many=False)
-            chosen |= alike >= alike.max(axis=1, keepdims=True) - self.margin
+            alike, rows = probabilities_of(logits / self.temperature, many=False), np.arange(len(logits))
+            second = np.where(as_flags(logits.argmax(axis=1), len(self.labels)), -np.inf, logits).argmax(axis=1)
+            chosen[rows, second] |= alike[rows, second] >= alike.max(axis=1) - self.margin
         return chosen
 
 
