@@ -383,6 +383,29 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
         assert list(map(set, margin)) == list(map(set, replace(policy, shift=(), margin=0.1).decide(logits)))
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_model_that_weights_did_not_move_is_not_moved_back(many):
+    random, share = np.random.default_rng(0), np.array([0.9, 0.07, 0.03])
+    targets = random.random((5000, 3)) < share if many else random.choice(3, p=share, size=5000)
+    prior = np.log(share / (1 - share)) if many else np.log(share)
+    logits = 3 * as_flags(targets, 3) + random.normal(0, 1.5, (5000, 3)) + prior  # as probable as they are already
+    few, rest = slice(0, 100), slice(100, None)
+    temperature, shift = calibration.fit_calibration(logits[few], targets[few], many, prior)
+    policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
+    plain = Policy(("a", "b", "c"), many, thresholds=(0.5,) * 3 * many)
+    losses = [nll(targets[rest], each.probabilities(logits[rest])) for each in (policy, plain)]
+    assert losses[0] < 1.1 * losses[1]
+
+
+def test_what_few_rows_say_of_the_temperature_is_not_taken_at_its_word():
+    random = np.random.default_rng(0)
+    targets = random.integers(4, size=2000)
+    logits = 3.0 * (targets[:, None] == np.arange(4)) + random.normal(0, 3, (2000, 4))
+    best = calibration.fit_temperature(logits, targets, many=False)
+    few = [calibration.fit_temperature(logits[i : i + 10], targets[i : i + 10], False) for i in range(0, 2000, 10)]
+    assert best / 3 < min(few) and max(few) < 3 * best
+
+
 def test_calibration_survives_rows_that_do_not_tell():
     assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False, np.zeros(2)) == (1.0, (0.0, 0.0))
     temperature, shift = calibration.fit_calibration(

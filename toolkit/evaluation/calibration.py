@@ -10,15 +10,17 @@ from toolkit.evaluation.classification import as_flags
 from toolkit.evaluation.decisions import log_partition, probabilities_of
 
 WEIGHTS = np.arange(10) / 10  # that `fit_weight` chooses from
+EVEN = 10.0  # how much few rows are distrusted that ask for uneven weights; 300 rows hardly notice
+NEAR = 4.0  # the same, for temperatures far from 1
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> float:
     """The temperature, from 1/20 to 20, at which the probabilities of validation rows are most likely to be true.
 
-        minimise over T:  mean over rows of  log_partition(z / T) - z[target] / T
+        minimise over T:  mean over n rows of  log_partition(z / T) - z[target] / T  +  4 (log T)^2 / n
 
-    The loss is convex in 1/T, so the bounded search in log T finds its one minimum. One more row, whose target is
-    shared evenly by all labels, is added: a model without a mistake on few rows must not be made certain of everything.
+    One more row, whose target is shared evenly by all labels, is added: a model without a mistake on few rows must not
+    be made certain of everything. The last term keeps what 15 rows say from being taken at its word.
 
     Args:
         logits: z (rows, labels).
@@ -39,7 +41,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        return float(log_partition(scale * logits, many).mean() - scale * evidence)
+        distrust = NEAR * log_temperature**2 / len(logits)
+        return float(log_partition(scale * logits, many).mean() - scale * evidence + distrust)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
 
@@ -50,10 +53,11 @@ def fit_calibration(
     """The temperature and the shift of each label at which validation rows are most likely; for labels that weighed
     otherwise in training than they occur, whose probabilities no temperature can mend.
 
-        minimise over T and b:  mean over n rows of  log_partition(z / T + b) - (z / T + b)[target]  +  2 |b - e|^2 / n
+        minimise over T, b, s:  mean over n rows of  log_partition(y) - y[target]  +  2 |b - s e|^2 / n,  y = z / T + b
 
     As with `fit_temperature`, one row is added whose target is shared evenly. The last term keeps labels that few
-    validation rows have near what their frequency in training makes of them.
+    validation rows have near what their frequency in training makes of them, or the share s of it, from 0 to 1, that
+    all labels together call for: a model that fits its training rows however they weigh is hardly moved by weights.
 
     Args:
         logits, targets: as there.
@@ -68,14 +72,14 @@ def fit_calibration(
         logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
     logits = np.asarray(logits, dtype=np.float64)
     rows, labels = logits.shape
-    even = np.full(labels, 0.5 if many else 1 / labels)
+    even, square = np.full(labels, 0.5 if many else 1 / labels), max(float(expected @ expected), 1e-12)
     shares = (targets.sum(axis=0) + even) / (rows + 1)
     evidence = ((logits * targets).sum() + (logits @ even).mean() if rows else 0.0) / (rows + 1)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = values[0] * logits + values[1:]
         probabilities = probabilities_of(scaled, many)
-        away = values[1:] - expected
+        away = values[1:] - np.clip(values[1:] @ expected / square, 0, 1) * expected
         value = log_partition(scaled, many).mean() - values[0] * evidence - values[1:] @ shares + 2 * away @ away / rows
         slopes = probabilities.mean(axis=0) - shares + 4 * away / rows
         return float(value), np.array([(probabilities * logits).sum(axis=1).mean() - evidence, *slopes])
@@ -113,9 +117,12 @@ def calibrated_loss(logits: np.ndarray, targets: np.ndarray, expected: np.ndarra
 
 
 def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many: bool) -> float:
-    """The share, from 0 to 0.9, of other logits in a mean at which validation rows are most likely; least of equals.
+    """The share, from 0 to 0.9, of other logits in a mean at which validation rows are most likely.
 
-        minimise over w:  mean over rows of  log_partition(z) - z[target],  z = (1 - w) logits + w others
+        minimise over w:  sum over rows of  log_partition(z) - z[target]  +  10 (w - 1/2)^2
+        z = (1 - w) logits + w others
+
+    The last term counts where rows are few: by luck they say anything, while two models are mostly better than one.
 
     Args:
         logits, others: calibrated (rows, labels).
@@ -127,5 +134,5 @@ def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many
     if not len(logits):
         return 0.0
     mixed = [(1 - weight) * logits + weight * others for weight in WEIGHTS]
-    losses = np.array([(log_partition(each, many) - (each * targets).sum(axis=1)).mean() for each in mixed])
-    return float(WEIGHTS[np.argmax(losses <= losses.min() + 1e-9)])
+    losses = np.array([(log_partition(each, many) - (each * targets).sum(axis=1)).sum() for each in mixed])
+    return float(WEIGHTS[np.argmin(losses + EVEN * (WEIGHTS - 0.5) ** 2)])
