@@ -96,7 +96,8 @@ class ModelConfig(Stanza):
     """Ensemble size: networks trained from different seeds whose logits are averaged; more are better, slower and
     larger."""
     linear: bool = False
-    """Average the networks with a TF-IDF logistic regression on words and word pairs, weighted on validation rows."""
+    """Average the networks with a TF-IDF logistic regression on words and word pairs, and where rows are few on pieces
+    of words too, weighted on validation rows."""
     word_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of words replaced by the unknown word during training."""
     input_dropout: float = Field(0.3, ge=0, lt=1)

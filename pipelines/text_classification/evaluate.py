@@ -28,10 +28,13 @@ from toolkit.evaluation import baselines, calibration, classification, decisions
 from toolkit.evaluation.decisions import NoneRule, Policy
 from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
 
+FEW = 4000  # training rows: pieces of words make up for words that are in none of them; with more, they only take time
+
 
 def fit_linear(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -> LinearMember | None:
     """The linear model to average with the scorer's networks, weighed on validation rows; None: it gets no weight."""
-    model = _tuned_linear(splits, labels, balanced=is_balanced(config), capitals=config.tokens.capitals)
+    capitals, pieces = config.tokens.capitals, len(splits.train) <= FEW
+    model = _tuned_linear(splits, labels, balanced=is_balanced(config), capitals=capitals, pieces=pieces)
     texts, truth = splits.validation.texts, targets(splits.validation, labels)
     return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth)
 
@@ -41,9 +44,13 @@ def refit_linear(config: Config, member: LinearMember, splits: Splits, labels: L
     return replace(member, model=_fit_linear_again(member.model, splits, labels, is_balanced(config)))
 
 
-def _tuned_linear(splits: Splits, labels: Labels, *, balanced: bool, capitals: bool) -> TfidfLogistic:
+def _tuned_linear(
+    splits: Splits, labels: Labels, *, balanced: bool, capitals: bool = False, pieces: bool = False
+) -> TfidfLogistic:
     train, validation = ((rows.texts, targets(rows, labels)) for rows in (splits.train, splits.validation))
-    return baselines.tune_tfidf_logistic(*train, len(labels), validation, balanced=balanced, capitals=capitals)
+    return baselines.tune_tfidf_logistic(
+        *train, len(labels), validation, balanced=balanced, capitals=capitals, pieces=pieces
+    )
 
 
 def _fit_linear_again(model: TfidfLogistic, splits: Splits, labels: Labels, balanced: bool) -> TfidfLogistic:
@@ -55,6 +62,7 @@ def _fit_linear_again(model: TfidfLogistic, splits: Splits, labels: Labels, bala
         strength=model.strength,
         balanced=balanced,
         capitals=model.capitals,
+        pieces=model.pieces,
     )
 
 
@@ -94,7 +102,7 @@ def evaluate_run(
     model = _answers(classifier, splits.test)
     evaluated = time.monotonic()
     linear = classifier.scorer.linear
-    served = linear.model if linear and not linear.model.capitals else None
+    served = linear.model if linear and not (linear.model.capitals or linear.model.pieces) else None
     others = fit_baselines(config, splits, labels, served, refitted)
     scores = {name: answers.scores() for name, answers in others.items()}
     report: dict[str, Any] = {
@@ -138,7 +146,7 @@ def fit_baselines(
     """
     whole = splits.joined() if refit else splits
     balanced = is_balanced(config)
-    tuned = logistic or _tuned_linear(splits, labels, balanced=balanced, capitals=False)
+    tuned = logistic or _tuned_linear(splits, labels, balanced=balanced)
     first = _fit_linear_again(tuned, splits, labels, balanced) if refit and logistic else tuned
     last = _fit_linear_again(tuned, whole, labels, balanced) if refit and not logistic else tuned
     # The same constant for both: thresholds stand right at it.

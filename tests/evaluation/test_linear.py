@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_union
 
 from toolkit.errors import ArtifactError
 from toolkit.evaluation import classification
 from toolkit.evaluation.baselines import fit_tfidf_logistic
 from toolkit.evaluation.calibration import fit_weight
 from toolkit.evaluation.decisions import Policy
-from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member
+from toolkit.evaluation.linear import LinearMember, TfidfLogistic, fit_linear_member, text_pieces, text_terms
 
 TEXTS = [
     "My parcel is late, late!",
@@ -109,6 +110,31 @@ def test_few_rows_move_the_weight_less_than_many(targets: np.ndarray) -> None:
     assert more == 0 < few < 0.5
 
 
+def test_pieces_of_words_are_read_where_words_are_new() -> None:
+    model = fit_tfidf_logistic(TEXTS, IDS, 2, strength=10.0, pieces=True)
+    known, typed, new = model.logits(["refund", "refnd refunding", "zzz"])
+    assert known.argmax() == typed.argmax() == 1 and typed[1] > new[1]
+    np.testing.assert_allclose(model.logits(["x" * 5000]), model.logits(["x" * 40]))
+
+
+def test_words_and_their_pieces_are_scaled_apart_as_two_vectorizers_are() -> None:
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    pieces = TfidfVectorizer(analyzer=text_pieces, sublinear_tf=True)
+    union = make_union(words, pieces)
+    values, model = union.fit_transform(TEXTS), fit_tfidf_logistic(TEXTS, IDS, 2, strength=10.0, pieces=True)
+    texts = [*TEXTS, *ODD]
+    for label in range(2):
+        regression = LogisticRegression(C=10, solver="liblinear").fit(values, label == IDS)
+        expected = regression.decision_function(union.transform(texts))
+        np.testing.assert_allclose(model.logits(texts)[:, label], expected, atol=1e-5)
+
+
+def test_no_piece_is_a_word_or_a_pair() -> None:
+    texts = [*TEXTS, *ODD, "< a > # <a <<"]
+    assert not {p for text in texts for p in text_pieces(text)} & {t for text in texts for t in text_terms(text, True)}
+    assert text_pieces("A <") == [" <a", " a>", " <a>", " <<", " <>", " <<>"]
+
+
 def test_rows_out_of_scope_do_not_weigh() -> None:
     targets = np.array([0, 1, 2, 3] * 20)
     networks, linear = noisy(targets, 4, 2, seed=1), noisy(targets, 4, 2, seed=2)
@@ -141,6 +167,14 @@ def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> N
     assert not LinearMember.from_json(old, member.arrays(), labels=2, where="linear.json").model.capitals
 
 
+def test_pieces_are_stored_and_older_runs_have_none(member: LinearMember) -> None:
+    reading = LinearMember(fit_tfidf_logistic(TEXTS, IDS, 2, strength=10.0, pieces=True), 0.3, (1.5, 0.7))
+    again = LinearMember.from_json(reading.to_json(), reading.arrays(), labels=2, where="linear.json")
+    np.testing.assert_array_equal(again.model.logits(TEXTS), reading.model.logits(TEXTS))
+    old = {name: value for name, value in member.to_json().items() if name != "pieces"}
+    assert not LinearMember.from_json(old, member.arrays(), labels=2, where="linear.json").model.pieces
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -157,6 +191,7 @@ def test_capitals_are_stored_and_older_runs_have_none(member: LinearMember) -> N
         ("terms", {"parcel": 0}),
         ("capitals", 1),
         ("capitals", "yes"),
+        ("pieces", "yes"),
         ("surplus", 1),
     ],
 )

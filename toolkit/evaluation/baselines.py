@@ -6,13 +6,14 @@ by the same functions of `decisions` as for the model; only then do they compare
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from toolkit.evaluation.calibration import calibrated_loss
 from toolkit.evaluation.classification import as_flags
-from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_terms
+from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_pieces, text_terms
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # that `tune_tfidf_logistic` chooses from
 
@@ -38,6 +39,7 @@ def fit_tfidf_logistic(
     strength: float,
     balanced: bool = False,
     capitals: bool = False,
+    pieces: bool = False,
 ) -> TfidfLogistic:
     """Words, signs and pairs of them, weighted by TF-IDF with 1 + log(tf), and a logistic regression for each label.
 
@@ -49,9 +51,9 @@ def fit_tfidf_logistic(
         targets: training ids (rows,) or flags (rows, labels).
         strength: C of scikit-learn, the inverse of how strongly weights are held back.
         balanced: rows that have a label weigh as much in all as those that do not.
-        capitals: read those too (see `text_terms`); what is compared with does not.
+        capitals, pieces: read those too (see `text_terms`, `text_pieces`); what is compared with does not.
     """
-    return _fit(_vectorize(texts, capitals), as_flags(targets, labels), strength, balanced, capitals)
+    return _fit(_vectorize(texts, capitals, pieces), as_flags(targets, labels), strength, balanced)
 
 
 def tune_tfidf_logistic(
@@ -62,6 +64,7 @@ def tune_tfidf_logistic(
     *,
     balanced: bool = False,
     capitals: bool = False,
+    pieces: bool = False,
 ) -> TfidfLogistic:
     """The same with the strength, one of `STRENGTHS`, at which validation texts are most likely.
 
@@ -69,9 +72,9 @@ def tune_tfidf_logistic(
         validation: texts, and their ids or flags.
     """
     best, least = None, np.inf
-    vectorized, expected = _vectorize(texts, capitals), majority(targets, labels) if balanced else None
+    vectorized, expected = _vectorize(texts, capitals, pieces), majority(targets, labels) if balanced else None
     for strength in STRENGTHS:
-        model = _fit(vectorized, as_flags(targets, labels), strength, balanced, capitals)
+        model = _fit(vectorized, as_flags(targets, labels), strength, balanced)
         loss = calibrated_loss(model.logits(validation[0]), validation[1], expected)
         if best is not None and loss >= least:
             break  # the loss falls to its least and rises again, and stronger models take longer to fit
@@ -80,25 +83,27 @@ def tune_tfidf_logistic(
     return best
 
 
-def _vectorize(texts: Sequence[str], capitals: bool) -> tuple[Any, Any]:
-    """A fitted vectorizer and the values of the texts, a sparse matrix (texts, terms)."""
+def _vectorize(texts: Sequence[str], capitals: bool, pieces: bool) -> tuple[Any, Any]:
+    """A model of these terms without weights, and the values of the texts, a sparse matrix (texts, terms)."""
+    from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    analyzer = partial(text_terms, capitals=capitals)
-    vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, max_features=MOST_TERMS)
-    return vectorizer, vectorizer.fit_transform(texts)
+    analyzers = [partial(text_terms, capitals=capitals), *([text_pieces] if pieces else [])]
+    most = MOST_TERMS // len(analyzers)
+    vectorizers = [TfidfVectorizer(analyzer=each, sublinear_tf=True, max_features=most) for each in analyzers]
+    values = hstack([each.fit_transform(texts) for each in vectorizers], format="csr")
+    terms = tuple(chain.from_iterable(each.get_feature_names_out().tolist() for each in vectorizers))
+    model = partial(TfidfLogistic, terms, np.concatenate([each.idf_ for each in vectorizers]))
+    return partial(model, capitals=capitals, pieces=pieces), values
 
 
-def _fit(
-    vectorized: tuple[Any, Any], flags: np.ndarray, strength: float, balanced: bool, capitals: bool
-) -> TfidfLogistic:
+def _fit(vectorized: tuple[Any, Any], flags: np.ndarray, strength: float, balanced: bool) -> TfidfLogistic:
     from sklearn.linear_model import LogisticRegression
 
-    (vectorizer, values), labels = vectorized, flags.shape[1]
+    (model, values), labels = vectorized, flags.shape[1]
     regression = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
     weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(flags, labels)
     for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
         regression.fit(values, flags[:, label])
         weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
-    terms = tuple(vectorizer.get_feature_names_out().tolist())
-    return TfidfLogistic(terms, vectorizer.idf_, weights, bias, capitals, strength)
+    return model(weights, bias, strength=strength)

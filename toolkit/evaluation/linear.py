@@ -1,10 +1,10 @@
-"""A linear model of words and pairs of words, alone and beside networks; predicting needs NumPy alone."""
+"""A linear model of words, pairs and pieces of words, alone and beside networks; predicting needs NumPy alone."""
 
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import Any, Self
 
@@ -18,8 +18,11 @@ from toolkit.stored import from_json
 MOST_TERMS = 300_000
 LARGEST = 1_000_000  # number in a model
 _TOGETHER = 64  # texts, which bounds the memory
+PIECES = (2, 3, 4)  # letters and ends of a word
+_LONGEST = 40  # letters of a word; what is longer is none
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _ARRAYS = ("idf", "weights", "bias")
+_OPTIONS = ("capitals", "strength", "pieces")
 
 
 def text_terms(text: str, capitals: bool = False) -> list[str]:
@@ -39,14 +42,29 @@ def text_terms(text: str, capitals: bool = False) -> list[str]:
     return [*words, *map(" ".join, pairwise(words)), *filter(None, signs), *marked]
 
 
+def text_pieces(text: str) -> list[str]:
+    """The pieces of a text's lower-case words, after a blank, which no word begins with, nor a pair of them.
+
+    Words of few texts are mostly met once or never; "refunds" has most of its pieces in common with "refund".
+    """
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return list(chain.from_iterable(map(_pieces, _WORDS.findall(text.lower()))))
+
+
+@lru_cache(100_000)
+def _pieces(word: str) -> tuple[str, ...]:
+    whole = f"<{word[:_LONGEST]}>"
+    return tuple(f" {whole[i : i + size]}" for size in PIECES for i in range(len(whole) - size + 1))
+
+
 @dataclass(frozen=True)
 class TfidfLogistic:
     """Logistic regressions on TF-IDF.
 
-        value[t]  = idf[t] (1 + log count[t]),  divided by the length of all values together
+        value[t]  = idf[t] (1 + log count[t]),  divided by the length of all values together, pieces of words apart
         logits[k] = sum over t of value[t] weights[t,k] + bias[k]
 
-    `capitals` is that of `text_terms`, `strength` what it was fitted with.
+    `capitals` is that of `text_terms`, `strength` what it was fitted with; `pieces`: it reads `text_pieces` too.
 
     Shapes: idf (terms,); weights (terms, labels); bias (labels,)
 
@@ -57,8 +75,9 @@ class TfidfLogistic:
     idf: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    capitals: bool = False  # these two are what they were in runs that do not say
+    capitals: bool = False  # these three are what they were in runs that do not say
     strength: float = 10.0
+    pieces: bool = False
 
     def __post_init__(self) -> None:
         expect(self.strength > 0, "strength must be a positive number")
@@ -76,20 +95,30 @@ class TfidfLogistic:
     def rows(self) -> dict[str, int]:
         return {term: row for row, term in enumerate(self.terms)}
 
+    @cached_property
+    def _piece(self) -> np.ndarray:
+        """Which terms are pieces of words (terms,)."""
+        return np.array([term.startswith(" ") for term in self.terms])
+
+    def _read(self, text: str) -> list[int]:
+        """The terms of a text that are known."""
+        terms = text_terms(text, self.capitals)
+        terms += text_pieces(text) if self.pieces else []
+        return [self.rows[term] for term in terms if term in self.rows]
+
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Log-odds of every label (texts, labels)."""
         outputs = np.tile(self.bias, (len(texts), 1))
         for start in range(0, len(texts), _TOGETHER):
             some = texts[start : start + _TOGETHER]
-            found = [
-                [self.rows[term] for term in text_terms(text, self.capitals) if term in self.rows] for text in some
-            ]
+            found = list(map(self._read, some))
             rows = np.fromiter(chain.from_iterable(found), np.int64)
             texts_of = np.repeat(np.arange(len(some)), list(map(len, found)))
             pairs, counts = np.unique(texts_of * len(self.terms) + rows, return_counts=True)
             texts_of, rows = np.divmod(pairs, len(self.terms))
             values = self.idf[rows] * (1 + np.log(counts))
-            values /= np.sqrt(np.bincount(texts_of, values**2))[texts_of]
+            parts = 2 * texts_of + self._piece[rows]
+            values /= np.sqrt(np.bincount(parts, values**2))[parts]
             known, firsts = np.unique(texts_of, return_index=True)
             if len(known):
                 outputs[start + known] += np.add.reduceat(values[:, None] * self.weights[rows], firsts)
@@ -123,7 +152,7 @@ class LinearMember:
 
     def to_json(self) -> dict[str, Any]:
         """All but the arrays, ready for `json.dump`."""
-        model = {"terms": list(self.model.terms), "capitals": self.model.capitals, "strength": self.model.strength}
+        model = {"terms": list(self.model.terms), **{name: getattr(self.model, name) for name in _OPTIONS}}
         return {"weight": self.weight, "temperatures": list(self.temperatures), **model}
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -133,7 +162,7 @@ class LinearMember:
     def from_json(cls, data: Any, arrays: Mapping[str, np.ndarray], labels: int, where: str) -> Self:
         """The reverse of `to_json` and `arrays`; ArtifactError, with its place, for what those cannot have given."""
         with intact("the linear model is damaged", where):
-            of_model = {name: value for name, value in data.items() if name in ("terms", "capitals", "strength")}
+            of_model = {name: value for name, value in data.items() if name in ("terms", *_OPTIONS)}
             model = from_json(TfidfLogistic, of_model, **arrays)
             expect(model.bias.shape == (labels,), f"bias has the shape {model.bias.shape}, expected ({labels},)")
             others = {name: value for name, value in data.items() if name not in of_model}
