@@ -44,7 +44,7 @@ encoder:
 
 model:
   members: {members:<22}# networks whose answers are averaged
-  linear: {linear:<23}# and a TF-IDF linear model, with a weight fitted on validation rows
+  linear: true                   # and a TF-IDF linear model, with a weight fitted on validation rows
 
 training:
   epochs: {epochs}
@@ -84,7 +84,6 @@ def init(data: Path) -> str:
         vectors=_vectors(),
         tuning="frozen" if few else "tuned",
         members=3 if few else 1,
-        linear=str(few).lower(),
         epochs=20 if few else 10,
         monitor="macro_f1" if many or skewed else "accuracy",
         weights="  class_weights: balanced        # some labels are rare\n" if skewed and not many else "",
