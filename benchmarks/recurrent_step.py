@@ -175,7 +175,7 @@ def compare(case: str, workers: dict[str, Worker], gflop: float, rounds: int) ->
 
 
 def main() -> None:
-    rounds, threads = [int(value) for value in (sys.argv[1:3] + ["9", "1"][len(sys.argv[1:3]) :])]
+    rounds, threads = [int(value) for value in (sys.argv[1:3] + ["9", "2"][len(sys.argv[1:3]) :])]
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", OMP_NUM_THREADS=str(threads))
     peer = os.environ["PEER_PYTHON"], str(Path(__file__).with_name("recurrent_step_peer.py"))
     for case in sys.argv[3:] or CASES:

@@ -47,6 +47,12 @@ def launched(random: Random) -> np.ndarray:
     return counts
 
 
+def rare(random: Random, series: int, steps: int) -> np.ndarray:
+    """Counts of sales, of products that sell more and less, with none on three of four days."""
+    sizes = 3 * np.exp(0.7 * random.normal(size=(series, 1)))
+    return (random.poisson(sizes, (series, steps)) * (random.random((series, steps)) < 0.25)).astype(float)
+
+
 def growing(random: Random) -> np.ndarray:
     """Always positive, with steps in proportion to the level."""
     return np.exp(np.cumsum(0.15 * random.normal(size=(1, 132)), axis=1))
@@ -69,6 +75,8 @@ PROCESSES = {
     "the noise": Process(mixed, scored=slice(15, None)),
     "products that were launched late": Process(launched, model={"lower": 0.0}, scored=slice(6)),
     "products that were not": Process(launched, model={"lower": 0.0}, scored=slice(6, None)),
+    "rare sales of one product": Process(lambda random: rare(random, 1, 400), 14, {"lower": 0.0, "point": "mean"}),
+    "rare sales of 8 products": Process(lambda random: rare(random, 8, 240), 14, {"lower": 0.0, "point": "mean"}),
     "a random walk, intervals: recent": Process(lambda random: walks(random, 1, 840), 40, RECENT),
     "30 with much in common, intervals: recent": Process(
         lambda random: walks(random, 1, 160) + walks(random, 30, 160, 0.3) - 100, 12, RECENT
