@@ -42,8 +42,9 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
         weighed = _freedom(combination)
     else:
         combination = Combination((kind,), np.ones((1, 1)), {kind: 1.0, "combination": 1.0})
-        cutoffs = _with_earlier(prepared) if few and kind != NETWORK else splits.validation
-        tried = _tried(forecaster, prepared, names, cutoffs, afresh=few)
+        earlier = few and kind != NETWORK
+        cutoffs = _with_earlier(prepared) if earlier else splits.validation
+        tried = _tried(forecaster, prepared, names, cutoffs, afresh=earlier)
     forecaster = replace(forecaster, combination=combination)
     whole = _calibrate(forecaster, panel, *tried, weighed)
     own = _own(forecaster, prepared, weighed) if plan.trained_until is None and len(panel) > 1 else None
@@ -93,11 +94,12 @@ def _tried(
     times = windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
     order, parts = np.argsort(times, kind="stable"), []
     cutoffs, times = cutoffs.take(order), times[order]
-    if not afresh or "ridge" not in names:
+    if not afresh:
         return cutoffs, forecaster.parts(panel, cutoffs, names)
     for group in np.array_split(np.unique(times), min(FITS, len(np.unique(times)))):
         ends = panel.offsets[:-1] + np.clip(group[0] - panel.starts, 0, panel.lengths)
-        now = replace(forecaster, ridge=fit_ridge_before(panel, ends, prepared.plan))
+        ridge = fit_ridge_before(panel, ends, prepared.plan) if "ridge" in names else None
+        now = replace(forecaster, ridge=ridge)
         parts.append(now.parts(panel, cutoffs.take(np.flatnonzero(np.isin(times, group))), names))
     return cutoffs, Parts.joined(parts)
 
