@@ -88,7 +88,11 @@ def difference_interval(board: Leaderboard, rival: str) -> tuple[float, float]:
     times, horizon = windows.ordinals(board.panel, board.cutoffs.take(rows), 0, 1)[:, 0], board.truth.y.shape[1]
     span = horizon if (np.diff(np.unique(times)) >= horizon).all() else 2 * horizon
     own, other = (_window_scores(board, name)[rows] for name in ("seqloom", rival))
-    return block_interval(own - other, (times - times.min(initial=0)) // span)
+    differences = own - other
+    if board.metric == "rmsse":  # roots of means of squares a and b: their difference is (a - b) / (sqrt a + sqrt b)
+        together = board.scores["seqloom"]["rmsse"] + board.scores[rival]["rmsse"]
+        differences = (own**2 - other**2) / (together or 1)
+    return block_interval(differences, (times - times.min(initial=0)) // span)
 
 
 def _window_scores(board: Leaderboard, name: str) -> np.ndarray:

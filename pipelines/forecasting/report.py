@@ -169,8 +169,7 @@ def _weights_section(combination: Combination, board: Leaderboard) -> Section:
     parts = [f"steps {start + 1:,} to {stop:,}" for start, stop in pairwise(edges.tolist())]
     drawing = forecast_plots.weights_figure(combination.weights, names, parts)
     rows = sorted(combination.validation.items(), key=lambda item: item[1])
-    title = "root of the mean squared error, scaled as in MASE" if board.metric == "rmsse" else "MASE"
-    table = Table(("on validation windows", title), [(_name(name), mase) for name, mase in rows])
+    table = Table(("on validation windows", METRICS[board.metric].title), [(_name(name), mase) for name, mase in rows])
     return Section("What was weighed", [picture(drawing, "Weights by part of the horizon"), table])
 
 

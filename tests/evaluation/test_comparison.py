@@ -57,10 +57,10 @@ def test_the_same_rows_give_the_same_interval_and_a_system_does_not_differ_from_
 
 def test_many_rows_of_many_labels_take_seconds():
     random = np.random.default_rng(5)
-    truth, first, second = (random.integers(40, size=60_000)[:, None] == np.arange(40) for _ in range(3))
+    truth, first, second = (random.integers(40, size=20_000)[:, None] == np.arange(40) for _ in range(3))
     started = time.monotonic()
     difference_interval(label_evidence(truth, first), label_evidence(truth, second), macro_f1)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("blocks", [2, 12])

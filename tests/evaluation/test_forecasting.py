@@ -53,10 +53,7 @@ def test_errors_of_rows_equal_sums_value_by_value(seed):
             "mse": (metrics.mse(truth.y, forecast), square),
             "smape": (metrics.smape(truth.y, forecast), mean([2 * abs(y - f) / (abs(y) + abs(f)) for y, f in pairs])),
             "mase": (metrics.mase(truth.y, forecast, truth.scale), absolute / truth.scale[row]),
-            "rmsse": (
-                metrics.rmsse(truth.y, forecast, truth.squared_scale),
-                (square / truth.squared_scale[row]) ** 0.5,
-            ),
+            "msse": (metrics.msse(truth.y, forecast, truth.squared_scale), square / truth.squared_scale[row]),
         }
         for name, (found, value) in expected.items():
             assert found[row] == pytest.approx(value, nan_ok=True), name
@@ -160,7 +157,7 @@ def test_score_has_the_means_of_the_rows_that_have_something_to_score(seed):
         "mae": metrics.mae(y, forecast)[scored].mean(),
         "mase": mase,
         "smape": smape,
-        "rmsse": metrics.rmsse(y, forecast, truth.squared_scale)[scored].mean(),
+        "rmsse": metrics.msse(y, forecast, truth.squared_scale)[scored].mean() ** 0.5,
         "owa": metrics.owa(*np.atleast_1d(smape, mase, *naive2))[0],
         "wql": wql(y, quantiles),
         "coverage_95": metrics.coverage(y, quantiles[..., 0], quantiles[..., 4])[scored].mean(),
@@ -170,6 +167,13 @@ def test_score_has_the_means_of_the_rows_that_have_something_to_score(seed):
     }
     assert list(scores) == list(expected)
     assert scores == pytest.approx(expected)
+
+
+def test_of_single_steps_too_the_mean_has_the_least_rmsse():
+    y = np.array([[0.0], [0.0], [0.0], [0.0], [5.0]])
+    truth = metrics.Truth(y, np.ones(5), np.ones(5))
+    found = {each: metrics.score(truth, np.full_like(y, each))["rmsse"] for each in (0, 1, 2)}
+    assert min(found, key=found.__getitem__) == 1
 
 
 @given(SEEDS)

@@ -48,12 +48,15 @@ def mase(y: np.ndarray, forecast: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return mae(y, forecast) / scale
 
 
-def rmsse(y: np.ndarray, forecast: np.ndarray, squared_scale: np.ndarray) -> np.ndarray:
-    """Root mean squared scaled error (rows,): sqrt(mse / squared_scale), see `naive_scale` with `squared`.
+def msse(y: np.ndarray, forecast: np.ndarray, squared_scale: np.ndarray) -> np.ndarray:
+    """Mean squared scaled error (rows,): `mse` in units of `squared_scale` (rows,), see `naive_scale` with `squared`.
 
-    Reference: Makridakis et al. 2022, doi:10.1016/j.ijforecast.2021.11.013 (the M5 competition, there with season 1)
+    Its root is the RMSSE. `score` takes that of the mean over rows, which a forecast of means makes least; a mean of
+    roots would reward medians where a row has few steps.
+    Reference: Makridakis et al. 2022, doi:10.1016/j.ijforecast.2021.11.013 (the M5 competition: season 1, and the root
+    of each series for itself)
     """
-    return np.sqrt(mse(y, forecast) / squared_scale)
+    return mse(y, forecast) / squared_scale
 
 
 def coverage(y: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -159,7 +162,8 @@ def score(
 ) -> dict[str, float]:
     """All metrics by their names in report.json, means over the rows that have something to score.
 
-        mse, mae, mase, smape, rmsse
+        mse, mae, mase, smape
+        rmsse                       the root of the mean of `msse`
         owa                         with `truth.naive2`
         wql                         with quantiles
         coverage_80, width_80       for levels .1 and .9, and likewise for every other pair of levels t and 1 - t;
@@ -197,10 +201,7 @@ def score_series(
 def score_steps(
     truth: Truth, forecast: np.ndarray, quantiles: np.ndarray | None = None, levels: Sequence[float] = ()
 ) -> dict[str, np.ndarray]:
-    """The metrics of `score` for every step of the horizon (horizon,), as if each step had been a row of its own.
-
-    So rmsse is the mean of |y - f| / sqrt(squared_scale) here: there is only one step to take the root over.
-    """
+    """The metrics of `score` for every step of the horizon (horizon,), as if each step had been a row of its own."""
     rows, horizon = truth.y.shape
     flat = Truth(
         truth.y.reshape(-1, 1),
@@ -234,7 +235,7 @@ def _scores(
         "mae": mean(mae(y, forecast)),
         "mase": mean(mase(y, forecast, truth.scale)),
         "smape": mean(smape(y, forecast)),
-        "rmsse": mean(rmsse(y, forecast, truth.squared_scale)),
+        "rmsse": np.sqrt(mean(msse(y, forecast, truth.squared_scale))),
     }
     if truth.naive2 is not None:
         naive2 = mean(smape(y, truth.naive2)), mean(mase(y, truth.naive2, truth.scale))

@@ -33,6 +33,16 @@ def test_a_rival_that_is_better_everywhere_is_surely_better(tmp_path: Path) -> N
     assert 0.29 < low <= high < 0.31
 
 
+def test_the_interval_of_two_rmsse_lies_around_their_difference(tmp_path: Path) -> None:
+    found = replace(board(tmp_path / "a.csv", series=3, count=8, step=7, better=0.3, luck=0.5), metric="rmsse")
+    interval = difference_interval(found, "naive")
+    scores = found.scores["seqloom"]["rmsse"], found.scores["naive"]["rmsse"]
+    np.testing.assert_allclose(np.mean(interval), scores[0] - scores[1])
+    assert interval[0] < interval[1]
+    own = {"seqloom": found.rivals["seqloom"], "naive": found.rivals["seqloom"]}
+    assert difference_interval(replace(found, rivals=own), "naive") == (0, 0)
+
+
 def test_windows_that_overlap_are_no_more_of_them(tmp_path: Path) -> None:
     """Seven lucky windows of 60 that overlap are luck in one block of five."""
     found = board(tmp_path / "a.csv", series=1, count=60, step=1, luck=1.0)

@@ -95,10 +95,14 @@ def test_squares_alone_move_the_mean_and_the_other_levels_stand_around_it() -> N
     optimizer.build([outputs])
     import tensorflow as tf
 
-    for _ in range(2_000):
+    @tf.function
+    def descend() -> None:
         with tf.GradientTape() as tape:
             total = tf.reduce_mean(loss(targets, tf.repeat(outputs.value, len(values), axis=0)))
         optimizer.apply([tape.gradient(total, outputs.value)], [outputs])
+
+    for _ in range(2_000):
+        descend()
     low, mean, _, high = np.asarray(outputs)[0, 0]
     assert mean == pytest.approx(1, abs=0.01) and low == pytest.approx(0, abs=0.1) and high == pytest.approx(5, abs=0.1)
 
