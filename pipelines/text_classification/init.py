@@ -168,6 +168,7 @@ def _decision(many: bool, none: str | None) -> str:
     if none:
         lines += [
             "  none_of_the_above:",
+            "    score: entropy",
             "    target: keep",
             "    value: 0.95                  # share of the rows with a label that keep it",
         ]

@@ -65,6 +65,13 @@ def test_init_finds_many_labels_and_the_one_for_none(here: Path) -> None:
     assert seqloom("run", "my.yaml", "--out", "run", *QUICK).code == 0
 
 
+def test_init_has_a_threshold_for_none_of_the_above_where_a_label_means_it(here: Path) -> None:
+    write_table(Path("d.csv"), numbered(keyword_rows(160, other=True)))
+    assert "score: entropy" in init("d.csv")
+    assert seqloom("run", "my.yaml", "--out", "run", *QUICK).code == 0
+    assert json.loads(Path("run/decision.json").read_text())["none"]["score"] == "entropy"
+
+
 def test_init_accepts_rows_without_a_label_where_there_may_be_many(here: Path) -> None:
     write_table(Path("d.csv"), numbered([*keyword_rows(160, many=True), ("hello", "")]))
     assert 'label_separator: ";"' in init("d.csv")
