@@ -126,6 +126,9 @@ def test_no_word_of_training_is_unknown_however_it_is_lowered(kind, text):
 @pytest.mark.parametrize("kind", KINDS)
 def test_capitals_are_lost_only_where_asked(codecs, kind):
     codec = fit_codec(kind, TEXTS, size=400, lowercase=True)
+    for capitals in (False, True):
+        pieces = codec.split(TEXTS, EVERYTHING, capitals=capitals)
+        assert [[codec.id_of(piece) for piece in each] for each in pieces] == codec.encode(TEXTS, EVERYTHING)
     assert codec.join(codec.split(["Ein İ HUND"], 50)[0]) == normalize("ein i\u0307 hund")
     if kind not in ("bpe", "unigram"):
         assert codec.join(codec.split(["Ein İ HUND"], 50, capitals=True)[0]) == "Ein İ HUND"

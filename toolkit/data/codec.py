@@ -101,8 +101,9 @@ class TextCodec:
         return [[self.id_of(piece) for piece in pieces] for pieces in self.split(texts, limit)]
 
     def id_of(self, piece: str) -> int:
-        """Of a piece as it is written."""
-        return self.ids.get(piece.lower() if self.lowercase else piece, UNKNOWN)
+        """Of a piece as `split` gives it, with or without capitals."""
+        whole = self.kind not in ("bpe", "unigram")  # parts have lost them, and their marks have capitals of their own
+        return self.ids.get(piece.lower() if self.lowercase and whole else piece, UNKNOWN)
 
     def split(self, texts: Sequence[str], limit: int, *, capitals: bool = False) -> list[list[str]]:
         """The first `limit` pieces of each text, those that have no id too, as they are written; with `capitals` words
