@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
+from math import inf, log
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,11 @@ from toolkit.data.rows import Format, Source, read_rows
 from toolkit.errors import DataError
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
-FEW, MANY = 5000, 50_000  # pairs
+VERY_FEW, FEW, SOME, MANY = 2000, 5000, 20_000, 50_000  # pairs
+PIECES = ((FEW, 1000), (SOME, 2000), (MANY, 8000), (inf, 16_000))  # pairs below which a vocabulary has so many pieces
+CODE_WORDS = 8000
+STEPS = 150  # an epoch, roughly: with large batches a small table has so few that nothing is learned
+BATCHES = (128, 256, 512, 1024, 2048)  # target pieces
 SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
 TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
 NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
@@ -47,7 +52,7 @@ tokens:
 
 model:
   embedding: {units}
-{copying}  dropout: {dropout:<22}# more for fewer pairs
+{sharing}{hiding}  dropout: {dropout:<22}# more for fewer pairs
 
 encoder:
   cell: gru                      # rnn | lstm | gru | transformer
@@ -57,17 +62,23 @@ decoder:
   cell: gru
   units: {units}
   attention: bahdanau            # none | bahdanau | dot | general
-{feeding}  dropout: {dropout}
+{feeding}  dropout: 0.2
 
 training:
   epochs: {epochs}
   patience: {patience:<21}# training ends after this many epochs without a better score
-  batch_tokens: {tokens:<17}# target pieces in a batch
+  batch_tokens: {tokens:<17}# target pieces in a batch; fewer pairs need smaller ones
+  learning_rate: 2.0e-3
+  warmup: 0.05
+{smoothing}  average: 3                     # the mean of the weights of the last epochs is validated and kept
 {concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
 LAYOUT = "  layout: true                   # line breaks and indentation are learned too; false: a text is one line\n"
 COPYING = "  copy_words: true               # names and numbers can be copied from the source\n"
 FEEDING = "  input_feeding: false           # trains twice as fast; true feeds each step's attention into the next\n"
+TIED = "  tie: {tie:<26}# the output layer shares the vectors of the target's pieces; all: of the source's too\n"
+WORD_DROPOUT = "  word_dropout: 0.1              # so many pieces are hidden while training; for few pairs\n"
+SMOOTHING = "  label_smoothing: 0.0           # what can be copied is sure\n"
 CONCATENATING = "  concatenate: 0.5               # adds pairs made of two pairs; pays off where they are few\n"
 
 
@@ -89,11 +100,11 @@ def init(data: Path) -> str:
     two_files = "{" in str(data) and not data.exists()
     sample = _lines_sample(str(data)) if two_files else _table_sample(str(data))
     code = _is_code(sample.targets)
-    few, sql = sample.pairs < FEW, _is_sql(sample.targets)
+    sql = _is_sql(sample.targets)
     layout = code and not sql and any("\n" in target.strip() for target in sample.targets)
     kind: Kind = "bpe" if not code else "dotted" if sql else "words"
     joint = not code and _shared_letters(sample) > 0.5
-    vocabulary = 1000 if few and not code else 8000 if sample.pairs < MANY or code else 16_000
+    vocabulary = CODE_WORDS if code else next(size for most, size in PIECES if sample.pairs < most)
     sources, targets = _piece_counts(sample, kind, joint, vocabulary, usual_indent(sample.targets) if layout else "")
     return TEMPLATE.format(
         train=quoted(str(data)),
@@ -107,16 +118,31 @@ def init(data: Path) -> str:
         max_target=_limit(targets),
         longest_source=max(sources),
         longest_target=max(targets),
-        units=128 if few else 256,
-        copying=COPYING if code else "",
+        sharing=COPYING if code else TIED.format(tie="all" if joint else "output"),
         feeding=FEEDING if code else "",
-        concatenating=CONCATENATING if code and few else "",
-        dropout=0.5 if few else 0.3,
-        epochs=60 if few else 20,
-        patience=15 if few else 5,
-        tokens=512 if few else 2048,
         monitor="exact_match" if code else "bleu",
+        **_by_pairs(sample.pairs, code=code),
+        tokens=_batch_tokens(sample.pairs * float(np.mean(targets))),
     )
+
+
+def _by_pairs(pairs: int, *, code: bool) -> dict[str, Any]:
+    """What depends on how many pairs there are: few teach little by themselves, so they are read more often."""
+    few = pairs < FEW
+    return {
+        "units": 128 if few else 256,
+        "hiding": WORD_DROPOUT if pairs < SOME and not code else "",
+        "dropout": 0.3 if not few else 0.4 if code or pairs >= VERY_FEW else 0.5,
+        "concatenating": CONCATENATING if code and few else "",
+        "smoothing": SMOOTHING if code else "",
+        "epochs": 40 if few else 20,
+        "patience": 20 if few else 10,
+    }
+
+
+def _batch_tokens(pieces: float) -> int:
+    """Target pieces in a batch, where an epoch has so many."""
+    return min(BATCHES, key=lambda size: abs(log(size * STEPS / pieces)))
 
 
 def _lines_sample(path: str) -> Sample:

@@ -41,7 +41,8 @@ def init(data: str) -> Config:
     result = seqloom("init", "translate", data)
     assert result.code == 0, result.err
     Path("my.yaml").write_text(result.out)
-    checked = seqloom("check", "my.yaml", "--set", "encoder.units=4", "--set", "decoder.units=4", "--json")
+    small = [f"--set={key}=4" for key in ("model.embedding", "encoder.units", "decoder.units")]
+    checked = seqloom("check", "my.yaml", *small, "--json")
     assert checked.code == 0, checked.err
     return validate(parse(result.out, "my.yaml"), Config)
 
@@ -153,11 +154,35 @@ def test_few_pairs_get_a_small_network_and_more_dropout(monkeypatch: pytest.Monk
     more = init(path)
     assert few.encoder.units < more.encoder.units and few.model.embedding < more.model.embedding
     assert few.model.dropout > more.model.dropout
-    assert few.tokens.vocabulary < more.tokens.vocabulary
     monkeypatch.setattr(starter, "MANY", 55)
     many = init(path)
-    assert many.tokens.vocabulary > more.tokens.vocabulary
     assert many.data.validation == many.data.test == 0.02
+
+
+def test_vocabularies_grow_with_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("d.csv", sentences(60), ["en", "es"])
+    monkeypatch.setattr(starter, "PIECES", ((50, 300), (70, 500), (90, 700)))
+    assert init(path).tokens.vocabulary == 500
+
+
+def test_a_small_table_has_steps_enough_to_learn_something() -> None:
+    rows = [(f"{source} {source}", target) for source, target in sentences(4_900)]
+    steps = []
+    for count in (300, 1_000, 4_900):
+        path = write("d.csv", rows[:count], ["en", "es"])
+        training = init(path).training
+        found = json.loads(seqloom("check", "my.yaml", "--json").out)["steps an epoch"]
+        steps.append(int(found.split()[0]))
+        assert training.patience * 2 >= training.epochs  # the learning rate has decayed before training can end
+    assert steps[0] > 15 and steps[1] > 50 and 90 < steps[2] < 250
+
+
+def test_languages_share_vectors_and_code_copies() -> None:
+    assert init(write("d.csv", sentences(40), ["en", "es"])).model.tie == "all"
+    greek = [(source, "".join(chr(ord("α") + ord(sign) % 20) for sign in target)) for source, target in sentences(40)]
+    assert init(write("d.csv", greek, ["en", "el"])).model.tie == "output"
+    code = init(write("d.csv", queries(60), ["question", "query"]))
+    assert code.model.tie == "none" and code.model.copy_words
 
 
 def test_limits_hold_the_lengths_of_files_that_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
