@@ -178,7 +178,7 @@ def verdict(
         return f"This model wins: {shown.title} {model_text} against {rival_text} for {name}, the best baseline."
     return (
         f"{name} wins: {shown.title} {rival_text} against {model_text} for this model; use it instead, "
-        "or train the model on more data."
+        "or train the model longer or on more data."
     )
 
 

@@ -85,7 +85,7 @@ class TrainingConfig(Stanza):
     gradient_clip: float = Field(1.0, gt=0)
     """Gradients are clipped to this global norm."""
     patience: int = Field(5, ge=1)
-    """Early stopping: end after this many epochs without a better validation score."""
+    """Early stopping: end after this many epochs without a better validation score or a lower validation loss."""
     average: int = Field(1, ge=1, le=50)
     """Weight averaging: validate and keep the mean of the weights of the last so many epochs; 1: no averaging."""
     seconds: float | None = Field(None, gt=0)

@@ -66,7 +66,7 @@ decoder:
 
 training:
   epochs: {epochs}
-  patience: {patience:<21}# training ends after this many epochs without a better score
+  patience: {patience:<21}# training ends after so many epochs without a better score or a lower loss
   batch_tokens: {tokens:<17}# target pieces in a batch; fewer pairs need smaller ones
   learning_rate: 2.0e-3
   warmup: 0.05

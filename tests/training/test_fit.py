@@ -134,7 +134,7 @@ def test_float16_training_scales_the_loss_and_learns_the_same(tmp_path):
 
 
 def test_of_equal_scores_the_epoch_with_the_lower_loss_is_better(tmp_path):
-    rows = iter([(0.0, 5.0), (0.0, 4.0), (0.0, 4.5), (0.0, 3.0), (1.0, 9.0), (1.0, 9.0), (0.0, 1.0)])
+    rows = iter([(0.0, 5.0), (0.0, 4.0), (0.0, 4.5), (0.0, 3.0), (1.0, 9.0), (1.0, 9.0), (0.0, 3.5)])
 
     def make_task(network):
         return tiny_task(network, evaluate=lambda: dict(zip(("score", "val_loss"), next(rows), strict=True)))
@@ -158,6 +158,17 @@ def test_patience_stops_and_the_best_weights_come_back(tmp_path):
     for weight, best, last in zip(network.get_weights(), after[1], after[-1], strict=True):
         np.testing.assert_array_equal(weight, best)
         assert (weight != last).any()
+
+
+def test_patience_waits_while_the_validation_loss_falls(tmp_path):
+    """Of scores that are noise the first is the best; the third epoch has the lowest loss."""
+    rows = iter([(0.2, 9.0), (0.1, 8.0), (0.1, 7.0), (0.1, 7.5), (0.1, 7.2), (0.1, 7.1)])
+
+    def make_task(network):
+        return tiny_task(network, evaluate=lambda: dict(zip(("score", "val_loss"), next(rows), strict=True)))
+
+    _, progress = _fit(tmp_path, make_task=make_task, patience=2, epochs=9)
+    assert (progress.epoch, progress.best_epoch) == (5, 0)
 
 
 def test_used_up_seconds_end_training_after_the_epoch_with_the_best_weights(tmp_path):

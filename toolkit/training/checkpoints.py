@@ -30,8 +30,10 @@ class Progress:
 
     @property
     def waited(self) -> int:
-        """Epochs since the best one."""
-        return self.epoch - 1 - self.best_epoch if self.best_epoch >= 0 else 0
+        """Epochs since the best one, or since that of the lowest validation loss if it came later: scores such as BLEU
+        say nothing while hardly anything is learned."""
+        losses = [epoch.get("val_loss", np.inf) for epoch in self.history]
+        return self.epoch - 1 - max(self.best_epoch, int(np.argmin(losses))) if self.best_epoch >= 0 else 0
 
 
 def variables_of(model: keras.Model) -> Arrays:
