@@ -1,7 +1,9 @@
 """A runtime runs graphs, and tells what it cannot run in one line."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -35,6 +37,20 @@ def test_a_runtime_knows_its_inputs_and_outputs_by_name():
     assert runtime.outputs == {"states": ["time", "batch", 3], "final": ["batch", 3]}
     found = runtime.run({"lengths": LENGTHS, "steps": np.ones((3, 2, FEATURES), np.float32)})
     assert {name: array.shape for name, array in found.items()} == {"states": (3, 2, 3), "final": (2, 3)}
+
+
+@pytest.mark.parametrize("steps", [0, 10**12])
+def test_a_runtime_that_nobody_holds_is_gone_at_once(steps):
+    gc.disable()  # which training seldom waits for, and a runtime holds a copy of the weights
+    try:
+        runtime = Runtime(_graph())
+        runtime.expect(steps)
+        runtime.run({"steps": np.ones((3, 2, FEATURES), np.float32), "lengths": LENGTHS})
+        gone = weakref.ref(runtime)
+        del runtime
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_no_rows_give_no_rows():

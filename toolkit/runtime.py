@@ -49,7 +49,9 @@ class Runtime:
         self.pool = Pool()
         self.fused = False
         self._multiplications, self._prepared = 0, False
-        self._execute: Execute = lambda outputs, inputs: session.run(outputs, {**inputs, **self._tables}, self.options)
+        # Without self: what refers to itself keeps its memory until Python looks for such.
+        tables, options = self._tables, self.options
+        self._execute: Execute = lambda outputs, inputs: session.run(outputs, {**inputs, **tables}, options)
 
     def expect(self, steps: int) -> None:
         """Say that rows of so many steps follow; from MANY on recurrent layers run in the kernel, if there is one.
