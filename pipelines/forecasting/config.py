@@ -90,11 +90,11 @@ class ModelConfig(Stanza):
     whole horizon; attention: a recurrent decoder with attention over the past; smoothing: exponential smoothing and, on
     its residuals, dilated layers of encoder.cell with residual connections (ES-RNN), whatever encoder.residual says."""
     history: Steps | None = None
-    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4) and at
-    least 2 horizons (3), where the series are long enough."""
+    """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4), or 8
+    horizons where there is no season, and at least 2 horizons (3), where the series are long enough."""
     segment: Steps | None = None
     """Steps in a segment; empty: the longest divisor of the season within the horizon and 60 steps; without a season,
-    the square root of the horizon; 1 for all networks but segment."""
+    the horizon, within 60 steps and an eighth of the median training part; 1 for all networks but segment."""
     log: bool = False
     """Model the logarithms, for series whose fluctuations grow with their level; all values must be above 0."""
     scaling: Literal["window", "series"] = "window"

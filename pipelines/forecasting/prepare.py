@@ -19,6 +19,7 @@ from toolkit.evaluation.forecasting import naive_scale
 from toolkit.evaluation.ridge import Ridge, fit_ridge
 
 SEASONS_READ = 14
+HORIZONS_READ = 8  # without a season, as 14 seasons are about so many of the usual horizons
 SEASONS_SMOOTHED = 4  # season and level are found from the first three
 LONGEST_SEGMENT = 60  # longer seasons are cut into pieces
 
@@ -77,8 +78,9 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
     panel, ends = splits.panel, splits.training_ends
     lengths = ends - panel.offsets[:-1]
     season = config.season if isinstance(config.season, int) else _season(panel, ends)
-    segment = _segment(config, season, horizon)
-    history = _history(config, season, horizon, segment, lengths)
+    median = int(np.median(lengths))
+    segment = _segment(config, season, horizon, median)
+    history = _history(config, season, horizon, segment, median)
     known, past = (_columns(names, panel.covariates) for names in (config.data.known, config.data.past))
     model, static = config.model, _columns(config.data.static, panel.statics)
     return Plan(
@@ -114,26 +116,29 @@ def _season(panel: Panel, ends: np.ndarray) -> int:
     return find_season([panel.values[panel.offsets[k] : ends[k]] for k in examined], panel.frequency)
 
 
-def _segment(config: Config, season: int, horizon: int) -> int:
-    """A season, or a whole part of one that is not longer than the horizon; 1 where the decoder wants single steps."""
+def _segment(config: Config, season: int, horizon: int, median: int) -> int:
+    """A season, or a whole part of one that is not longer than the horizon; without a season the horizon, or less where
+    the `median` series is short; 1 where the decoder wants single steps."""
     if config.model.segment:
         return config.model.segment
     if config.model.network != "segment":
         return 1
     longest = min(LONGEST_SEGMENT, horizon)
     if season == 1:
-        return max(1, min(longest, round(horizon**0.5)))
+        return max(1, min(longest, median // HORIZONS_READ))
     return max(part for part in range(1, min(longest, season) + 1) if season % part == 0)
 
 
-def _history(config: Config, season: int, horizon: int, segment: int, lengths: np.ndarray) -> int:
-    """Steps to read: whole segments, and so few that the median series still gives windows to learn from."""
+def _history(config: Config, season: int, horizon: int, segment: int, median: int) -> int:
+    """Steps to read: whole segments, and so few that the `median` series still gives windows to learn from."""
     if config.model.history:
         return round_up(config.model.history, segment)
+    room = median - 2 * horizon
     wanted = max(SEASONS_READ * season if season <= LONGEST_SEGMENT else 2 * season, 2 * horizon, 4 * segment)
+    if season == 1:
+        wanted = max(2 * horizon, min(max(SEASONS_READ, HORIZONS_READ * horizon), room // 2))
     if config.model.network == "smoothing":
         wanted = max(SEASONS_SMOOTHED * season, 3 * horizon)
-    room = int(np.median(lengths)) - 2 * horizon
     return max(min(wanted, room) // segment, 1) * segment
 
 

@@ -80,6 +80,25 @@ def test_the_page_shows_the_worst_series_and_says_what_was_weighed(trained: Any)
     assert all(name in page for name in ("Forecasts beside what came", "What was weighed", "Learning curves"))
 
 
+@pytest.mark.parametrize(
+    ("steps", "horizon", "season", "history", "segment"),
+    [
+        (1500, 13, 1, 104, 13),  # eight horizons
+        (1500, 1, 1, 14, 1),
+        (150, 8, 1, 40, 8),  # half of what there is beside two horizons
+        (60, 8, 1, 15, 5),  # two horizons, in whole segments
+        (2000, 48, 24, 336, 24),
+    ],
+)
+def test_windows_reach_back_far_also_without_a_season(
+    steps: int, horizon: int, season: int, history: int, segment: int
+) -> None:
+    table = write_sales(Path("a.csv"), make_sales(2, steps))
+    settings = {"season": season, "model": {"history": None, "segment": None}}
+    plan = prepare(read_config(write_config(Path("c.yaml"), table, horizon=horizon, **settings))).plan
+    assert (plan.history, plan.segment) == (history, segment)
+
+
 def test_the_history_has_a_row_an_epoch(trained: Any) -> None:
     rows = list(csv.DictReader((trained.folder / "history.csv").open()))
     assert [(row["member"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2")]
