@@ -20,6 +20,7 @@ from toolkit.evaluation.ridge import Ridge, fit_ridge
 
 SEASONS_READ = 14
 HORIZONS_READ = 8  # without a season, as 14 seasons are about so many of the usual horizons
+FEWEST_SEGMENTS = 16  # of the median series
 SEASONS_SMOOTHED = 4  # season and level are found from the first three
 LONGEST_SEGMENT = 60  # longer seasons are cut into pieces
 
@@ -125,20 +126,22 @@ def _segment(config: Config, season: int, horizon: int, median: int) -> int:
         return 1
     longest = min(LONGEST_SEGMENT, horizon)
     if season == 1:
-        return max(1, min(longest, median // HORIZONS_READ))
+        return max(1, min(longest, median // FEWEST_SEGMENTS))
     return max(part for part in range(1, min(longest, season) + 1) if season % part == 0)
 
 
 def _history(config: Config, season: int, horizon: int, segment: int, median: int) -> int:
-    """Steps to read: whole segments, and so few that the `median` series still gives windows to learn from."""
+    """Steps to read: whole segments, and so few that the `median` series still gives windows to learn from, half of
+    those that it could give if that is enough to read."""
     if config.model.history:
         return round_up(config.model.history, segment)
     room = median - 2 * horizon
-    wanted = max(SEASONS_READ * season if season <= LONGEST_SEGMENT else 2 * season, 2 * horizon, 4 * segment)
-    if season == 1:
-        wanted = max(2 * horizon, min(max(SEASONS_READ, HORIZONS_READ * horizon), room // 2))
     if config.model.network == "smoothing":
         wanted = max(SEASONS_SMOOTHED * season, 3 * horizon)
+    else:
+        seasons = SEASONS_READ if season <= LONGEST_SEGMENT else 2
+        wanted = max(seasons * season, HORIZONS_READ * horizon if season == 1 else 0)
+        wanted = max(season, 2 * horizon, 4 * segment, min(wanted, room // 2))
     return max(min(wanted, room) // segment, 1) * segment
 
 

@@ -85,9 +85,10 @@ def test_the_page_shows_the_worst_series_and_says_what_was_weighed(trained: Any)
     [
         (1500, 13, 1, 104, 13),  # eight horizons
         (1500, 1, 1, 14, 1),
-        (150, 8, 1, 40, 8),  # half of what there is beside two horizons
-        (60, 8, 1, 15, 5),  # two horizons, in whole segments
+        (150, 8, 1, 42, 6),  # half of what there is beside two horizons
+        (60, 8, 1, 16, 2),  # two horizons
         (2000, 48, 24, 336, 24),
+        (220, 14, 7, 56, 7),
     ],
 )
 def test_windows_reach_back_far_also_without_a_season(
