@@ -45,7 +45,8 @@ class DataConfig(Stanza):
     static: Columns = Field([])
     """Covariates with one value per series."""
     calendar: bool = False
-    """Give the network calendar features: the hour, the day of the week and so on."""
+    """Give the network calendar features: the hour, the day of the week and, if the training part is 4 years long,
+    the day of the month and of the year."""
     holidays: str | None = None
     """Country whose holidays become a feature of the network, such as US or DE."""
 

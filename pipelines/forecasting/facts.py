@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
+from toolkit.data.frequency import DAY, HOUR, WEEK, YEAR, Frequency
 from toolkit.data.panel import Finding, Panel
 from toolkit.evaluation.diagnostics import SEASONS, choose_season, outliers, seasonal_strength, trend_strength
 from toolkit.evaluation.unit_roots import Stationarity, random_walk, stationarity
 
 TESTED = 50  # series tested for unit roots: that takes longest
 NAMES = 3
+YEARS = 4  # from which on a network learns more than it gets by heart of the place in the month and the year
 VERDICTS = {
     "stationary": "stationary: it comes back to one level",
     "unit root": "not stationary: there is no level that it comes back to",
@@ -50,6 +51,14 @@ def measure(panel: Panel) -> Sizes:
     high[filled] = np.maximum.reduceat(np.where(seen, panel.values, -np.inf), begins)
     known, zeros = (_counts(panel, which) for which in (seen, seen & (panel.values == 0)))
     return Sizes(steps, known, low, high, (2 * zeros > known) & (low < high))
+
+
+def years_of(panel: Panel, lengths: np.ndarray) -> float:
+    """From the first time of any series to the last of their first `lengths` (series,) steps; 0 without dates."""
+    if panel.frequency.unit == "integer":
+        return 0.0
+    begin, end = panel.frequency.times(np.array([panel.starts.min(), (panel.starts + lengths).max()]))
+    return float((end - begin) / np.timedelta64(YEAR, "s"))
 
 
 def _counts(panel: Panel, which: np.ndarray) -> np.ndarray:

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.forecasting.facts import measure, mostly_sparse, span_of
+from pipelines.forecasting.facts import YEARS, measure, mostly_sparse, span_of, years_of
 from pipelines.forecasting.inspect import Look, inspect
 from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError
 
+LONG = 1.5  # times the years of training that the calendar takes, the rest of the table being held back
 TEMPLATE = """\
 # seqloom check my.yaml tells what this would do; seqloom run my.yaml does it.
 pipeline: forecasting
 horizon: {horizon:<22}# steps to forecast{example}
-season: {season:<23}# {found}; auto looks anew, 1 is none
+season: {season:<23}# {found}; {other}
 
 data:
   path: {path}
@@ -38,12 +39,13 @@ def init(data: Path) -> str:
 def suggest(look: Look) -> str:
     """YAML text that trains a forecaster on the series that were looked at; it names what does not find itself."""
     frequency, season = look.panel.frequency, look.season
-    span = span_of(frequency, season)
+    span, several = span_of(frequency, season), _columns(look)
     return TEMPLATE.format(
         horizon=look.horizon,
         example=_example(frequency),
-        season=season,
+        season="auto" if several else season,
         found=f"{season:,} steps{f', a {span},' if span else ''} were found" if season > 1 else "none was found",
+        other="one column alone may have another" if several else "auto looks anew, 1 is none",
         path=quoted(look.path),
         columns="".join(f"  {line}\n" for line in _hints(look)),
         values="".join(f"  {line}\n" for line in _of_values(look)),
@@ -58,17 +60,25 @@ def _hints(look: Look) -> list[str]:
     elif "duplicates" in kinds:
         lines.append(_line("duplicates: last", "error | last | mean | sum, of several values at one time"))
         lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
-    if len(look.panel) > 1 and set(look.panel.ids) <= next(read_rows(Source(look.path))).values.keys():
-        first, *others = look.panel.ids
+    if names := _columns(look):
+        first, *others = names
         lines.append(_line(f"# value: {quoted(first)}", "to forecast this column alone"))
         past = f"# past: [{', '.join(map(quoted, others[:10]))}]"
         lines.append(_line(past, "and to learn from the others; known: [...] for those known ahead"))
     if "dst" in kinds:
         lines.append(_line("# timezone: Europe/Berlin", "of the place, where clocks change"))
     if look.panel.frequency.unit != "integer":
-        lines.append(_line("# calendar: true", "tell the network where in the day, the week and the year it is"))
+        long = years_of(look.panel, look.panel.lengths) >= LONG * YEARS
+        told = "tell the network where in the day, the week and, in long tables, the year it is"
+        lines.append(_line("calendar: true" if long else "# calendar: true", told))
         lines.append(_line("# holidays: US", "and the holidays of a country"))
     return lines
+
+
+def _columns(look: Look) -> tuple[str, ...]:
+    """The columns that are series, if there are several: they may be of different kinds."""
+    several = len(look.panel) > 1 and set(look.panel.ids) <= next(read_rows(Source(look.path))).values.keys()
+    return look.panel.ids if several else ()
 
 
 def _series_column(look: Look) -> str:

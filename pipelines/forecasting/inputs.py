@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from toolkit.data import windows
+from toolkit.data.calendar import Cycle
 from toolkit.data.frequency import Frequency
 from toolkit.data.panel import Panel
 from toolkit.data.windows import LARGEST, Cutoffs, Scale
@@ -35,6 +36,7 @@ class Plan:
     past: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     calendar: bool = False
+    cycles: tuple[Cycle, ...] | None = None  # of the calendar; None for all of the frequency, as in older runs
     holidays: str | None = None
     scales: dict[str, tuple[float, float]] | None = None  # mean and deviation of each of these columns
     categories: dict[str, tuple[str, ...]] | None = None  # words of those that held text
@@ -81,7 +83,11 @@ class Plan:
 
     @cached_property
     def calendar_names(self) -> tuple[str, ...]:
-        return tuple(self.frequency.calendar(np.zeros(1, np.int64), self.holidays)) if self.calendar else ()
+        return tuple(self.calendar_of(np.zeros(1, np.int64))) if self.calendar else ()
+
+    def calendar_of(self, ordinals: np.ndarray) -> dict[str, np.ndarray]:
+        """Features (steps,) of the calendar, by name."""
+        return self.frequency.calendar(ordinals, self.holidays, self.cycles)
 
 
 class Inputs(NamedTuple):
@@ -202,7 +208,7 @@ def _calendar(plan: Plan, panel: Panel, cutoffs: Cutoffs, first: int, stop: int)
     ordinals = windows.ordinals(panel, cutoffs, first, stop)
     # Rows share most of their steps: each step's features are computed once.
     steps, places = np.unique(ordinals, return_inverse=True)
-    features = plan.frequency.calendar(steps, plan.holidays)
+    features = plan.calendar_of(steps)
     return [feature[places].reshape(ordinals.shape) for feature in features.values()]
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits, read_splits
-from pipelines.forecasting.facts import evenly, measure, mostly_sparse
+from pipelines.forecasting.facts import YEARS, evenly, measure, mostly_sparse, years_of
 from pipelines.forecasting.inputs import Plan, refuse_not_positive
 from pipelines.forecasting.inspect import EXAMINED, find_season
 from toolkit.data import windows
 from toolkit.data.batches import round_up
+from toolkit.data.calendar import SHORT, Cycle
 from toolkit.data.panel import Panel
 from toolkit.evaluation.forecasting import naive_scale
 from toolkit.evaluation.ridge import Ridge, fit_ridge
@@ -95,6 +96,7 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         past=past,
         static=static,
         calendar=config.data.calendar or config.data.holidays is not None,
+        cycles=_cycles(panel, ends),
         holidays=config.data.holidays,
         scales=_scales(panel, ends, known + past, static),
         categories=panel.categories,
@@ -115,6 +117,12 @@ def _season(panel: Panel, ends: np.ndarray) -> int:
     """The season that most of the training parts show."""
     examined = evenly(np.flatnonzero(ends > panel.offsets[:-1]), EXAMINED)
     return find_season([panel.values[panel.offsets[k] : ends[k]] for k in examined], panel.frequency)
+
+
+def _cycles(panel: Panel, ends: np.ndarray) -> tuple[Cycle, ...]:
+    """Those of the calendar that the training part holds often enough to learn from, not by heart."""
+    enough = years_of(panel, ends - panel.offsets[:-1]) >= YEARS
+    return tuple(each for each in panel.frequency.cycles if enough or each in SHORT)
 
 
 def _segment(config: Config, season: int, horizon: int, median: int) -> int:

@@ -1,11 +1,16 @@
 """Where a time stands in the day, the week, the month and the year, and whether it is a holiday."""
 
+from typing import Literal
+
 import numpy as np
 
 from toolkit.errors import ConfigError
 
+Cycle = Literal["hour", "weekday", "monthday", "yearday", "month"]
+SHORT: tuple[Cycle, ...] = ("hour", "weekday")  # seen often in any table that is worth forecasting
 
-def cycles(times: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+
+def cycles(times: np.ndarray, names: tuple[Cycle, ...]) -> dict[str, np.ndarray]:
     """Sine and cosine of the place in every cycle, as `hour_sin`, `hour_cos`, ...
 
     Args:
@@ -22,7 +27,7 @@ def cycles(times: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return features
 
 
-def _fraction(times: np.ndarray, name: str) -> np.ndarray:
+def _fraction(times: np.ndarray, name: Cycle) -> np.ndarray:
     """How much of the cycle has passed, in [0, 1)."""
     days = times.astype("datetime64[D]")
     match name:

@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from toolkit.data import calendar
+from toolkit.data.calendar import Cycle
 from toolkit.data.zones import to_local, utc_offsets
 from toolkit.errors import ConfigError
 
@@ -229,10 +230,15 @@ class Frequency:
                 return _SECONDS.get(unit, 0) / self.step
         return 0
 
-    def calendar(self, ordinals: np.ndarray, country: str | None = None) -> dict[str, np.ndarray]:
+    def calendar(
+        self, ordinals: np.ndarray, country: str | None = None, cycles: tuple[Cycle, ...] | None = None
+    ) -> dict[str, np.ndarray]:
         """Features (steps,) in [-1, 1] that suit this frequency, by name; see `toolkit.data.calendar`.
 
         With a `country` such as US or DE also "holiday", 1 where a step holds a public holiday, else 0.
+
+        Args:
+            cycles: some of those of this frequency; None for all.
 
         Raises:
             ConfigError: the country is unknown, or steps are too long to hold single days.
@@ -242,7 +248,7 @@ class Frequency:
                 raise ConfigError("integer times have no holidays.", mend="Leave the country out.")
             return {}
         local = self.clock_times(ordinals)
-        features = calendar.cycles(local, self._cycles())
+        features = calendar.cycles(local, self.cycles if cycles is None else cycles)
         if country:
             if self.unit == "month":
                 raise ConfigError(f"{self.title} steps have no holidays.", mend="Leave the country out.")
@@ -250,7 +256,11 @@ class Frequency:
             features["holiday"] = calendar.holidays(local, span, country)
         return features
 
-    def _cycles(self) -> tuple[str, ...]:
+    @property
+    def cycles(self) -> tuple[Cycle, ...]:
+        """The cycles of the calendar in which steps have different places."""
+        if self.unit == "integer":
+            return ()
         if self.unit == "month":
             return ("month",) if self.step % 12 else ()
         if self.unit == "business_day":

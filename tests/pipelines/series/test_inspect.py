@@ -235,7 +235,13 @@ def test_a_wide_file_is_told_how_to_forecast_one_column(here):
     assert "# value: sales" in text and "# past: [visits]" in text
     uncommented = text.replace("# value: sales", "value: sales").replace("# past: [visits]", "past: [visits]")
     config = validate(parse(uncommented, "my.yaml"), Config)
-    assert (config.data.value, config.data.past) == ("sales", ["visits"])
+    assert (config.data.value, config.data.past, config.season) == ("sales", ["visits"], "auto")
+
+
+@pytest.mark.parametrize(("days", "told"), [(2000, False), (2300, True)])
+def test_the_calendar_is_told_where_there_are_years_of_it(here, days, told):
+    config = validate(parse(init(write(here / "a.csv", {"a": walk(days)}, step="D")), "my.yaml"), Config)
+    assert config.data.calendar is told
 
 
 @pytest.mark.parametrize(

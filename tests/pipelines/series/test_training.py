@@ -100,6 +100,14 @@ def test_windows_reach_back_far_also_without_a_season(
     assert (plan.history, plan.segment) == (history, segment)
 
 
+@pytest.mark.parametrize(("steps", "cycles"), [(1000, ("weekday",)), (2200, ("weekday", "monthday", "yearday"))])
+def test_the_calendar_leaves_out_what_few_years_would_teach_by_heart(steps: int, cycles: tuple[str, ...]) -> None:
+    config = write_config(Path("c.yaml"), write_sales(Path("a.csv"), make_sales(1, steps)), data={"calendar": True})
+    plan = prepare(read_config(config)).plan
+    assert plan.cycles == cycles
+    assert set(plan.calendar_names) == {f"{name}_{part}" for name in cycles for part in ("sin", "cos")}
+
+
 def test_the_history_has_a_row_an_epoch(trained: Any) -> None:
     rows = list(csv.DictReader((trained.folder / "history.csv").open()))
     assert [(row["member"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2")]
