@@ -21,7 +21,7 @@ from toolkit.evaluation.ridge import Ridge, fit_ridge
 
 SEASONS_READ = 14
 HORIZONS_READ = 8  # without a season, as 14 seasons are about so many of the usual horizons
-FEWEST_SEGMENTS = 16  # of the median series
+FEWEST_SEGMENTS = 8  # in the median series, for it is to give windows of 4
 SEASONS_SMOOTHED = 4  # season and level are found from the first three
 LONGEST_SEGMENT = 60  # longer seasons are cut into pieces
 

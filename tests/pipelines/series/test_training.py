@@ -85,8 +85,8 @@ def test_the_page_shows_the_worst_series_and_says_what_was_weighed(trained: Any)
     [
         (1500, 13, 1, 104, 13),  # eight horizons
         (1500, 1, 1, 14, 1),
-        (150, 8, 1, 42, 6),  # half of what there is beside two horizons
-        (60, 8, 1, 16, 2),  # two horizons
+        (150, 8, 1, 40, 8),  # half of what there is beside two horizons
+        (60, 8, 1, 20, 5),  # four segments
         (2000, 48, 24, 336, 24),
         (220, 14, 7, 56, 7),
     ],
