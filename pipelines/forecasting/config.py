@@ -92,7 +92,8 @@ class ModelConfig(Stanza):
     its residuals, dilated layers of encoder.cell with residual connections (ES-RNN), whatever encoder.residual says."""
     history: Steps | None = None
     """Steps that the network reads; empty: up to 14 seasons (2 of more than 60 steps; for network: smoothing 4), or 8
-    horizons where there is no season, and at least 2 horizons (3), where the series are long enough."""
+    horizons where there is no season, and at least 2 horizons (3), where the series are long enough; half of what they
+    have room for where all together would give fewer than 2,000 windows."""
     segment: Steps | None = None
     """Steps in a segment; empty: the longest divisor of the season within the horizon and 60 steps; without a season,
     the horizon, within 60 steps and an eighth of the median training part; 1 for all networks but segment."""

@@ -21,6 +21,7 @@ from toolkit.evaluation.ridge import Ridge, fit_ridge
 
 SEASONS_READ = 14
 HORIZONS_READ = 8  # without a season, as 14 seasons are about so many of the usual horizons
+FEW_WINDOWS = 2_000  # to learn from, where twice as many are worth more than a longer past
 FEWEST_SEGMENTS = 8  # in the median series, for it is to give windows of 4
 SEASONS_SMOOTHED = 4  # season and level are found from the first three
 LONGEST_SEGMENT = 60  # longer seasons are cut into pieces
@@ -82,7 +83,7 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
     season = config.season if isinstance(config.season, int) else _season(panel, ends)
     median = int(np.median(lengths))
     segment = _segment(config, season, horizon, median)
-    history = _history(config, season, horizon, segment, median)
+    history = _history(config, season, horizon, segment, lengths)
     known, past = (_columns(names, panel.covariates) for names in (config.data.known, config.data.past))
     model, static = config.model, _columns(config.data.static, panel.statics)
     return Plan(
@@ -138,18 +139,19 @@ def _segment(config: Config, season: int, horizon: int, median: int) -> int:
     return max(part for part in range(1, min(longest, season) + 1) if season % part == 0)
 
 
-def _history(config: Config, season: int, horizon: int, segment: int, median: int) -> int:
-    """Steps to read: whole segments, and so few that the `median` series still gives windows to learn from, half of
-    those that it could give if that is enough to read."""
+def _history(config: Config, season: int, horizon: int, segment: int, lengths: np.ndarray) -> int:
+    """Steps to read: whole segments, and so few that the median series still gives windows to learn from; where all
+    series would give few, half of what it has room for, if that is enough to read."""
     if config.model.history:
         return round_up(config.model.history, segment)
-    room = median - 2 * horizon
+    room = int(np.median(lengths)) - 2 * horizon
     if config.model.network == "smoothing":
         wanted = max(SEASONS_SMOOTHED * season, 3 * horizon)
     else:
         seasons = SEASONS_READ if season <= LONGEST_SEGMENT else 2
         wanted = max(seasons * season, HORIZONS_READ * horizon if season == 1 else 0)
-        wanted = max(season, 2 * horizon, 4 * segment, min(wanted, room // 2))
+        few = len(lengths) * (room + horizon - min(wanted, room)) < FEW_WINDOWS
+        wanted = max(season, 2 * horizon, 4 * segment, min(wanted, room // 2 if few else room))
     return max(min(wanted, room) // segment, 1) * segment
 
 

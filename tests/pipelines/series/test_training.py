@@ -81,20 +81,21 @@ def test_the_page_shows_the_worst_series_and_says_what_was_weighed(trained: Any)
 
 
 @pytest.mark.parametrize(
-    ("steps", "horizon", "season", "history", "segment"),
+    ("series", "steps", "horizon", "season", "history", "segment"),
     [
-        (1500, 13, 1, 104, 13),  # eight horizons
-        (1500, 1, 1, 14, 1),
-        (150, 8, 1, 40, 8),  # half of what there is beside two horizons
-        (60, 8, 1, 20, 5),  # four segments
-        (2000, 48, 24, 336, 24),
-        (220, 14, 7, 56, 7),
+        (2, 1500, 13, 1, 104, 13),  # eight horizons
+        (2, 1500, 1, 1, 14, 1),
+        (2, 150, 8, 1, 40, 8),  # half of what there is beside two horizons
+        (2, 60, 8, 1, 20, 5),  # four segments
+        (2, 2000, 48, 24, 336, 24),
+        (2, 220, 14, 7, 56, 7),
+        (90, 220, 14, 7, 98, 7),  # together they give windows enough
     ],
 )
-def test_windows_reach_back_far_also_without_a_season(
-    steps: int, horizon: int, season: int, history: int, segment: int
+def test_windows_reach_back_as_far_as_is_useful(
+    series: int, steps: int, horizon: int, season: int, history: int, segment: int
 ) -> None:
-    table = write_sales(Path("a.csv"), make_sales(2, steps))
+    table = write_sales(Path("a.csv"), make_sales(series, steps))
     settings = {"season": season, "model": {"history": None, "segment": None}}
     plan = prepare(read_config(write_config(Path("c.yaml"), table, horizon=horizon, **settings))).plan
     assert (plan.history, plan.segment) == (history, segment)
