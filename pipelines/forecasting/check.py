@@ -5,7 +5,7 @@ import numpy as np
 from pipelines.forecasting import model as networks
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.facts import span_of
-from pipelines.forecasting.fitting import training_cutoffs
+from pipelines.forecasting.fitting import batches_of, training_cutoffs
 from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit.stanzas import STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
@@ -34,7 +34,7 @@ def check(config: Config) -> dict[str, str]:
     if config.model.kind not in ("auto", "network"):
         return {**facts, "model": f"{config.model.kind} alone, nothing to train"}
     network = networks.build(config, plan)
-    parameters, batch = network.count_params(), config.training.batch_size
+    parameters, batch = network.count_params(), batches_of(config, prepared)
     steps = max(min(len(cutoffs), config.training.windows) // batch, 1)
     pieces = plan.history // plan.segment
     megabytes = 4e-6 * (STATES_PER_WEIGHT * parameters + batch * config.encoder.floats_kept(pieces))

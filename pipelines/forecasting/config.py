@@ -159,8 +159,8 @@ class ForecastEncoder(EncoderConfig):
 class ForecastTraining(TrainingConfig):
     """How the networks are trained."""
 
-    batch_size: int = Field(64, ge=1, le=65_536)
-    """Windows per training batch."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Windows per training batch; empty: 8 to 64, so that an epoch has some 40 steps, or more."""
     bucketing: bool = True
     """Has no effect: all windows have the same length."""
     windows: int = Field(20_000, ge=1, le=100_000_000)

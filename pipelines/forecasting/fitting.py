@@ -1,6 +1,7 @@
 """Networks fitted to windows of series."""
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,8 @@ from toolkit.training.fit import Batch, Task
 from toolkit.training.members import Fitted, Trained, fit_members, fit_network, refit_members
 from toolkit.training.runs import in_precision, set_seed
 
+STEPS = 40  # an epoch, roughly: with large batches a short series has so few that a network learns little
+SMALLEST, LARGEST = 8, 64  # batches of them
 LEAST_WINDOWS = 64  # for a network that is one of several forecasters; with fewer it is not tried
 VALIDATED = 8_192  # validation windows that the epoch is chosen on
 HEAVIEST = 20.0  # of a window that moves much more than its series does otherwise
@@ -99,16 +102,29 @@ def training_cutoffs(prepared: Prepared, ends: np.ndarray) -> Cutoffs:
 
     A window may reach back before its series began where the series is short, but there is at least a segment to read.
     """
-    panel, plan = prepared.panel, prepared.plan
-    begins = panel.offsets[:-1]
-    room = ends - begins - plan.horizon
-    firsts = begins + np.where(room >= plan.history, plan.history, np.maximum(plan.segment, room // 2))
-    return windows.rolling(panel, firsts, ends, horizon=plan.horizon, step=1)
+    return windows.rolling(prepared.panel, _firsts(prepared, ends), ends, horizon=prepared.plan.horizon, step=1)
+
+
+def batches_of(config: Config, prepared: Prepared) -> int:
+    """Windows in a batch: so many as the config says, or as suit what there is before the validation part."""
+    training, ends = config.training, prepared.splits.training_ends
+    if training.batch_size:
+        return training.batch_size
+    counts = np.maximum(ends - prepared.plan.horizon - _firsts(prepared, ends) + 1, 0)
+    seen = min(max(int(counts.sum()), 1), training.windows)
+    return int(np.clip(2 ** round(math.log2(seen / STEPS)), SMALLEST, LARGEST))
 
 
 def units_of(config: Config, prepared: Prepared) -> np.ndarray:
     """What an error of 1 is in each series. Shapes: -> (series,)"""
     return prepared.deviations if config.split.standardized else prepared.units
+
+
+def _firsts(prepared: Prepared, ends: np.ndarray) -> np.ndarray:
+    """The first cutoff of each series, where it is long enough. Shapes: (series,) -> (series,)"""
+    plan, begins = prepared.plan, prepared.panel.offsets[:-1]
+    room = ends - begins - plan.horizon
+    return begins + np.where(room >= plan.history, plan.history, np.maximum(plan.segment, room // 2))
 
 
 def _fit(
@@ -137,16 +153,16 @@ def _load(network: models.Network, weights: Arrays, member: int) -> None:
 
 
 def _task(config: Config, prepared: Prepared, network: models.Network, cutoffs: Cutoffs, seed: int) -> Task:
-    training = config.training
+    training, size = config.training, batches_of(config, prepared)
     seen = min(len(cutoffs), training.windows)
-    steps = max(seen // training.batch_size, 1)
+    steps = max(seen // size, 1)
     units = units_of(config, prepared)
 
     def batches(epoch: int) -> Iterator[Batch]:
         random = np.random.default_rng([seed, epoch])
         order = random.permutation(len(cutoffs))[:seen]
         for step in range(steps):  # what is left over has another shape; another epoch has it in a batch
-            rows = cutoffs.take(order[step * training.batch_size : (step + 1) * training.batch_size])
+            rows = cutoffs.take(order[step * size : (step + 1) * size])
             yield _batch(prepared, rows, units, partial(_hide, random))
 
     return Task(

@@ -109,6 +109,31 @@ def test_the_calendar_leaves_out_what_few_years_would_teach_by_heart(steps: int,
     assert set(plan.calendar_names) == {f"{name}_{part}" for name in cycles for part in ("sin", "cos")}
 
 
+@pytest.mark.parametrize(
+    ("series", "steps", "settings", "size"),
+    [
+        (1, 150, {}, 8),
+        (1, 1100, {}, 16),  # a refit has more windows, for which it would be 32
+        (1, 1400, {}, 32),
+        (2, 3000, {}, 64),
+        (2, 3000, {"windows": 700}, 16),
+        (2, 3000, {"batch_size": 5}, 5),
+    ],
+)
+def test_batches_are_smaller_where_windows_are_few(
+    series: int, steps: int, settings: dict[str, int], size: int
+) -> None:
+    table = write_sales(Path("a.csv"), make_sales(series, steps))
+    config = read_config(write_config(Path("c.yaml"), table, training={"batch_size": None, **settings}))
+    prepared = prepare(config)
+    whole = fitting.training_cutoffs(prepared, prepared.splits.test_starts)
+    for cutoffs in (whole, fitting.training_cutoffs(prepared, prepared.splits.training_ends)):
+        _, task = fitting.begin_network(config, prepared, cutoffs, member=0)
+        inputs, _, _ = next(iter(task.batches(0)))
+        assert len(next(iter(inputs.values()))) == size
+        assert task.steps == min(len(cutoffs), config.training.windows) // size
+
+
 def test_the_history_has_a_row_an_epoch(trained: Any) -> None:
     rows = list(csv.DictReader((trained.folder / "history.csv").open()))
     assert [(row["member"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2")]
