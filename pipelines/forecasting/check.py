@@ -4,8 +4,9 @@ import numpy as np
 
 from pipelines.forecasting import model as networks
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.facts import span_of
+from pipelines.forecasting.facts import YEARS, span_of
 from pipelines.forecasting.fitting import batches_of, training_cutoffs
+from pipelines.forecasting.inputs import Plan
 from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit.stanzas import STATES_PER_WEIGHT
 from toolkit.training.members import steps_told
@@ -41,6 +42,7 @@ def check(config: Config) -> dict[str, str]:
     return {
         **facts,
         "network reads": f"{plan.history:,} steps, in {pieces:,} segments of {plan.segment:,}",
+        **({"calendar": _calendar(plan)} if plan.calendar else {}),
         "parameters": f"{config.model.members} x {parameters:,}",
         "memory": f"about {megabytes:,.0f} MB to train, beside the series",
         "steps an epoch": f"{steps:,} of {batch:,} windows, {steps_told(steps, config.training)}",
@@ -50,6 +52,11 @@ def check(config: Config) -> dict[str, str]:
 def _range(lengths: np.ndarray) -> str:
     low, high = int(lengths.min()), int(lengths.max())
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _calendar(plan: Plan) -> str:
+    told = dict.fromkeys(name.removesuffix("_sin").removesuffix("_cos") for name in plan.calendar_names)
+    return ", ".join(told) or f"nothing, for what there is to learn from is shorter than {YEARS} years"
 
 
 def _untested(prepared: Prepared) -> str:

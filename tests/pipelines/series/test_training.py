@@ -18,6 +18,7 @@ from sales import HORIZON, make_sales, read_table, rows_of, write_config, write_
 
 from pipelines.forecasting import evaluate, fitting
 from pipelines.forecasting import model as models
+from pipelines.forecasting.check import check
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import Plan, feature_counts, make_inputs
 from pipelines.forecasting.predict import Forecaster
@@ -106,6 +107,7 @@ def test_the_calendar_leaves_out_what_few_years_would_teach_by_heart(steps: int,
     config = write_config(Path("c.yaml"), write_sales(Path("a.csv"), make_sales(1, steps)), data={"calendar": True})
     plan = prepare(read_config(config)).plan
     assert plan.cycles == cycles
+    assert check(read_config(config))["calendar"] == ", ".join(cycles)
     assert set(plan.calendar_names) == {f"{name}_{part}" for name in cycles for part in ("sin", "cos")}
 
 
