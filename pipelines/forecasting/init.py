@@ -68,7 +68,9 @@ def _hints(look: Look) -> list[str]:
     if "dst" in kinds:
         lines.append(_line("# timezone: Europe/Berlin", "of the place, where clocks change"))
     if look.panel.frequency.unit != "integer":
-        long = years_of(look.panel, look.panel.lengths) >= LONG * YEARS
+        # Longer steps than days have the year in their season, or too few windows to learn a calendar from.
+        fine = "weekday" in look.panel.frequency.cycles
+        long = fine and years_of(look.panel, look.panel.lengths) >= LONG * YEARS
         told = "tell the network where in the day, the week and, in long tables, the year it is"
         lines.append(_line("calendar: true" if long else "# calendar: true", told))
         lines.append(_line("# holidays: US", "and the holidays of a country"))

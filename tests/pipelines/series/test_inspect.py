@@ -238,9 +238,9 @@ def test_a_wide_file_is_told_how_to_forecast_one_column(here):
     assert (config.data.value, config.data.past, config.season) == ("sales", ["visits"], "auto")
 
 
-@pytest.mark.parametrize(("days", "told"), [(2000, False), (2300, True)])
-def test_the_calendar_is_told_where_there_are_years_of_it(here, days, told):
-    config = validate(parse(init(write(here / "a.csv", {"a": walk(days)}, step="D")), "my.yaml"), Config)
+@pytest.mark.parametrize(("steps", "step", "told"), [(2000, "D", False), (2300, "D", True), (500, "W", False)])
+def test_the_calendar_is_told_where_there_are_years_of_days(here, steps, step, told):
+    config = validate(parse(init(write(here / "a.csv", {"a": walk(steps)}, step=step)), "my.yaml"), Config)
     assert config.data.calendar is told
 
 
