@@ -55,7 +55,10 @@ def _range(lengths: np.ndarray) -> str:
 
 
 def _calendar(plan: Plan) -> str:
+    """What of it the network is told, or why that is nothing."""
     told = dict.fromkeys(name.removesuffix("_sin").removesuffix("_cos") for name in plan.calendar_names)
+    if not plan.frequency.cycles:
+        return f"nothing, for {plan.frequency.title} steps do not differ in it"
     return ", ".join(told) or f"nothing, for what there is to learn from is shorter than {YEARS} years"
 
 

@@ -112,6 +112,22 @@ def test_the_calendar_leaves_out_what_few_years_would_teach_by_heart(steps: int,
 
 
 @pytest.mark.parametrize(
+    ("time", "why"),
+    [
+        (str, "nothing, for integer steps do not differ in it"),
+        (
+            lambda step: f"{2018 + step // 12}-{step % 12 + 1:02}-01",
+            "nothing, for what there is to learn from is short",
+        ),
+    ],
+)
+def test_why_a_calendar_tells_nothing_is_said(time: Callable[[int], str], why: str) -> None:
+    rows = [["kiosk", time(step), *rest] for step, (_, _, *rest) in enumerate(rows_of(make_sales(1, 60)))]
+    config = write_config(Path("c.yaml"), write_table(Path("a.csv"), rows), data={"calendar": True})
+    assert check(read_config(config))["calendar"].startswith(why)
+
+
+@pytest.mark.parametrize(
     ("series", "steps", "settings", "size"),
     [
         (1, 150, {}, 8),
