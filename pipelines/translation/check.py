@@ -92,8 +92,8 @@ def _oddities(config: Config, splits: Splits) -> dict[str, str]:
 def _lengths(config: Config, prepared: Prepared) -> dict[str, str]:
     limit = config.tokens.max_source
     sources, targets = prepared.train.lengths
-    split = prepared.codec.source.split(prepared.splits.train.sources, limit + 1)
-    longer = sum(len(pieces) > limit for pieces in split) / len(split)
+    read = prepared.codec.read(prepared.splits.train.sources, limit + 1)
+    longer = sum(len(source.ids) > limit for source in read) / len(read)
     return {
         "pieces a source": f"median {int(np.median(sources))}, longest {sources.max()}",
         "pieces a target": f"median {int(np.median(targets - 1))}, longest {targets.max() - 1}",

@@ -99,15 +99,21 @@ class PairCodec:
 
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
-        split = self.source.split(texts, limit or self.limits[0], capitals=self.capitals)
-        return [self._source(pieces) for pieces in split]
+        limit = limit or self.limits[0]
+        split = self.source.split(texts, limit * self._longest_value, capitals=self.capitals)
+        return [self._source(words).cut(limit) for words in split]
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
         """Ids of targets, those that can only be copied beyond the vocabulary."""
         if not self.copies and not self.merges.pairs:
             return self.target.encode(texts, limit)
-        split = self.target.split(texts, limit * self.merges.longest)
+        split = self.target.split(texts, limit * max(self.merges.longest, self._longest_value))
         return [self._target(source, words)[:limit] for source, words in zip(sources, split, strict=True)]
+
+    @property
+    def _longest_value(self) -> int:
+        """The most words of a piece that is a value."""
+        return max(self.values.longest, 1) if self.values else 1
 
     def learn_merges(self, sources: Sequence[Source], texts: Sequence[str], min_count: int, size: int) -> Self:
         """The same where target words that come together so often are one piece, of at most `size` pieces in all."""

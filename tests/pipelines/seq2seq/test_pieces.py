@@ -136,6 +136,17 @@ def test_merged_targets_are_cut_by_their_pieces_and_vocabularies_keep_their_size
     assert plain.learn_merges(sources, TARGETS, 7, 100).target_size == plain.target_size
 
 
+def test_limits_count_values_of_several_words_as_one_piece():
+    values = ColumnValues(["city"], {"new york city": [0]})
+    codec = dataclasses.replace(make_codec(target=("is", "and"), copies=True), limits=(3, 4), values=values)
+    texts = ["one new york city two", "one two new york city two one"]
+    exact, longer = codec.read(texts), codec.read(texts, 4)
+    assert [source.pieces for source in exact] == [["one", "new york city", "two"], ["one", "two", "new york city"]]
+    assert [len(source.ids) for source in longer] == [3, 4]  # of which the second is cut, and known to be
+    found = codec.targets(exact[:1], ["is new york city and new york city and one"], 5)
+    assert codec.write(exact[0], found[0]) == ["is", "new york city", "and", "new york city", "and"]
+
+
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x07", "\u2028"])
 def test_a_blank_text_has_no_pieces(text):
     assert COPYING.read([text])[0].ids == []
