@@ -106,6 +106,12 @@ def test_drawing_is_repeatable_and_leaves_matplotlib_as_it_was():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_the_epoch_that_was_kept_is_marked_where_several_have_the_best_score():
+    history = [{**row, "score": min(row["epoch"], 2)} for row in HISTORY]  # the last has the lowest loss
+    assert [axes.lines[-1].get_xdata()[0] for axes in report.learning_curves(history).axes] == [4, 4]
+    assert report.best_epoch([*HISTORY, HISTORY[2]]) is HISTORY[2]  # of equal ones the first
+
+
 def test_pictures_take_on_the_colours_of_the_page():
     drawing = pictures(["a", "b"])[3].drawing
     assert "currentColor" in drawing

@@ -239,14 +239,19 @@ def canvas(width: float, height: float, **panels: Any) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def best_epoch(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The epoch with the highest `score`, and of equal ones the lowest loss, as training chooses."""
+    return max(history, key=lambda row: (row["score"], -row.get("val_loss", 0.0)))
+
+
 @styled
 def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Losses and validation metrics (`val_...`) by epoch; the epoch with the highest `score` is marked."""
+    """Losses and validation metrics (`val_...`) by epoch; the one whose weights were kept is marked."""
     figure, panels = canvas(9.4, 2.8, ncols=2)
     losses = [name for name in history[0] if name.endswith("loss")]
     metrics = [name for name in history[0] if name.startswith("val_") and name not in losses]
     epochs = [row["epoch"] for row in history]
-    kept = max(history, key=lambda row: row["score"])["epoch"]
+    kept = best_epoch(history)["epoch"]
     for axes, names, title in zip(panels, (losses, metrics), ("loss", "score"), strict=True):
         for name, colour, dashes in zip(names, COLOURS, DASHES, strict=False):
             values = [row[name] for row in history]

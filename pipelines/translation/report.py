@@ -77,7 +77,7 @@ def _telling(metric: str, report: Mapping[str, Any]) -> str:
 
 
 def _score_blocks(report: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> list[Table | Paragraph]:
-    best = max(history, key=lambda row: row["score"])
+    best = pages.best_epoch(history)
     told = (
         f"Given the right pieces before, it guesses {best['val_token_accuracy']:.1%} of the pieces of the validation "
         f"targets rightly (token accuracy), with a perplexity of {best['val_perplexity']:,.2f}. "
