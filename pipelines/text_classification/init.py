@@ -102,7 +102,8 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     """The columns of texts and labels: by name, else the longest texts and the fewest different values."""
     names = list(rows[0])
     if len(names) < 2:
-        raise DataError(f"one column ({names[0]}), expected a text and a label.", where=name)
+        found = f"one column ({names[0]})" if names else "no column"
+        raise DataError(f"{found}, expected a text and a label.", where=name)
     length = {name: np.mean([len(str(row[name] or "")) for row in rows]) for name in names}
     text = next((name for name in names if name.lower() in TEXT_NAMES), max(names, key=lambda name: length[name]))
     others = [name for name in names if name != text]

@@ -126,22 +126,23 @@ def test_init_says_that_a_label_is_a_guess_and_names_others(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("name", "content", "told"),
     [
-        ("", "nothing to read"),
-        ("text,label\n", "nothing to read"),
-        ("text\nhello\n", "one column (text), expected a text and a label"),
-        ("text,label\nhello,\n", "no row has a label. See that data.label"),
+        ("d.csv", "", "nothing to read"),
+        ("d.csv", "text,label\n", "nothing to read"),
+        ("d.csv", "text\nhello\n", "one column (text), expected a text and a label"),
+        ("d.csv", "text,label\nhello,\n", "no row has a label. See that data.label"),
+        ("d.json", "[{}]", "no column, expected a text and a label"),
     ],
 )
-def test_init_tells_what_is_wrong_with_data(content: str, told: str) -> None:
-    Path("d.csv").write_text(content)
-    result = seqloom("init", "classify", "d.csv")
+def test_init_tells_what_is_wrong_with_data(name: str, content: str, told: str) -> None:
+    Path(name).write_text(content)
+    result = seqloom("init", "classify", name)
     if result.code == 0:
         Path("my.yaml").write_text(result.out)
         result = seqloom("check", "my.yaml")
     assert result.code == 1
-    assert "d.csv" in result.err and told in result.err and "should not happen" not in result.err
+    assert name in result.err and told in result.err and "should not happen" not in result.err
 
 
 def test_check_tells_what_a_run_would_do(here: Path) -> None:
