@@ -288,7 +288,13 @@ class Translator:
         self.shown, self.layout = codec.target.shown, bool(codec.target.indent)
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
-        """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty."""
+        """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty.
+
+        Raises:
+            TypeError: it is given one text, whose characters would be texts.
+        """
+        if isinstance(texts, str):
+            raise TypeError("found one text, expected a list of texts: translate([text]).")
         settings, facts, texts = settings or self.settings, self.facts, iter(texts)
         while window := list(islice(texts, WINDOW)):
             yield from self.searcher.translate(

@@ -352,6 +352,11 @@ def _texts(translator: Translator, texts: list[str]) -> list[str]:
     return [found.text for found in translator.translate(texts)]
 
 
+def test_one_text_is_no_list_of_texts(tiny_run):
+    with pytest.raises(TypeError, match="expected a list of texts"):
+        list(Translator(tiny_run).translate("one two"))
+
+
 def test_several_folders_are_an_ensemble(tiny_run, tiny_config, copied):
     network = _random_like(tiny_config, copied)
     _write_graphs(copied, network)
