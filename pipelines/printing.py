@@ -1,8 +1,12 @@
-"""Facts and scores as lines of text."""
+"""Facts and scores as lines of text, and how far a long command is."""
 
-from typing import Any
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
 
 MOST_COLUMNS = 3  # baselines that stand beside one another; more stand below
+T = TypeVar("T")
 LEADERBOARD = ("mase", "owa", "smape", "rmsse", "mae", "mse", "coverage_80")
 
 
@@ -34,3 +38,13 @@ def leaderboard(report: dict[str, Any]) -> str:
         cells = (f"{scores[metric]:,.4g}" if metric in scores else "-" for metric in metrics)
         lines.append(f"{name:<18}" + "".join(f"{cell:>13}" for cell in cells))
     return "\n".join(lines)
+
+
+def watched(found: Iterable[T], what: str, out: Path | None) -> Iterable[T]:
+    """The same, with a sign of life on a terminal that they do not go to themselves."""
+    if out is None or not sys.stderr.isatty():
+        return found
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(found, what, console=Console(file=sys.stderr), transient=True)

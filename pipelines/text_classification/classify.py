@@ -12,6 +12,7 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from pipelines.printing import watched
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import ending, explained, open_binary, read_document, read_text_lines
@@ -133,7 +134,8 @@ def classify(
         write = _writer(output, stream, classifier.policy.labels, keep, top)
         items, read = tee(inputs)
         prediction = None
-        for prediction, item in zip(classifier.classify(item.text for item in read), items, strict=True):
+        predictions = watched(classifier.classify(item.text for item in read), "classifying", out)
+        for prediction, item in zip(predictions, items, strict=True):
             write(item, prediction)
         if prediction is None:  # what stood at `out` is worth more than nothing
             inputs.check()

@@ -4,12 +4,13 @@ import csv
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import tee
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from pipelines.printing import watched
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import OPENERS, bounded_lines, ending, explained, open_text, read_text_lines
@@ -131,7 +132,7 @@ def translate(
         write = _writer(output, stream, best, "\n" if translator.layout else "")
         translation = None
         translations = translator.translate((item.text for item in read), settings)
-        for translation, item in zip(_watched(translations, out), items, strict=True):
+        for translation, item in zip(watched(translations, "translating", out), items, strict=True):
             write(item.text, translation)
             if translation.truncated:
                 truncated.add(item.where)
@@ -142,16 +143,6 @@ def translate(
     truncated.tell()
     broken_off.tell()
     inputs.check()
-
-
-def _watched(translations: Iterator[Translation], out: Path | None) -> Iterable[Translation]:
-    """The same, with a sign of life on a terminal that the translations do not go to."""
-    if out is None or not sys.stderr.isatty():
-        return translations
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(translations, "translating", console=Console(file=sys.stderr), transient=True)
 
 
 def _settings(usual: SearchSettings, beam: int | None, best: int, length_penalty: float | None) -> SearchSettings:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
@@ -356,6 +357,22 @@ def test_classify_starts_without_keras_tensorflow_and_other_heavy_packages(
     process = run_alone(code, "classify", "a.txt", "--model", request.getfixturevalue(run).folder)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("out", "shown"), [("out.jsonl", True), (None, False)])
+def test_a_terminal_that_the_answers_do_not_go_to_shows_that_there_is_work(
+    out: str | None, shown: bool, trained: Any
+) -> None:
+    Path("a.txt").write_text("my parcel\n" * 50)
+    terminal, end = pty.openpty()
+    arguments = ["classify", "a.txt", "--lines", "--model", str(trained.folder), *(["-o", out] if out else [])]
+    process = [sys.executable, "-c", f"{START} main()", *arguments]
+    environment = {**os.environ, "TERM": "xterm"}
+    subprocess.run(process, stdout=subprocess.PIPE, stderr=end, env=environment, check=True, timeout=120)
+    os.write(end, b"the end")
+    told = os.read(terminal, 1 << 16).decode()
+    os.close(terminal), os.close(end)
+    assert ("classifying" in told) == shown
 
 
 def test_a_reader_that_goes_away_gives_no_traceback(trained: Any) -> None:
