@@ -21,7 +21,7 @@ from statsmodels import datasets
 from pipelines.forecasting.automatic import own_config
 from pipelines.forecasting.choose import choose
 from pipelines.forecasting.inspect import inspect
-from pipelines.forecasting.predict import LONGEST
+from pipelines.forecasting.predict import looked_at
 from pipelines.forecasting.prepare import fit_ridge_before, prepare
 from toolkit.data import windows
 from toolkit.evaluation.companions import COMPANIONS
@@ -67,7 +67,7 @@ def errors(known: np.ndarray, future: np.ndarray, times: pd.Index, path: Path, s
     prepared = prepare(config)
     forecaster, plan = choose(config, prepared, None), prepared.plan
     quantiles = forecaster.forecast(prepared.panel)[0]
-    history = windows.whole_past(prepared.panel, windows.at_ends(prepared.panel), LONGEST)
+    history = windows.whole_past(prepared.panel, windows.at_ends(prepared.panel), looked_at(plan.season))
     forecasts = {name: method(history, plan.horizon, plan.season)[0] for name, method in COMPANIONS.items()}
     forecasts["ridge"] = fit_ridge_before(prepared.panel, prepared.splits.test_starts, plan).forecast(history)[0]
     forecasts["served"] = quantiles[:, plan.median]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.forecasting.data import Splits
 from pipelines.forecasting.output import Forecasts
-from pipelines.forecasting.predict import LONGEST, NETWORK, Forecaster
+from pipelines.forecasting.predict import NETWORK, Forecaster, looked_at
 from pipelines.forecasting.prepare import fit_ridge_before
 from toolkit.data import windows
 from toolkit.data.panel import Panel
@@ -126,8 +126,8 @@ def _truth(splits: Splits, units: np.ndarray, horizon: int, season: int) -> Trut
     for series, history in windows.whole_pasts(panel, splits.test_starts):
         scale[series] = forecasting.naive_scale(history, season)
         squared[series] = forecasting.naive_scale(history, season, squared=True)
-    adjusted = [naive2(windows.whole_past(panel, part, LONGEST), horizon, season) for part in windows.blocks(cutoffs)]
-    rival = np.concatenate(adjusted)
+    pasts = (windows.whole_past(panel, part, looked_at(season)) for part in windows.blocks(cutoffs))
+    rival = np.concatenate([naive2(past, horizon, season) for past in pasts])
     y = windows.ahead(panel, panel.values, cutoffs, horizon)
     y[~np.isfinite(rival[:, 0])] = np.nan  # nothing can be said about a row without any value
     rows = units[:, None]

@@ -33,7 +33,9 @@ OWN = "own_intervals.json"
 RECENT_HORIZONS, RECENT_SEASONS, SPACED, REGROUPED = 2, 40, 16, 4
 LEAST_RECENT, MOST_RECENT = 40, 20_000
 FEW_RECENT = 5  # windows that do not err alike; of more, each counts in full, for what is late is renewed all the time
-LONGEST = 3_000  # steps of the past that companions look at
+# Steps of the past that companions look at, or so many seasons where these are longer, as far as memory lasts: a season
+# is told from three of them or more.
+LONGEST, SEASONS, MOST_LOOKED_AT = 3_000, 5, windows.CELLS // windows.BLOCK
 FLOOR = 1e-3  # of the least value of the past: nothing that is modelled in logarithms is forecast below
 LARGEST_EXPONENT = 700.0
 LARGEST_RIDGE = 2**30  # bytes
@@ -269,7 +271,7 @@ class Forecaster:
 
     def _parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         plan = self.plan
-        history = windows.whole_past(panel, cutoffs, LONGEST)
+        history = windows.whole_past(panel, cutoffs, looked_at(plan.season))
         if plan.log:
             refuse_not_positive(panel, history, cutoffs.series)
         forecasts: dict[str, np.ndarray] = {}
@@ -343,6 +345,11 @@ class Forecaster:
         )
         if not fits:
             raise ArtifactError("its files do not fit together.", where=where, mend=COPY_AGAIN)
+
+
+def looked_at(season: int) -> int:
+    """How many steps of the past companions look at."""
+    return min(max(LONGEST, SEASONS * season), MOST_LOOKED_AT)
 
 
 def _read_ridge(data: bytes, where: str) -> Ridge:

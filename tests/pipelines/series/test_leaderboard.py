@@ -4,11 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sales import make_sales, write_sales
 
 from pipelines.forecasting.evaluate import last_windows
+from pipelines.forecasting.inputs import Plan
 from pipelines.forecasting.leaderboard import Leaderboard, Rival, _truth, difference_interval, join
+from pipelines.forecasting.predict import Forecaster
 from toolkit.data import windows
+from toolkit.data.frequency import Frequency
+from toolkit.data.panel import Panel
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
 from toolkit.evaluation.forecasting import Truth
@@ -95,3 +100,21 @@ def test_boards_are_joined_row_by_row_with_the_rivals_that_all_have(tmp_path: Pa
     np.testing.assert_array_equal(joined.truth.y, np.concatenate([first.truth.y, second.truth.y]))
     np.testing.assert_array_equal(joined.rivals["seqloom"].forecasts, joined.truth.y + 1)
     assert len(joined.cutoffs) == len(joined.units) == 5
+
+
+@pytest.mark.parametrize(("season", "names"), [(1440, ("seasonal_naive", "theta")), (10_080, ("seasonal_naive",))])
+def test_companions_see_seasons_of_thousands_of_steps(season: int, names: tuple[str, ...]) -> None:
+    """A day and a week of minutes. Naive2 too has the season of a day, or OWA would be relative to the naive method."""
+    time, horizon = np.arange(8 * season), season // 2
+    values = 10 + 5 * np.sin(2 * np.pi * time / season) + np.random.default_rng(0).normal(0, 0.3, len(time))
+    grid, ends = Frequency("second", 60), np.array([0, len(time)])
+    panel = Panel(("a",), grid, np.zeros(1, np.int64), ends, ends[1:], values, {}, {}, {})
+    splits = last_windows(panel, horizon, count=1)
+    plan = Plan(grid, horizon, season, 60, 60, (0.1, 0.5, 0.9), "window", "last", "center", scales={})
+    forecaster = Forecaster(plan, None, None, {}, SeriesSource("a.csv"))
+    forecasts = forecaster.parts(panel, splits.test, ["naive", *names]).forecasts
+    if "theta" in names:
+        forecasts["naive2"] = _truth(splits, np.ones(1), horizon, season).naive2
+    errors = {name: np.abs(values[-horizon:] - forecast).mean() for name, forecast in forecasts.items()}
+    naive = errors.pop("naive")
+    assert all(error < 0.5 < naive for error in errors.values()), errors
