@@ -59,7 +59,7 @@ class TokensConfig(Stanza):
     max_tokens: int = Field(256, ge=1, le=100_000)
     """Longer texts are truncated to this many tokens."""
     min_count: int = Field(1, ge=1)
-    """Training words that occur less often count as unknown, unless the word vectors have them."""
+    """Training words that occur less often count as unknown, unless vectors.extra_words adds them."""
     max_words: int = Field(50_000, ge=1, le=2_000_000)
     """The largest vocabulary to take from the training texts."""
 
