@@ -11,13 +11,12 @@ from pipelines.translation.config import Config
 from pipelines.translation.data import Splits, read_files
 from pipelines.translation.pieces import PairCodec
 from pipelines.translation.predict import NAME
-from pipelines.translation.prepare import Prepared, prepare
+from pipelines.translation.prepare import Prepared, prepare, word_vectors
 from pipelines.translation.train import COMPILED_STEP, STEP
 from toolkit.artifact import Artifact
 from toolkit.data.codec import UNKNOWN
 from toolkit.data.pair_batches import Shape, padding_share, plan_batches
 from toolkit.data.pairs import Grouped, shared_sources, suspicious
-from toolkit.data.vectors import load_vectors
 from toolkit.errors import try_all
 from toolkit.evaluation.sql import Database
 from toolkit.stanzas import FLOATS_PER_UNIT, STATES_PER_WEIGHT
@@ -57,7 +56,7 @@ def _check_files(config: Config) -> None:
         for paths in (data.train, data.validation, data.test)
         if paths is not None and not isinstance(paths, float)
     ]
-    tries += [partial(load_vectors, source) for source in (config.vectors.source, config.vectors.target) if source]
+    tries += [partial(word_vectors, config, "source"), partial(word_vectors, config, "target")]
     tries += [partial(Artifact, folder, NAME) for folder in config.compare]
     if data.database:
         tries.append(partial(Database, data.database))

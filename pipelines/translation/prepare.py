@@ -13,8 +13,8 @@ from toolkit.data.codec import TextCodec, fit_codec
 from toolkit.data.layout import usual_indent
 from toolkit.data.pairs import Pairs
 from toolkit.data.values import read_values
-from toolkit.data.vectors import load_vectors
-from toolkit.errors import DataError
+from toolkit.data.vectors import WordVectors, load_vectors
+from toolkit.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,23 @@ def learn(config: Config, splits: Splits) -> Prepared:
     return Prepared(splits, codec, train, encode(codec, splits.validation.pairs(), tokens.max_target), left_out)
 
 
+def word_vectors(config: Config, side: str) -> WordVectors | None:
+    """What the embeddings of a side, source or target, start from, if anything.
+
+    Raises:
+        ConfigError: it is of another size than they are.
+        DataError: the file cannot be used.
+    """
+    source = getattr(config.vectors, side)
+    vectors = load_vectors(source) if source else None
+    if vectors and vectors.units != config.model.embedding:
+        raise ConfigError(
+            f"vectors.{side} has {vectors.units} units, and model.embedding is {config.model.embedding}.",
+            mend=f"Set model.embedding: {vectors.units}.",
+        )
+    return vectors
+
+
 def encode(codec: PairCodec, pairs: Pairs, limit: int) -> Encoded:
     """Pairs as ids; targets of at most `limit` pieces."""
     sources = codec.read(pairs.sources)
@@ -131,8 +148,8 @@ def _fit_codecs(config: Config, pairs: Pairs) -> tuple[TextCodec, TextCodec]:
         codec = fit([*pairs.sources, *pairs.targets], lowercase=False)
         return codec, codec
     source = fit(pairs.sources, lowercase=tokens.lowercase_source)
-    if config.vectors.extra_words:
-        words = load_vectors(str(config.vectors.source)).words[: config.vectors.extra_words]
+    if config.vectors.extra_words and (vectors := word_vectors(config, "source")):
+        words = vectors.words[: config.vectors.extra_words]
         source = replace(source, pieces=[*source.pieces, *(word for word in words if word not in source.ids)])
     return source, fit(pairs.targets, lowercase=False)
 

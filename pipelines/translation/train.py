@@ -15,15 +15,15 @@ from pipelines.translation.config import Config, SearchConfig
 from pipelines.translation.evaluate import evaluate_run
 from pipelines.translation.pieces import PairCodec
 from pipelines.translation.predict import FACTS, GREEDY, NAME, PIECES, SETTINGS, Member, Searcher, graph_names
-from pipelines.translation.prepare import Encoded, Prepared, learn, prepare
+from pipelines.translation.prepare import Encoded, Prepared, learn, prepare, word_vectors
 from toolkit import artifact, kernels
 from toolkit import config as configs
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START
 from toolkit.data.pair_batches import Shape, pad_rows, plan_batches
 from toolkit.data.pairs import Grouped
-from toolkit.data.vectors import build_matrix, load_vectors, scaled
-from toolkit.errors import ConfigError, SeqloomError
+from toolkit.data.vectors import build_matrix, scaled
+from toolkit.errors import SeqloomError
 from toolkit.evaluation.sql import Database
 from toolkit.kernels.prediction import KINDS
 from toolkit.search import SearchSettings
@@ -93,18 +93,11 @@ def begin(config: Config, prepared: Prepared) -> tuple[models.Translator, Task]:
 
 def _set_vectors(config: Config, codec: PairCodec, network: models.Translator) -> None:
     """Start from pre-trained word vectors, scaled as random ones are."""
-    sides = (
-        ("source", config.vectors.source, codec.source, network.source_embedding),
-        ("target", config.vectors.target, codec.target, network.target_embedding),
-    )
-    for side, source, pieces, layer in sides:
-        if source:
-            vectors = load_vectors(source)
-            if vectors.units != config.model.embedding:
-                raise ConfigError(
-                    f"vectors.{side} has {vectors.units} units, and model.embedding is {config.model.embedding}.",
-                    mend=f"Set model.embedding: {vectors.units}.",
-                )
+    for side, pieces, layer in (
+        ("source", codec.source, network.source_embedding),
+        ("target", codec.target, network.target_embedding),
+    ):
+        if vectors := word_vectors(config, side):
             matrix, _ = build_matrix(pieces.pieces, vectors, seed=config.seed)
             layer.embeddings.assign(scaled(matrix, f"vectors.{side}") / config.model.embedding**0.5)
 

@@ -175,6 +175,16 @@ def test_all_that_cannot_be_used_is_named_at_once() -> None:
     assert "Did you mean traget?" in result.err
 
 
+def test_word_vectors_of_another_size_than_the_embeddings_are_told() -> None:
+    Path("vectors.txt").write_text("one 0.5 1\ntwo 1 0.5\n")
+    data = {"train": write("train.jsonl", PAIRS), "database": "d.sqlite"}
+    tokens, vectors = {"kind": "words", "joint": False}, {"target": "vectors.txt"}
+    result = check(data, tokens=tokens, vectors=vectors, model={"embedding": 4})
+    assert result.code == 2
+    assert "vectors.target has 2 units, and model.embedding is 4. Set model.embedding: 2." in result.err
+    assert "d.sqlite" in result.err  # all at once
+
+
 @pytest.mark.parametrize(
     ("pairs", "told"),
     [
