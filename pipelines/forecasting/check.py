@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from pipelines.forecasting import model as networks
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.facts import YEARS, span_of
-from pipelines.forecasting.fitting import batches_of, training_cutoffs
+from pipelines.forecasting.fitting import LEAST_WINDOWS, batches_of, begin_network, training_cutoffs
 from pipelines.forecasting.inputs import Plan
 from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit.stanzas import STATES_PER_WEIGHT
@@ -16,7 +15,7 @@ def check(config: Config) -> dict[str, str]:
     """Facts by name, in reading order.
 
     Raises:
-        SeqloomError: a file cannot be used, or the series are too short.
+        SeqloomError: a file cannot be used, or the series are too short to test on, or for a network alone to learn.
     """
     prepared = prepare(config)
     plan, panel, splits = prepared.plan, prepared.panel, prepared.splits
@@ -34,7 +33,9 @@ def check(config: Config) -> dict[str, str]:
     }
     if config.model.kind not in ("auto", "network"):
         return {**facts, "model": f"{config.model.kind} alone, nothing to train"}
-    network = networks.build(config, plan)
+    if config.model.kind == "auto" and len(cutoffs) < LEAST_WINDOWS:
+        return {**facts, "model": f"simple methods; {len(cutoffs):,} windows to learn from are too few for a network"}
+    network, _ = begin_network(config, prepared, cutoffs, member=0)
     parameters, batch = network.count_params(), batches_of(config, prepared)
     steps = max(min(len(cutoffs), config.training.windows) // batch, 1)
     pieces = plan.history // plan.segment

@@ -160,6 +160,22 @@ def test_a_horizon_longer_than_the_history_is_told_with_what_would_do() -> None:
         assert "Give at least 200 values, or a horizon of at most 10." in result.err
 
 
+def test_check_tells_where_there_is_too_little_for_a_network() -> None:
+    Path("d.csv").write_text(text_of([["a", day(t), t % 5] for t in range(20)]))
+    for kind, code, expected in (
+        (
+            "network",
+            1,
+            "no series is long enough to learn from: the longest has 10 training steps",
+        ),
+        ("auto", 0, "model       simple methods; 0 windows to learn from are too few for a network"),
+    ):
+        model = {"kind": kind, "segment": 7}
+        config = write_config(Path("c.yaml"), Path("d.csv"), data={"known": []}, horizon=5, model=model)
+        result = seqloom("check", config)
+        assert result.code == code and expected in (result.err if code else result.out)
+
+
 NAMES = [
     "=cmd()|' /C calc'!A0",
     "<script>alert(1)</script>",

@@ -123,7 +123,8 @@ def test_the_calendar_leaves_out_what_few_years_would_teach_by_heart(steps: int,
 )
 def test_why_a_calendar_tells_nothing_is_said(time: Callable[[int], str], why: str) -> None:
     rows = [["kiosk", time(step), *rest] for step, (_, _, *rest) in enumerate(rows_of(make_sales(1, 60)))]
-    config = write_config(Path("c.yaml"), write_table(Path("a.csv"), rows), data={"calendar": True})
+    table, stanzas = write_table(Path("a.csv"), rows), {"data": {"calendar": True}, "model": {"kind": "network"}}
+    config = write_config(Path("c.yaml"), table, **stanzas)
     assert check(read_config(config))["calendar"].startswith(why)
 
 
