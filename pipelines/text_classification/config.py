@@ -39,10 +39,12 @@ class DataConfig(Stanza):
     _are_shares = field_validator("validation", "test")(is_a_share)
 
     @model_validator(mode="after")
-    def _shares_leave_rows(self) -> "DataConfig":
+    def _has_rows_and_labels(self) -> "DataConfig":
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         if sum(shares) >= 1:
             raise ValueError("validation and test are shares that leave no rows to train on. Lower them.")
+        if self.text == self.label:
+            raise ValueError(f"text and label are the same column, {self.text!r}. Name the one with the labels.")
         return self
 
 

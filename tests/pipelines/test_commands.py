@@ -283,6 +283,7 @@ def test_no_command_prints_the_help() -> None:
         ({"data": {"train": "d.csv", "test": 0}}, "data.test: 0 is not a share between 0 and 1"),
         ({"data": {"train": "d.csv", "validation": -0.1}}, "data.validation: -0.1 is not a share"),
         ({"data": {"train": "d.csv", "validation": 0.6, "test": 0.5}}, "leave no rows to train on"),
+        ({"data": {"train": "d.csv", "label": "text"}}, "are the same column, 'text'"),
         ({"data": {"train": []}}, "data.train is [], expected a string or at least 1 item. It is"),
         ({"data": {}}, "data.train is missing"),
     ],
