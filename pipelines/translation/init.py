@@ -22,9 +22,9 @@ from toolkit.errors import DataError
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
 VERY_FEW, FEW, SOME, MANY = 2000, 5000, 20_000, 50_000  # pairs
-PIECES = ((FEW, 1000), (SOME, 2000), (MANY, 8000), (inf, 16_000))  # pairs below which a vocabulary has so many pieces
+PIECES = ((FEW, 1000), (SOME, 2000), (MANY, 4000), (inf, 8000))  # pairs below which a vocabulary has so many pieces
 CODE_WORDS = 8000
-STEPS = 150  # an epoch, roughly: with large batches a small table has so few that nothing is learned
+STEPS, PAIRS = 150, 48  # at least in an epoch; at most in a batch: with larger ones too little is learned an epoch
 BATCHES = (128, 256, 512, 1024, 2048)  # target pieces
 SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
 TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
@@ -122,7 +122,7 @@ def init(data: Path) -> str:
         feeding=FEEDING if code else "",
         monitor="exact_match" if code else "bleu",
         **_by_pairs(sample.pairs, code=code),
-        tokens=_batch_tokens(sample.pairs * float(np.mean(targets))),
+        tokens=_batch_tokens(sample.pairs, float(np.mean(targets))),
     )
 
 
@@ -140,9 +140,10 @@ def _by_pairs(pairs: int, *, code: bool) -> dict[str, Any]:
     }
 
 
-def _batch_tokens(pieces: float) -> int:
-    """Target pieces in a batch, where an epoch has so many."""
-    return min(BATCHES, key=lambda size: abs(log(size * STEPS / pieces)))
+def _batch_tokens(pairs: int, pieces: float) -> int:
+    """Target pieces in a batch, where an epoch has so many pairs, each with so many of them."""
+    best = pieces * min(pairs / STEPS, PAIRS)
+    return min(BATCHES, key=lambda size: abs(log(size / best)))
 
 
 def _lines_sample(path: str) -> Sample:

@@ -177,6 +177,11 @@ def test_a_small_table_has_steps_enough_to_learn_something() -> None:
     assert steps[0] > 15 and steps[1] > 50 and 90 < steps[2] < 250
 
 
+@pytest.mark.parametrize("pairs", [20_000, 1_000_000])
+def test_a_large_table_has_batches_of_few_pairs(pairs: int) -> None:
+    assert 30 < starter._batch_tokens(pairs, 12.0) / 12 < 75
+
+
 def test_languages_share_vectors_and_code_copies() -> None:
     assert init(write("d.csv", sentences(40), ["en", "es"])).model.tie == "all"
     greek = [(source, "".join(chr(ord("α") + ord(sign) % 20) for sign in target)) for source, target in sentences(40)]
