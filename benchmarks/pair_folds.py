@@ -27,8 +27,9 @@ def fold_files(config: Config, out: Path) -> list[tuple[Path, Path]]:
     """For each fold the file of the others and its own."""
     lines: dict[str, list[str]] = {}
     for given in (config.data.train, config.data.validation):
-        for line in Path(str(given)).read_text(encoding="utf-8").splitlines():
-            lines.setdefault(json.loads(line)[config.data.source], []).append(line)
+        with Path(str(given)).open(encoding="utf-8") as stream:
+            for line in stream:
+                lines.setdefault(json.loads(line)[config.data.source], []).append(line)
     sources = sorted(lines)
     random.Random(SEED).shuffle(sources)
     files = []
@@ -36,7 +37,7 @@ def fold_files(config: Config, out: Path) -> list[tuple[Path, Path]]:
         pair = out / f"train-{fold}.jsonl", out / f"held-{fold}.jsonl"
         for path, held in zip(pair, (False, True), strict=True):
             some = [source for place, source in enumerate(sources) if (place % FOLDS == fold) == held]
-            path.write_text("".join(f"{line}\n" for source in some for line in lines[source]), encoding="utf-8")
+            path.write_text("".join(line for source in some for line in lines[source]), encoding="utf-8")
         files.append(pair)
     return files
 
@@ -47,7 +48,7 @@ def scores(name: str, changes: list[str], train: Path, held: Path, run: Path) ->
     settings = [*own, "model.members=1", "training.refit=false", *changes]
     seqloom = str(Path(sys.executable).with_name("seqloom"))
     command = [seqloom, "run", f"benchmarks/{name}.yaml", "--out", str(run), *(f"--set={each}" for each in settings)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
         epochs = [float(row["val_exact_match"]) for row in csv.DictReader(stream)]
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
