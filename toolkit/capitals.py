@@ -16,4 +16,4 @@ def capitals_of(words: Sequence[str]) -> list[str | None]:
 def _capitals_of(word: str, *, first: bool) -> str | None:
     if len(word) > 1 and word.isupper():
         return ALL_CAPITALS
-    return CAPITAL if word[0].isupper() and not first else None
+    return CAPITAL if word[:1].isupper() and not first else None

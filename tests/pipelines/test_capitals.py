@@ -86,6 +86,11 @@ def test_hiding_a_word_hides_it_from_the_linear_model(run: Trained) -> None:
     ]
 
 
+def test_a_text_without_a_word_is_explained(run: Trained) -> None:
+    found = explain(run.folder, "___")
+    assert list(found.steps) == ["(no word)"] and len(found.effects) == 1
+
+
 def test_a_run_from_before_there_were_such_still_answers(trained: Any, texts: list[str], here: Path) -> None:
     vocabulary = json.loads((trained.folder / "vocabulary.json").read_text())
     old = {name: value for name, value in vocabulary.items() if name != "capitals"}
