@@ -187,7 +187,9 @@ def _drawn(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
 
 def _is_header(head: Sequence[dict[str, Any]]) -> bool:
     """Whether the first of two rows has names: usual ones, or words where the second has more than words."""
-    first, *second = ([str(cell).strip() for cell in row.values()] for row in head)
+    # Spreadsheets write the empty columns beside a table too, and pandas no name above its numbers of rows.
+    named = [column for column, cell in head[0].items() if str(cell).strip()]
+    first, *second = ([str(row.get(column, "")).strip() for column in named] for row in head)
     if len(set(first)) < len(first):
         return False
     names = all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)

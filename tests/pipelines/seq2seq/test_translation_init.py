@@ -64,6 +64,13 @@ def test_columns_are_found_by_their_names(header: list[str], source: int, target
     assert (config.data.source, config.data.target, config.data.header) == (header[source], header[target], True)
 
 
+@pytest.mark.parametrize("header", [["prompt", "completion", "", ""], ["", "prompt", "completion"]])
+def test_columns_without_a_name_are_passed_over(header: list[str]) -> None:
+    cells = [{"prompt": source, "completion": target, "": ""} for source, target in sentences(40)]
+    config = init(write("d.csv", [[row[name] for name in header] for row in cells], header))
+    assert (config.data.source, config.data.target, config.data.header) == ("prompt", "completion", True)
+
+
 def test_other_columns_are_passed_over() -> None:
     rows = [(i, a, "https://example.org/a/long/address", b, "note") for i, (a, b) in enumerate(sentences(40))]
     config = init(write("d.tsv", rows, ["id", "en", "url", "es", "note"]))
