@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from toolkit.config import quoted
-from toolkit.data.rows import Source, read_rows
+from toolkit.data.rows import Source, drawn, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
 
-ROWS = 5000  # read at most this many to get to know the data
+ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by label
 FEW = 3000  # of so many rows, vectors of words are better not learned, and one network is a matter of luck
 SAMPLE_VECTORS = "configs/samples/glove.6B.100d.10k.npz"
 LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "target", "tag", "tags", "y")
@@ -31,7 +31,7 @@ data:
   test: 0.1                      # the same; scored once, at the end
 {columns}
 tokens:
-  max_tokens: {max_tokens:<19}# longer texts are truncated; the longest of the first rows has {longest}
+  max_tokens: {max_tokens:<19}# longer texts are truncated; longest seen: {longest}
 
 vectors:
   source: {vectors}
@@ -92,8 +92,9 @@ def init(data: Path) -> str:
 
 
 def _rows(data: Path, *, header: bool) -> list[dict[str, Any]]:
-    """The first rows, all with the same columns."""
-    rows = [row.values for row in islice(read_rows(Source(str(data), header=header)), ROWS)]
+    """Some rows, all with the same columns."""
+    read = (row.values for row in islice(read_rows(Source(str(data), header=header)), MOST))
+    rows, _ = drawn(read, ROWS)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return [{name: row.get(name) for name in names} for row in rows]
 

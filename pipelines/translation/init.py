@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 from math import inf, log
@@ -17,7 +17,7 @@ from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import ending
 from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
-from toolkit.data.rows import Format, Source, read_rows
+from toolkit.data.rows import Format, Source, drawn, read_rows
 from toolkit.errors import DataError
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
@@ -164,7 +164,7 @@ def _table_sample(path: str) -> Sample:
         if not head:
             found = f"found the names {', '.join(map(repr, names.values()))} and no row."
             raise DataError(found, where=path, mend="Give rows of a source and its target.")
-    rows, pairs = _drawn(chain(head, islice(read, MOST)))
+    rows, pairs = drawn(chain(head, islice(read, MOST)), ROWS)
     source, target = _columns(rows, names, path)
     both = [(row.get(source), _first(row.get(target))) for row in rows]
     sources, targets = map(list, zip(*((str(a), str(b)) for a, b in both if a and b), strict=True))
@@ -172,17 +172,6 @@ def _table_sample(path: str) -> Sample:
     if not header:
         columns = "  header: false                  # the first row is data\n" + columns
     return Sample(sources, targets, columns, pairs)
-
-
-def _drawn(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """At most ROWS of the rows, each as likely as any other, and how many there are."""
-    kept, count, random_ = [], 0, random.Random(1)
-    for count, row in enumerate(rows, 1):
-        if count <= ROWS:
-            kept.append(row)
-        elif (place := random_.randrange(count)) < ROWS:
-            kept[place] = row
-    return kept, count
 
 
 def _is_header(head: Sequence[dict[str, Any]]) -> bool:

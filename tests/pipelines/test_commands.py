@@ -103,6 +103,14 @@ def test_init_sees_that_there_is_no_header(here: Path) -> None:
     assert checked()["rows"] == "train 48  validation 6  test 6"
 
 
+def test_init_sees_all_labels_of_a_file_that_is_sorted_by_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starter, "ROWS", 40)
+    rows = sorted(numbered(keyword_rows(160, other=True)), key=lambda row: row[1])
+    write_table(Path("d.csv"), [(str(i), *row) for i, row in enumerate(rows)], ("id", "body", "kind"))  # type: ignore
+    config = init("d.csv")
+    assert "label: kind" in config and "out_of_scope: other" in config and "class_weights" not in config
+
+
 def test_init_weighs_rare_labels(here: Path) -> None:
     rows = numbered([*keyword_rows(90), *[("rare words", "rare")] * 5])
     write_table(Path("d.csv"), rows)

@@ -5,6 +5,7 @@ import difflib
 import itertools
 import json
 import os
+import random
 import re
 import stat
 import tarfile
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 from toolkit.data.files import (
     LONGEST_LINE,
@@ -31,6 +32,7 @@ from toolkit.data.files import (
 )
 from toolkit.errors import ConfigError, DataError
 
+T = TypeVar("T")
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
 
 _FORMATS = {
@@ -131,6 +133,20 @@ def as_text(cell: Any, row: Row, option: str) -> str:
         raise DataError(found, where=row.where, mend=f"Name another column with {option}.")
     text = "" if cell is None or cell != cell else str(cell)
     return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
+
+
+def drawn(rows: Iterable[T], most: int) -> tuple[list[T], int]:
+    """At most so many of the rows, each as likely as any other, and how many there are.
+
+    Files are sorted, by length or by label, so that their first rows are not like the others.
+    """
+    kept, count, draws = list[T](), 0, random.Random(1)
+    for count, row in enumerate(rows, 1):
+        if count <= most:
+            kept.append(row)
+        elif (place := draws.randrange(count)) < most:
+            kept[place] = row
+    return kept, count
 
 
 def _format(source: Source, path: Path, part: str) -> str:
