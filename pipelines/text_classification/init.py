@@ -135,9 +135,8 @@ def _separator(values: list[Any]) -> str | None:
 
 
 def _parts(value: Any, separator: str | None) -> list[str]:
-    if isinstance(value, list):
-        return [str(part) for part in value]
-    return [part.strip() for part in str(value).split(separator)] if separator else [str(value)]
+    parts = value if isinstance(value, list) else str(value).split(separator) if separator else [value]
+    return list(filter(None, (str(part).strip() for part in parts)))
 
 
 def _column_lines(

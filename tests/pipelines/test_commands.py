@@ -117,6 +117,11 @@ def test_init_weighs_rare_labels(here: Path) -> None:
     assert "class_weights: balanced" in init("d.csv")
 
 
+def test_init_does_not_take_rows_without_a_label_for_a_rare_one(here: Path) -> None:
+    write_table(Path("d.csv"), [*numbered(keyword_rows(90)), ("no label yet", ""), ("nor here", " ")])
+    assert "rare" not in init("d.csv")
+
+
 @pytest.mark.parametrize("names", [("we: ird #text", 'the "label"'), ("null", "true"), ("a\\b", "1e5"), ("- x", "&y")])
 def test_init_quotes_odd_names(names: tuple[str, str]) -> None:
     write_table(Path("my d#ta's.csv"), numbered(keyword_rows(60)), names)
@@ -139,7 +144,7 @@ def test_init_says_that_a_label_is_a_guess_and_names_others(here: Path) -> None:
         ("d.csv", "", "nothing to read"),
         ("d.csv", "text,label\n", "nothing to read"),
         ("d.csv", "text\nhello\n", "one column (text), expected a text and a label"),
-        ("d.csv", "text,label\nhello,\n", "no row has a label. See that data.label"),
+        ("d.csv", "text,label\nhello,\n", "no row has anything in the column 'label', expected labels"),
         ("d.json", "[{}]", "no column, expected a text and a label"),
     ],
 )
