@@ -133,6 +133,10 @@ def test_a_word_that_the_vocabulary_lacks_as_written_is_looked_up_in_lower_case(
     assert encoded.unknown_words == ["THEM"]
 
 
+def test_blanks_between_words_take_no_room():
+    assert _split("\n" * 500 + "Dear all," + " " * 500 + "thanks", limit=4) == ["dear", "all", ",", "thanks"]
+
+
 def test_words_beyond_the_limit_are_not_read():
     assert _encoder(max_tokens=2).encode(["stop stop stop"]).sequences == [[4, 4]]
 

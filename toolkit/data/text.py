@@ -37,7 +37,9 @@ def split_words(text: str, *, lowercase: bool, punctuation: bool, limit: int, ca
     Without `punctuation`, the only signs are !, ? and $. With `capitals`, a sign more stands before each word that has
     some: "What is NASA?" gives what, is, <AA>, nasa, ?
     """
-    text = text[: limit * _CHARACTERS_PER_WORD].translate(_QUOTES)
+    if len(text) > (most := limit * _CHARACTERS_PER_WORD):
+        text = " ".join(text.split(maxsplit=most))[:most]  # a page may begin with more blanks than that
+    text = text.translate(_QUOTES)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # half an emoji is no character
     if "n'" in text or "N'" in text:
