@@ -38,12 +38,18 @@ class Inputs:
     """The texts of all paths, one after the other. A file that cannot be read is told and passed over.
 
     Args:
-        column: of the texts in tables; a number counts the columns of a table without a header.
+        column: of the texts in tables, and whether names stand above; without, numbers count the columns.
         keep: further columns of tables, the only inputs that then can be read.
     """
 
     def __init__(
-        self, paths: Sequence[str], *, lines: bool, column: str, encoding: str | None, keep: Sequence[str] = ()
+        self,
+        paths: Sequence[str],
+        *,
+        lines: bool,
+        column: tuple[str, bool],
+        encoding: str | None,
+        keep: Sequence[str] = (),
     ):
         self.paths, self.lines, self.column, self.encoding, self.keep = paths, lines, column, encoding, keep
         self.failures = 0
@@ -96,9 +102,10 @@ class Inputs:
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)
         elif ending(path) in TABLES:
-            for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
+            column, header = self.column
+            for row in read_rows(Source(path, header=header, encoding=self.encoding)):
                 kept = (as_text(read_cell(row, name, "--keep"), row, "--keep") for name in self.keep)
-                yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"), tuple(kept))
+                yield Item(row.where, as_text(read_cell(row, column, "--column"), row, "--column"), tuple(kept))
         else:
             yield Item(path, read_document(path, self.encoding))
 
@@ -126,8 +133,7 @@ def classify(
     classifier = Classifier(model)
     if clash := next((name for name in keep if name in WRITTEN or keep.count(name) > 1), None):
         raise ConfigError(f"a column {clash!r} is written already.", where="--keep", mend="Give it another name.")
-    column = column or classifier.text_column
-    inputs = Inputs(paths, lines=lines, column=column, encoding=encoding, keep=keep)
+    inputs = Inputs(paths, lines=lines, column=classifier.column(column), encoding=encoding, keep=keep)
     check_outputs(paths, out)
     output = output or _format_for(out)
     with opened(out) as stream:

@@ -66,7 +66,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     """
     classifier = Classifier(folder)
     lines = not os.path.isdir(path) and ending(path) not in TABLES
-    inputs = Inputs([path], lines=lines, column=column or classifier.text_column, encoding=None)
+    inputs = Inputs([path], lines=lines, column=classifier.column(column), encoding=None)
     items = list(inputs)
     if inputs.failures:
         raise SeqloomError("not all of it could be read.", where=path)

@@ -98,6 +98,7 @@ class Classifier:
     def __init__(self, folder: str | Path):
         artifact = Artifact(folder, NAME)
         self.text_column = str(artifact.manifest.get("text_column", "text"))
+        self.header = artifact.manifest.get("header", not self.text_column.isdecimal()) is True
         with ThreadPoolExecutor(1) as reader:
             graph = reader.submit(artifact.read_bytes, "model.onnx")
             import onnxruntime  # noqa: F401  # which takes as long as a file with a table of words
@@ -128,6 +129,10 @@ class Classifier:
             for text, row, chosen in zip(window, probabilities, decisions, strict=True):
                 yield Prediction(chosen if text.strip() else (), row)
             window, finish = following
+
+    def column(self, asked: str | None) -> tuple[str, bool]:
+        """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
+        return (asked, not asked.isdecimal()) if asked else (self.text_column, self.header)
 
     def _check_graph(self, where: str) -> None:
         """Refuse parts of different runs, before they answer nonsense."""

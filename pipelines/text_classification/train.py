@@ -186,6 +186,7 @@ def _facts(config: Config, prepared: Prepared) -> dict[str, Any]:
     """What the manifest says beyond the files."""
     return {
         "text_column": config.data.text,
+        "header": config.data.header,
         "data": {
             name: {"rows": len(examples), "sha256": hashlib.sha256(repr(examples).encode()).hexdigest()}
             for name, examples in vars(prepared.splits).items()

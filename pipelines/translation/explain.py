@@ -77,7 +77,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     if "memory" not in encoder.outputs:
         mend = "Train with decoder.attention."
         raise ConfigError("this run has no attention, so its graph gives no vectors.", where=str(folder), mend=mend)
-    inputs = Inputs([path], column=column or translator.source_column, encoding=None)
+    inputs = Inputs([path], column=translator.column(column), encoding=None)
     items = list(inputs)
     if inputs.failures:
         raise SeqloomError("not all of it could be read.", where=path)

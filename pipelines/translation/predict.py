@@ -50,12 +50,14 @@ class Translation(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """How a run translates unless told otherwise; `split`: long sources are translated in parts."""
+    """How a run translates unless told otherwise; `split`: long sources are translated in parts; `header`: names stand
+    above the columns of tables."""
 
     settings: SearchSettings
     replace_unknown: bool
     split: bool
     source_column: str
+    header: bool
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> "Facts":
@@ -72,7 +74,9 @@ class Facts(NamedTuple):
             whole = {name: int(numbers[name]) for name in ("beam", "block_ngrams")}
             settings = SearchSettings(best=1, **{**numbers, **whole})
             split = {"truncate": False, "split": True}[value["long_sources"]]
-            return cls(settings, bool(search["replace_unknown"]), split, str(value["source_column"]))
+            column = str(value["source_column"])
+            header = bool(value.get("header", not column.isdecimal()))
+            return cls(settings, bool(search["replace_unknown"]), split, column, header)
 
 
 GREEDY = SearchSettings(beam=1, length_penalty=0.0, coverage_penalty=0.0, block_ngrams=0, best=1)
@@ -275,7 +279,7 @@ class Translator:
     def __init__(self, *folders: str | Path):
         runs = [_read_run(Path(folder)) for folder in folders]
         codec, self.facts, _ = runs[0]
-        self.settings, self.source_column = self.facts.settings, self.facts.source_column
+        self.settings = self.facts.settings
         for folder, (other, _, _) in zip(folders, runs, strict=True):
             if replace(other, limits=codec.limits, growth=codec.growth) != codec:
                 raise ArtifactError(
@@ -286,6 +290,10 @@ class Translator:
                 )
         self.searcher = Searcher(codec, [member for _, _, members in runs for member in members])
         self.shown, self.layout = codec.target.shown, bool(codec.target.indent)
+
+    def column(self, asked: str | None) -> tuple[str, bool]:
+        """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
+        return (asked, not asked.isdecimal()) if asked else (self.facts.source_column, self.facts.header)
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty.

@@ -198,7 +198,12 @@ def _write(config: Config, prepared: Prepared, fitted: Fitted[models.Translator,
     if fitted.again:  # what was chosen stays
         prepared = fitted.again.prepared
         graphs, _ = _export(config, prepared, fitted.networks)
-    facts = {"search": search, "long_sources": config.tokens.long_sources, "source_column": config.data.source}
+    facts = {
+        "search": search,
+        "long_sources": config.tokens.long_sources,
+        "source_column": config.data.source,
+        "header": config.data.header,
+    }
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     for number, each in enumerate(graphs, 1):
         for name, graph in zip(graph_names(number), each, strict=True):

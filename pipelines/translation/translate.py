@@ -34,10 +34,10 @@ class Inputs:
     """The texts of all paths, one after the other. A file that cannot be read is told and passed over.
 
     Args:
-        column: of the texts in tables; a number counts the columns of a table without a header.
+        column: of the texts in tables, and whether names stand above; without, numbers count the columns.
     """
 
-    def __init__(self, paths: Sequence[str], *, column: str, encoding: str | None):
+    def __init__(self, paths: Sequence[str], *, column: tuple[str, bool], encoding: str | None):
         self.paths, self.column, self.encoding = paths, column, encoding
         self.failures = 0
 
@@ -65,8 +65,9 @@ class Inputs:
                 yield Item(f"{path}:{number}", line.rstrip("\r\n"))
 
     def _cells(self, path: str) -> Iterator[Item]:
-        for row in read_rows(Source(path, header=not self.column.isdecimal(), encoding=self.encoding)):
-            yield Item(row.where, as_text(read_cell(row, self.column, "--column"), row, "--column"))
+        column, header = self.column
+        for row in read_rows(Source(path, header=header, encoding=self.encoding)):
+            yield Item(row.where, as_text(read_cell(row, column, "--column"), row, "--column"))
 
 
 class Noted:
@@ -120,7 +121,7 @@ def translate(
     check_outputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
-    inputs = Inputs(paths, column=column or translator.source_column, encoding=encoding)
+    inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
     truncated = truncated_texts(translator.searcher.codec.limits[0])
     broken_off = Noted(
         "translated up to the most pieces that a translation may have",

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from keywords import Result, keyword_rows, seqloom, write_table
 
 from pipelines.text_classification import classify as command
 from pipelines.text_classification.predict import Classifier
+from toolkit.artifact import seal
 from toolkit.evaluation.decisions import Policy
 
 START = "import sys; from pipelines.cli import main; sys.argv[0] = 'seqloom'; "
@@ -133,6 +135,15 @@ def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(class
     result = classify("t.csv")
     assert result.code == 1
     assert "there is no column 'text' (--column). The columns are message, n;" in result.err
+
+
+def test_numbers_are_names_for_a_run_that_learned_from_a_table_where_they_are(trained: Any) -> None:
+    """As pandas writes columns that nobody named, with an index before them."""
+    shutil.copytree(trained.folder, "run")
+    facts = {"text_column": "0", "header": json.loads(Path("run/manifest.json").read_text())["header"]}
+    seal(Path("run"), "text_classification", facts)
+    Path("t.csv").write_text(",0,1\n0,my parcel,delivery\n1,my password,account\n")
+    assert labels(seqloom("classify", "t.csv", "--model", "run")) == [["delivery"], ["account"]]
 
 
 def test_what_is_neither_text_nor_number_is_refused(classify: Any) -> None:

@@ -117,6 +117,13 @@ def test_a_number_counts_the_columns_of_a_table_without_header(translate: Any) -
     assert lines(translate("t.tsv", "--column", "1")) == ["eins", "zwei"]
 
 
+def test_numbers_are_names_for_a_run_that_learned_from_a_table_where_they_are(tiny_run: Path, tmp_path: Path) -> None:
+    assert json.loads((tiny_run / "translation.json").read_text())["header"] is True
+    run = with_other(tiny_run, tmp_path, "translation.json", source_column="0")
+    Path("t.csv").write_text(",0,1\n0,one two,zwei eins\n1,three,drei\n")
+    assert lines(seqloom("translate", "t.csv", "--model", run)) == ["zwei eins", "drei"]
+
+
 @pytest.mark.parametrize("module", [gzip, lzma, bz2])
 def test_compressed_lines_are_read(module: Any, translate: Any) -> None:
     name = {gzip: "a.txt.gz", lzma: "a.txt.xz", bz2: "a.bz2"}[module]
