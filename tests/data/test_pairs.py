@@ -51,8 +51,8 @@ def test_two_files_belong_together_line_by_line(tmp_path):
     _write(tmp_path, "train.en.gz", gzip.compress("\ufeffone\r\nt\u2028wo\rtwo\n".encode()))
     _write(tmp_path, "train.de.gz", gzip.compress(b"eins\nzwei"))
     two = str(tmp_path / "train.{en,de}.gz")
-    assert _read(two) == [("one", "eins"), ("t\u2028wo\rtwo", "zwei")]
-    assert _read(str(tmp_path / "train.{de,en}.gz"))[0] == ("eins", "one")
+    assert _read(two, layout=True) == [("one", "eins"), ("t\u2028wo\rtwo", "zwei")]
+    assert _read(str(tmp_path / "train.{de,en}.gz"), layout=True)[0] == ("eins", "one")
     assert read_pairs(PairSource(two)).name == two
 
 
@@ -230,6 +230,15 @@ def test_layout_that_is_lost_is_told(tmp_path):
     path = _write(tmp_path, "a.json", json.dumps(rows))
     with pytest.warns(UserWarning, match=r"targets of several lines: 1\. Line breaks and indentation become one blank"):
         _read(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*targets of several lines")
+@pytest.mark.parametrize("text", ["one\n  two", "one\rtwo", "one \r\ntwo\n"])
+def test_without_layout_both_sides_are_one_line(tmp_path, text):
+    """Else a target that copies its source would not be its source."""
+    path = _write(tmp_path, "a.json", json.dumps([{"source": text, "target": text}]))
+    assert _read(path) == [("one two", "one two")]
+    assert _read(path, layout=True) == [(text, text)]
 
 
 @pytest.mark.parametrize("name", ["a.en", "a.en.gz"])

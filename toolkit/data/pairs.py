@@ -19,6 +19,7 @@ from toolkit.errors import ConfigError, DataError
 PairFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet"]
 
 _BRACES = re.compile(r"([^{}]*)\{([^{},]+),([^{},]+)\}([^{}]*)")
+_BREAK = re.compile(r"[\r\n]")
 _UNLIKELY_RATIO = 6  # times the usual one, between the lengths of a pair's sides
 _SHORT = 20  # characters; of texts no longer than this, any ratio is likely
 
@@ -34,7 +35,7 @@ class PairSource:
         format: of a table; `auto` goes by the name, and takes .txt for tsv.
         header: whether the first row of a csv or tsv file names the columns.
         encoding: of the text; None reads UTF-8 and UTF-16 with a mark, and guesses aloud when a file is neither.
-        layout: whether targets keep their line breaks; else these and the indentation after them become one blank.
+        layout: whether texts keep their line breaks; else these and the indentation after them become one blank.
     """
 
     path: str
@@ -102,13 +103,16 @@ def read_pairs(source: PairSource) -> Pairs:
     if empty:
         told = f"{source.path}: rows with an empty side, which are left out: {len(empty):,}, the first at {empty[0]}."
         warnings.warn(told, stacklevel=2)
-    broken = () if source.layout else [i for i, target in enumerate(targets) if "\n" in target.strip()]
-    if broken:
-        told = f"{source.path}: targets of several lines: {len(broken):,}. Line breaks and indentation become one blank"
+    if source.layout:
+        return Pairs(sources, targets, source.path)
+    if broken := sum(bool(_BREAK.search(target.strip())) for target in targets):
+        told = f"{source.path}: targets of several lines: {broken:,}. Line breaks and indentation become one blank"
         warnings.warn(f"{told} in all of them; data.layout: true keeps both.", stacklevel=2)
-    for i in broken:
-        targets[i] = " ".join(targets[i].split())
-    return Pairs(sources, targets, source.path)
+    return Pairs([*map(_one_line, sources)], [*map(_one_line, targets)], source.path)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) if _BREAK.search(text) else text
 
 
 def split_pairs(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
