@@ -42,7 +42,7 @@ def check(config: Config) -> dict[str, str]:
         "words read": f"median {int(np.median(lengths))}, longest {lengths.max()}",
         "truncated": f"{truncated:.1%} of the training texts are longer than tokens.max_tokens",
         "vocabulary": f"{len(encoder.ids):,} words, {prepared.tuned:,} of them from the training texts",
-        "vectors": _coverage(prepared.coverage),
+        "vectors": _coverage(prepared.coverage, config.vectors.training),
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
         "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
         "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
@@ -78,9 +78,10 @@ def _truncated(examples: Examples, encoder: TextEncoder, lengths: np.ndarray) ->
     return sum(len(encoder.split(text, limit=encoder.limit + 1)) > encoder.limit for text in full) / len(examples)
 
 
-def _coverage(coverage: dict | None) -> str:
+def _coverage(coverage: dict | None, training: str) -> str:
     if coverage is None:
-        return "random, learned from scratch"
+        stay = "random, and stay so (vectors.training: frozen without a vectors.source)"
+        return stay if training == "frozen" else "random, learned from scratch"
     missing = ", ".join(coverage["missing"][:5])
     return f"for {coverage['types']:.1%} of the different training words, {coverage['tokens']:.1%} of all" + (
         f"; without: {missing}" if missing else ""

@@ -182,6 +182,13 @@ def test_check_tells_what_a_run_would_do(here: Path) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(("training", "told"), [("frozen", "random, and stay so"), ("tuned", "random, learned")])
+def test_check_tells_what_becomes_of_random_vectors(training: str, told: str, here: Path) -> None:
+    config = write_config(Path("c.yaml"), write_splits(here), vectors={"training": training})
+    result = seqloom("check", config, "--json")
+    assert json.loads(result.out)["vectors"].startswith(told)
+
+
 def test_check_names_every_broken_file_at_once(here: Path) -> None:
     Path("test.csv").write_text("text,lable\nhello,a\n")
     data = {"train": "nowhere.csv", "validation": "there.csv", "test": "test.csv"}
