@@ -111,6 +111,11 @@ def test_texts_are_short_and_have_plain_blanks_only(source, target, rows, seed):
         assert not re.search("[\u00a0\u200e\u200f\u2009\u202f]", text)
 
 
+def test_months_are_those_of_the_language_whichever_was_asked_before():
+    for source, target, other in (("zh", "ja", "[一-十]月"), ("ja", "zh", "[1-9]月、")):
+        assert not [text for _, text in phrase_pairs(source, target, 1500, 1) if re.search(other, text)]
+
+
 @pytest.mark.parametrize("target", ["aa", "de", "hi", "ja", "nl", "sv", "th", "zh"])
 def test_units_are_never_names_of_the_data_format(target):
     assert not [

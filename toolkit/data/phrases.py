@@ -15,12 +15,13 @@ import datetime
 import random
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
 from typing import Any
 
-from babel import Locale, UnknownLocaleError, dates, lists, numbers, units
+from babel import Locale, UnknownLocaleError, dates, lists, localedata, numbers, units
 
 from toolkit.errors import DataError
 
@@ -67,9 +68,18 @@ def phrase_pairs(source: str, target: str, rows: int, seed: int) -> list[tuple[s
     return list(pairs.items())
 
 
+@cache
 def _locale(name: str) -> Locale:
+    """A locale whose data are its own.
+
+    Babel's locales share what they inherit, and keep there what one of them has found: months were those of the locale
+    that was asked first, Chinese ones in Japanese texts.
+    """
     try:
-        return Locale.parse(name.replace("-", "_"))
+        locale = Locale.parse(name.replace("-", "_"))
+        data = localedata.load(str(locale).partition("@")[0])
+        data.update(deepcopy(data))
+        return locale
     except (UnknownLocaleError, ValueError):
         mend = "Use a code such as ar, de, en, es, fr, hi, it, ja, pt, ru or zh, or one with a region such as pt_BR."
         raise DataError(f"no locale data are known for the language {name!r}.", mend=mend) from None
