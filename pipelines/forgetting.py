@@ -95,7 +95,7 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
     """
     from toolkit.evaluation.translation import length_edges, scores_by_length
 
-    config, predict = stage("translation", "config"), stage("translation", "predict")
+    config, predict, answers = (stage("translation", name) for name in ("config", "predict", "answers"))
     settings = [Artifact(folder, predict.NAME).read_config(config.Config) for folder in folders]
     sources, references = stage("translation", "data").read_files(settings[0].data, str(data)).references()
     metric = "exact_match" if settings[0].training.monitor == "exact_match" else "bleu"
@@ -105,7 +105,8 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
         found = list(predict.Translator(folder).translate(sources))
         lengths = lengths or [len(row.source_pieces) for row in found]
         edges = edges or length_edges(lengths, bins=10)
-        bins = scores_by_length(lengths, [row.text for row in found], references, edges)
+        texts, lines = answers.as_lines([row.text for row in found], references)
+        bins = scores_by_length(lengths, texts, lines, edges)
         kind = each.decoder.attention
         name = "thought vector" if kind == "none" else f"{kind} attention"
         alike = each.model_copy(update={"seed": 0}).model_dump_json()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ def test_quality_by_length_of_the_source(tiny_run: Path, tiny_pairs: Path) -> No
     assert curve.quality.shape == (2, 4)
     assert (curve.quality[0] == curve.quality[1]).all()
     assert 50 < curve.quality[0, 0] <= 100  # BLEU
+
+
+def test_letters_may_be_written_apart_from_their_accents(tiny_run: Path, tiny_pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "apart.csv").write_text(unicodedata.normalize("NFD", tiny_pairs.read_text()))
+    (first,), (second,) = (probe_runs([tiny_run], data).curves for data in (tiny_pairs, tmp_path / "apart.csv"))
+    assert (first.quality == second.quality).all()
 
 
 @pytest.mark.parametrize(("old", "new", "alike"), [("seed: 1", "seed: 2", True), ("epochs: 8", "epochs: 9", False)])
