@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.config import quoted
-from toolkit.data.rows import Source, drawn, read_rows
+from toolkit.data.rows import Source, are_numbers, drawn, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
 
@@ -61,7 +61,8 @@ def init(data: Path) -> str:
     """
     rows, header = _rows(data, header=True), True
     text, label = _columns(rows, str(data))
-    if any(row[label] == label for row in rows) and len({str(row[label]) for row in rows}) < len(rows) / 2:
+    few_kinds = len({str(row[label]) for row in rows}) < len(rows) / 2
+    if few_kinds and any(row[label] == label for row in rows) and not are_numbers(rows[0]):
         rows, header = _rows(data, header=False), False  # what should be the column's name is one of the labels
         text, label = _columns(rows, str(data))
     values = [row[label] for row in rows if row[label] is not None]

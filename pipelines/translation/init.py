@@ -17,7 +17,7 @@ from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import ending
 from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
-from toolkit.data.rows import Format, Source, drawn, read_rows
+from toolkit.data.rows import Format, Source, are_numbers, drawn, read_rows
 from toolkit.errors import DataError
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
@@ -175,14 +175,14 @@ def _table_sample(path: str) -> Sample:
 
 
 def _is_header(head: Sequence[dict[str, Any]]) -> bool:
-    """Whether the first of two rows has names: usual ones, or words where the second has more than words."""
+    """Whether the first of two rows has names: usual ones, numbers of columns, or words where the second has more."""
     # Spreadsheets write the empty columns beside a table too, and pandas no name above its numbers of rows.
     named = [column for column, cell in head[0].items() if str(cell).strip()]
     first, *second = ([str(row.get(column, "")).strip() for column in named] for row in head)
     if len(set(first)) < len(first):
         return False
     names = all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)
-    return names or sum(map(_is_known, first)) > 1
+    return names or sum(map(_is_known, first)) > 1 or are_numbers(first)
 
 
 def _is_known(name: str) -> bool:

@@ -103,6 +103,13 @@ def test_init_sees_that_there_is_no_header(here: Path) -> None:
     assert checked()["rows"] == "train 48  validation 6  test 6"
 
 
+def test_init_takes_numbers_of_columns_for_names(here: Path) -> None:
+    rows = [(text, str(i % 2)) for i, (text, _) in enumerate(numbered(keyword_rows(60)))]
+    write_table(Path("d.csv"), rows, ("0", "1"))
+    config = init("d.csv")
+    assert "header" not in config and 'text: "0"' in config and 'label: "1"' in config
+
+
 def test_init_sees_all_labels_of_a_file_that_is_sorted_by_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starter, "ROWS", 40)
     rows = sorted(numbered(keyword_rows(160, other=True)), key=lambda row: row[1])

@@ -135,6 +135,12 @@ def as_text(cell: Any, row: Row, option: str) -> str:
     return text.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which no file can hold
 
 
+def are_numbers(names: Iterable[str]) -> bool:
+    """Whether these are the names 0, 1, 2, ... that pandas gives to columns without one, perhaps with an index."""
+    given = [name for name in names if name]
+    return bool(given) and given == [str(column) for column in range(len(given))]
+
+
 def drawn(rows: Iterable[T], most: int) -> tuple[list[T], int]:
     """At most so many of the rows, each as likely as any other, and how many there are.
 

@@ -64,6 +64,11 @@ def test_columns_are_found_by_their_names(header: list[str], source: int, target
     assert (config.data.source, config.data.target, config.data.header) == (header[source], header[target], True)
 
 
+def test_numbers_of_columns_are_names() -> None:
+    config = init(write("d.csv", [(i, *pair) for i, pair in enumerate(sentences(40))], ["", "0", "1"]))
+    assert (config.data.source, config.data.target, config.data.header) == ("0", "1", True)
+
+
 @pytest.mark.parametrize("header", [["prompt", "completion", "", ""], ["", "prompt", "completion"]])
 def test_columns_without_a_name_are_passed_over(header: list[str]) -> None:
     cells = [{"prompt": source, "completion": target, "": ""} for source, target in sentences(40)]
