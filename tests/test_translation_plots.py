@@ -71,6 +71,10 @@ def test_curves_show_every_run_and_the_rows_of_each_length(metric, scores):
     assert {"this model", "a rival", "1–4", "1,200 rows", "5", "800 rows", "6–90", "1 rows"} <= set(texts(figure))
 
 
+def test_a_run_whose_name_begins_with_an_underscore_has_its_place_in_the_legend():
+    assert "_base (no attention)" in texts(length_curves({"this model": BINS, "_base (no attention)": BINS}, "bleu"))
+
+
 def test_curves_of_eight_runs_look_different():
     figure = length_curves({f"run {number}": BINS for number in range(8)}, "bleu")
     assert len({(line.get_color(), str(line._dash_pattern)) for line in figure.axes[0].lines}) == 8

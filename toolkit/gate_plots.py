@@ -112,14 +112,17 @@ def map_figure(points: np.ndarray, names: Sequence[str], groups: Sequence[str], 
     largest = [group for group, _ in Counter(groups).most_common(MOST_GROUPS)]
     shown = np.array([group if group in largest else "others" for group in groups])
     looks = zip([*largest, "others"], [*COLOURS, INK], cycle("os^Dv"), strict=False)
+    dots, labels = [], []
     for group, colour, marker in looks:
-        dots = points[shown == group]
-        axes.scatter(*dots.T, 18, colour, marker, alpha=0.7, linewidths=0, label=one_line(group, 24))
+        if group in shown:
+            dots.append(axes.scatter(*points[shown == group].T, 18, colour, marker=marker, alpha=0.7, linewidths=0))
+            labels.append(one_line(group, 24))
     for name, point in zip(names, points, strict=True) if len(names) <= MOST_NAMED else ():
         axes.annotate(one_line(name, 28), point, (3, 3), textcoords="offset points", fontsize=7)
     axes.set(xlabel="first principal component", ylabel=f"second; both show {100 * share:.0f} % of the variance")
     if any(groups):
-        figure.legend(loc="outside upper left", ncols=4)
+        # Told, for of itself Matplotlib leaves out a name that begins with an underscore.
+        figure.legend(dots, labels, loc="outside upper left", ncols=4)
     return figure
 
 

@@ -46,16 +46,17 @@ def length_curves(curves: Mapping[str, Sequence[LengthBin]], metric: Literal["bl
     """The score of each translator, this model's first, by the length of what it read; all of the same bins."""
     figure, axes = canvas(9.4, 3.4)
     looks = cycle(zip(COLOURS, DASHES, strict=True))
-    for number, ((name, bins), (colour, dashes)) in enumerate(zip(curves.items(), looks, strict=False)):
+    for number, (bins, (colour, dashes)) in enumerate(zip(curves.values(), looks, strict=False)):
         scores = [getattr(each, metric) for each in bins]
         look = {"color": colour, "linestyle": dashes, "linewidth": 1.2 if number else 2, "clip_on": False}
-        axes.plot(scores, marker="o", markersize=4, zorder=3 - number / 10, label=one_line(name, 50), **look)
+        axes.plot(scores, marker="o", markersize=4, zorder=3 - number / 10, **look)
     bins = next(iter(curves.values()))
     axes.set_xticks(range(len(bins)), [f"{_range(each)}\n{each.rows:,} rows" for each in bins])
     unit = " (share of rows)" if metric == "exact_match" else ""
     axes.set(xlabel="pieces of the source", ylabel=f"{METRICS[metric].title}{unit}", xlim=(-0.3, len(bins) - 0.7))
     axes.set_ylim(bottom=0)
-    figure.legend(loc="outside upper left", ncols=2)
+    # Told, for of itself Matplotlib leaves out a name that begins with an underscore, as a run's folder may.
+    figure.legend(axes.lines, [one_line(name, 50) for name in curves], loc="outside upper left", ncols=2)
     return figure
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipelines.explain import drawings, explain, page, summary
 from pipelines.text_classification.predict import Classifier
 from toolkit import artifact
 from toolkit.explanation import Explanation, Vectors
+from toolkit.gate_plots import map_figure
 from toolkit.gates import Direction, Trace
 
 HOSTILE = "<script>alert(1)</script> $x_{ & '\" parcel 🎉 नमस्ते"
@@ -261,6 +263,14 @@ def test_a_map_keeps_most_of_the_variance_of_few_rows_and_features(rows: int, fe
         assert share == pytest.approx(1)
     names = [HOSTILE] * rows
     assert "<script" not in map_of(Vectors(names, names, vectors, [HOSTILE] * rows))
+
+
+@pytest.mark.parametrize(("labels", "others"), [(["refund", "_spam", "$x$"], []), ([*"abcdefghi"], ["others"])])
+def test_the_legend_of_a_map_names_the_groups_that_there_are(labels: list[str], others: list[str]) -> None:
+    with warnings.catch_warnings(action="error"):
+        (legend,) = map_figure(np.zeros((len(labels), 2)), labels, labels, 1.0).legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == [*dict.fromkeys(labels)][:8] + others
 
 
 def test_a_text_may_be_longer_than_a_name_and_the_name_of_a_file_is_told(trained: Any) -> None:
