@@ -213,8 +213,10 @@ def _validate(prepared: Prepared, network: models.Network, cutoffs: Cutoffs, uni
 
 def _fingerprint(config: Config, prepared: Prepared) -> str:
     """Of everything that weights depend on."""
-    digest = hashlib.sha256(configs.dump(config).encode())
-    splits = prepared.splits
-    for array in (prepared.panel.values, prepared.panel.offsets, splits.training_ends, splits.test_starts):
+    digest = hashlib.sha256((configs.dump(config) + repr(prepared.plan)).encode())
+    splits, panel = prepared.splits, prepared.panel
+    columns = (*panel.covariates.values(), *panel.statics.values())
+    places = (panel.offsets, panel.starts, splits.training_ends, splits.test_starts)
+    for array in (panel.values, *columns, *places):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from interruptions import at_call
 from keywords import seqloom
-from sales import HORIZON, make_sales, read_table, rows_of, write_config, write_sales, write_table
+from sales import HORIZON, Sales, make_sales, read_table, rows_of, write_config, write_sales, write_table
 
 from pipelines.forecasting import evaluate, fitting
 from pipelines.forecasting import model as models
@@ -361,15 +361,17 @@ def training_cutoffs(config: Path, part: str) -> Cutoffs:
     return fitting.training_cutoffs(prepared, getattr(prepared.splits, part))
 
 
+@pytest.mark.parametrize("part", ["values", "promotions"])
 @pytest.mark.usefixtures("plain_report")
-def test_other_values_cannot_go_on_with_a_run(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_values_cannot_go_on_with_a_run(part: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     table = Path("sales.csv")
     shutil.copy(trained.table, table)
     config = write_config(Path("c.yaml"), table)
     with monkeypatch.context() as patched:
         at_call(patched, 35, crash)
         assert seqloom("run", config, "--out", "run").code == 1
-    write_sales(table, make_sales(seed=3))
+    other = {part: getattr(make_sales(seed=3), part)}
+    write_sales(table, Sales(**{**make_sales()._asdict(), **other}))
     result = seqloom("run", config, "--out", "run", "--resume")
     assert result.code == 1 and "another config or other data" in result.err
 
