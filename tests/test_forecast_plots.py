@@ -80,6 +80,12 @@ def test_labels_of_long_histories_do_not_touch():
     assert not overlapping(history_figure(series[2:]))
 
 
+@pytest.mark.parametrize(("first", "shown"), [("0001", "401"), ("0090", "401"), ("8000", "9600")])
+def test_years_near_the_first_and_the_last_that_there_are_can_be_drawn(first, shown):
+    times = (np.datetime64(first) + np.arange(2000)).astype("datetime64[s]")
+    assert shown in texts(history_figure([History("a", times, np.arange(2000.0))]))
+
+
 def test_a_forecast_shows_history_interval_truth_and_rival():
     figure = forecast_figure(
         [outlook(GRIDS["hours"])], time="time (hourly)", value="temp", interval="80 % interval", rival="seasonal naive"

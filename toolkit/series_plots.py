@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import HOURLY, MINUTELY, MONTHLY, SECONDLY, AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import HOURLY, MINUTELY, MONTHLY, SECONDLY, AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.data.text import one_line
 from toolkit.report import BASELINE, FAINT, INK, MODEL, canvas, styled
 
+FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)  # that Matplotlib draws; margins would go beyond
 MOST_POINTS = 600  # of a line across the page; more are hardly told apart, and make the page large
 
 
@@ -106,6 +108,7 @@ def time_axis(axes: Axes, times: np.ndarray, most: int) -> None:
     if not np.issubdtype(times.dtype, np.datetime64):
         axes.xaxis.set_major_locator(MaxNLocator(most, integer=True))
         return
+    axes.set_xlim(*np.clip(axes.get_xlim(), *date2num([FIRST, LAST])))
     locator = AutoDateLocator(minticks=3, maxticks=most)
     for unit, whole in ((SECONDLY, 60), (MINUTELY, 60), (HOURLY, 24), (MONTHLY, 12)):
         locator.intervald[unit].append(whole)  # between two of one unit and three of the next it would find none
