@@ -58,7 +58,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
         effects=_effects(searcher, source, written),
         effect="fall of the mean probability of what was written",
         hiding=HIDING,
-        attention=found.weights,
+        attention=found.weights if found.pieces else None,
         written=[translator.shown(piece) for piece in found.pieces],
         notes=notes,
     )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from keywords import seqloom
 
 from pipelines.explain import explain
 from pipelines.translation.explain import encode
-from pipelines.translation.predict import Translator
+from pipelines.translation.predict import Ensemble, Translator
+from toolkit.data.codec import END
+from toolkit.search import Candidates
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,21 @@ def test_a_page_shows_attention_and_unknown_signs(tiny_run: Path) -> None:
     assert json.loads(result.out)["notes"]
     page = Path("a.html").read_text(encoding="utf-8")
     assert "Attention" in page and "<b>" not in page
+
+
+def test_a_page_of_a_text_for_which_nothing_was_written_has_no_attention(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Ensemble.step
+
+    def end(*given: Any) -> Candidates:
+        found = step(*given)
+        return found._replace(tokens=np.full_like(found.tokens, END))
+
+    monkeypatch.setattr(Ensemble, "step", end)
+    result = seqloom("explain", "one two", "--model", tiny_run, "-o", "a.html")
+    assert result.code == 0, result.err
+    assert "Nothing was written." in result.out and "Attention" not in Path("a.html").read_text(encoding="utf-8")
 
 
 def test_vectors_are_means_over_real_pieces(tiny_run: Path) -> None:
