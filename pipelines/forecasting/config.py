@@ -43,7 +43,7 @@ class DataConfig(Stanza):
     past: Columns = Field([])
     """Covariates that are known for the past only."""
     static: Columns = Field([])
-    """Covariates with one value per series."""
+    """Covariates with one value per series; where it is missing, it counts as average."""
     calendar: bool = False
     """Give the network calendar features: the hour, the day of the week and, if the training part is 4 years long,
     the day of the month and of the year."""

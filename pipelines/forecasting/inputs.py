@@ -161,7 +161,7 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
             np.stack(ahead, axis=-1), np.full(len(cutoffs), plan.parts * plan.segment), plan.segment
         )[0]
     if plan.static:
-        columns = [_standard(plan, name, panel.statics[name]) for name in plan.static]
+        columns = [np.nan_to_num(_standard(plan, name, panel.statics[name])) for name in plan.static]
         arrays["statics"] = np.stack(columns, axis=-1)[cutoffs.series].astype(np.float32)
     if plan.ids:
         arrays["series"] = np.array([plan.numbers.get(panel.ids[k], 0) for k in cutoffs.series.tolist()], np.int32)

@@ -268,6 +268,9 @@ def test_every_column_and_the_calendar_are_inputs_where_they_may_be_known() -> N
         column[place] -= 5
     panel.statics["area"][0] += 5
     assert not np.array_equal(make_inputs(plan, panel, cutoffs, None).arrays["statics"], before["statics"])
+    panel.statics["area"][0] = np.nan
+    missing = make_inputs(plan, panel, cutoffs, None).arrays["statics"]
+    assert missing[0, plan.static.index("area")] == 0, "which is the average"
 
 
 @pytest.mark.usefixtures("plain_report")
