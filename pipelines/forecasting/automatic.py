@@ -54,9 +54,9 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
     """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`.
 
     Raises:
-        DataError: most rows share their time with others of their series, which seems to be several.
+        DataError: most times are shared by several rows of a series, which seems to be several.
     """
-    if sum(finding.rows for finding in look.findings) >= len(look.panel.values):
+    if 2 * sum(finding.rows for finding in look.findings) >= len(look.panel.values):
         raise DataError(
             "most times stand there several times in a series, as if it were several.",
             where=look.path,
