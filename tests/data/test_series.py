@@ -1,6 +1,7 @@
 """Panels: every layout and oddity of files, what is told about each, and the fast path against the plain one."""
 
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,16 @@ def test_every_format_of_rows_is_read(tmp_path, name):
     assert panel.ids == ("1", "2") and panel.frequency.alias == "ME"
     np.testing.assert_array_equal(panel.values, [1, 2.5, 4, 5])
     assert panel.frequency.text(panel.starts) == ["2024-01-31", "2024-04-30"]
+
+
+def test_decimals_of_databases_are_numbers(tmp_path):
+    prices = [Decimal("1.50"), Decimal("2.50"), None, Decimal("4.00")]
+    frame = pandas.DataFrame({"date": pandas.date_range("2024-01-01", periods=4), "sales": prices, "price": prices})
+    frame.to_parquet(path := tmp_path / "a.parquet")
+    panel, _ = read_panel(SeriesSource(str(path), value="sales", covariates=("price",)))
+    assert list(panel.covariates) == ["price"] and not panel.categories
+    np.testing.assert_array_equal(panel.covariates["price"], [1.5, 2.5, NAN, 4])
+    assert read_panel(SeriesSource(str(path)))[0].ids == ("sales", "price")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])

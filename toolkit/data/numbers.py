@@ -2,6 +2,7 @@
 
 import re
 from array import array
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,7 +28,7 @@ def is_missing(cell: Any) -> bool:
 def is_number(cell: Any) -> bool:
     """Whether a cell holds a number in any way of writing it; False for one that is missing and for true and false."""
     if not isinstance(cell, str):
-        return isinstance(cell, (int, float)) and not isinstance(cell, bool)
+        return isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool)
     text = cell.strip()
     return text.lower() not in MISSING and (_plain(text) is not None or _has_comma(text))
 
