@@ -200,7 +200,7 @@ def forecast(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here: .csv, .jsonl or .parquet.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with pictures of the forecasts here.")] = None,
     level: Annotated[
-        list[int] | None,
+        list[float] | None,
         typer.Option(help="Prediction interval to write, in percent; repeatable; by default 80 or the nearest."),
     ] = None,
     duplicates: Annotated[
@@ -248,7 +248,7 @@ def backtest(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write forecasts, cutoffs and actual values here.")
     ] = None,
-    level: Annotated[list[int] | None, typer.Option(help="Prediction interval to write, in percent.")] = None,
+    level: Annotated[list[float] | None, typer.Option(help="Prediction interval to write, in percent.")] = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:

@@ -136,7 +136,8 @@ def coverage_figure(stated: np.ndarray, found: np.ndarray, by_step: np.ndarray) 
     steps, dots = np.arange(1, len(by_step) + 1), "." if len(by_step) <= 31 else None
     steps_axes.axhline(100 * level, color=FAINT, linestyle="--", linewidth=1)
     steps_axes.plot(steps, 100 * by_step, color=MODEL, marker=dots)
-    steps_axes.set(xlabel="steps ahead", ylabel=f"values inside the {100 * level:.0f} % interval (%)", ylim=(0, 102))
+    inside = f"values inside the {round(100 * level, 6):g} % interval (%)"
+    steps_axes.set(xlabel="steps ahead", ylabel=inside, ylim=(0, 102))
     steps_axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     figure.legend(loc="outside upper left", ncols=2)
     return figure

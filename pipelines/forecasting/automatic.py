@@ -27,7 +27,7 @@ training:
 
 
 def forecast_anew(
-    path: str, horizon: str | None, *, seconds: float, folder: Path, out: Path | None, intervals: list[int] | None
+    path: str, horizon: str | None, *, seconds: float, folder: Path, out: Path | None, intervals: list[float] | None
 ) -> dict[str, Any]:
     """Look at the series, train and test on them, and forecast; returns the report's numbers.
 

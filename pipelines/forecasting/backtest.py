@@ -13,7 +13,7 @@ from toolkit.errors import ConfigError
 
 
 def backtest_with(
-    path: str, model: Path, horizon: str | None, *, count: int, step: int | None, intervals: list[int] | None = None
+    path: str, model: Path, horizon: str | None, *, count: int, step: int | None, intervals: list[float] | None = None
 ) -> Leaderboard:
     """A trained run at the last cutoffs of each series.
 
@@ -37,7 +37,7 @@ def backtest_anew(
     count: int,
     step: int | None,
     refit: bool,
-    intervals: list[int] | None = None,
+    intervals: list[float] | None = None,
 ) -> Leaderboard:
     """Runs that are trained on what lies before the cutoffs: one before all of them, or one for each.
 

@@ -23,7 +23,7 @@ def forecast_with(
     future: str | None,
     out: Path | None,
     page: Path | None,
-    intervals: list[int] | None,
+    intervals: list[float] | None,
     **options: Any,
 ) -> None:
     """Forecast the series of a file with a trained run, from the end of each of them.

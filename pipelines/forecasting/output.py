@@ -41,7 +41,7 @@ def format_of(out: Path | None) -> str:
     return FORMATS[out.suffix.lower()]
 
 
-def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[int] | None) -> None:
+def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[float] | None) -> None:
     """Write one row a series and step: unique_id, ds, seqloom, seqloom-lo-80, seqloom-hi-80.
 
     Args:
@@ -77,7 +77,7 @@ def nearest_interval(levels: tuple[float, ...]) -> tuple[int, int]:
     return low, len(levels) - 1 - low
 
 
-def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> dict[str, int]:
+def columns_of(levels: tuple[float, ...], intervals: Sequence[float] | None) -> dict[str, int]:
     """Column names and the places of their levels.
 
     Raises:
@@ -85,15 +85,13 @@ def columns_of(levels: tuple[float, ...], intervals: Sequence[int] | None) -> di
     """
     places = {round(level, 6): place for place, level in enumerate(levels)}
     columns = {"seqloom": places[0.5]}
-    if not intervals:
-        own = [percent for percent in range(1, 100) if round(0.5 - percent / 200, 6) in places]
-        intervals = sorted(own, key=lambda percent: abs(percent - USUAL))[:1]
-    for percent in intervals:
+    own = [round(100 * (1 - 2 * level), 6) for level in levels if level < 0.5]
+    for percent in intervals or sorted(own, key=lambda percent: abs(percent - USUAL))[:1]:
         low, high = (places.get(round(0.5 + sign * percent / 200, 6)) for sign in (-1, 1))
         if low is None or high is None:
-            known = ", ".join(f"{100 * (1 - 2 * level):.0f}" for level in levels if level < 0.5)
-            raise ConfigError(f"there is no {percent} % interval in this run, which has {known}.", where="--level")
-        columns |= {f"seqloom-lo-{percent}": low, f"seqloom-hi-{percent}": high}
+            known = ", ".join(f"{each:g}" for each in own)
+            raise ConfigError(f"there is no {percent:g} % interval in this run, which has {known}.", where="--level")
+        columns |= {f"seqloom-lo-{percent:g}": low, f"seqloom-hi-{percent:g}": high}
     return columns
 
 

@@ -22,7 +22,7 @@ def render(forecasts: Forecasts, season: int) -> str:
     order = np.argsort(-np.nan_to_num(spread / np.maximum(size, 1e-12), nan=-1), kind="stable")
     rows = [int(row) for row in order[:MOST_SERIES] if np.isfinite(spread[row])]
     outlooks = [outlook(forecasts, row, season) for row in rows]
-    interval = f"{100 * (levels[high] - levels[low]):.0f} % interval"
+    interval = f"{round(100 * (levels[high] - levels[low]), 6):g} % interval"
     figures = [
         forecast_figure(
             outlooks[start : start + MOST_PANELS],

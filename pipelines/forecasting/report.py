@@ -138,15 +138,16 @@ def _errors_section(board: Leaderboard) -> Section:
 def _intervals_section(board: Leaderboard) -> Section:
     own, scores = board.rivals["seqloom"], board.scores["seqloom"]
     steps = forecasting.score_steps(board.truth, own.forecasts, own.quantiles, board.levels)
-    stated = sorted(int(name.removeprefix("coverage_")) for name in scores if name.startswith("coverage_"))
+    names = (name.removeprefix("coverage_") for name in scores if name.startswith("coverage_"))
+    stated = sorted(names, key=float)
     found = np.array([scores[f"coverage_{level}"] for level in stated])
-    drawing = forecast_plots.coverage_figure(np.array(stated) / 100, found, steps[f"coverage_{stated[-1]}"])
+    drawing = forecast_plots.coverage_figure(np.array(stated, float) / 100, found, steps[f"coverage_{stated[-1]}"])
     caption = _coverage_by_series(board, stated[-1])
     drawn = picture(drawing, "Values inside the intervals by their level", caption)
     return Section("Can its intervals be trusted?", [drawn])
 
 
-def _coverage_by_series(board: Leaderboard, percent: int) -> str:
+def _coverage_by_series(board: Leaderboard, percent: str) -> str:
     """How far single series are from what all together have."""
     own = board.rivals["seqloom"]
     scores = forecasting.score_series(board.truth, own.forecasts, board.cutoffs.series, own.quantiles, board.levels)[

@@ -162,6 +162,17 @@ def test_levels_choose_the_intervals(trained: Any, future: Path) -> None:
     assert "there is no 95 % interval in this run, which has 80, 60, 40, 20" in result.err
 
 
+def test_intervals_need_no_whole_percent(run: Any) -> None:
+    table = write_sales(Path("a.csv"), make_sales(2, 100))
+    result = run(table, data={"known": []}, model={"kind": "naive", "quantiles": [0.0125, 0.5, 0.9875]})
+    assert result.code == 0, result.err
+    for options in ((), ("--level", 97.5)):
+        found = rows(forecast(Path("run"), table, *options))
+        assert list(found[0])[2:] == ["seqloom", "seqloom-lo-97.5", "seqloom-hi-97.5"]
+    told = forecast(Path("run"), table, "--level", 98).err
+    assert "there is no 98 % interval in this run, which has 97.5." in told
+
+
 def test_a_skeleton_is_filled_in_and_read_back(trained: Any) -> None:
     assert forecast(trained.folder, trained.table, "--skeleton", "skeleton.csv").code == 0
     skeleton = read_table(Path("skeleton.csv").read_text())
