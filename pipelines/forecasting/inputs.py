@@ -154,12 +154,14 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
     begun = np.full(len(cutoffs), plan.history) if padded_left else cutoffs.ends - panel.offsets[cutoffs.series]
     segments, lengths = windows.to_segments(np.stack(channels, axis=-1), begun, plan.segment)
     arrays = {"segments": segments} if padded_left else {"segments": segments, "lengths": lengths}
-    ahead = [_column(plan, panel, name, cutoffs, plan.parts * plan.segment) for name in plan.known]
-    ahead += _calendar(plan, panel, cutoffs, 0, plan.parts * plan.segment)
+    reach = plan.parts * plan.segment
+    # The last segment may go on past the horizon, where nothing is known when a forecast is made.
+    beyond = ((0, 0), (0, reach - plan.horizon))
+    ahead = [np.pad(_column(plan, panel, name, cutoffs, plan.horizon), beyond) for name in plan.known]
+    ahead += _calendar(plan, panel, cutoffs, 0, reach)
     if ahead:
-        arrays["future"] = windows.to_segments(
-            np.stack(ahead, axis=-1), np.full(len(cutoffs), plan.parts * plan.segment), plan.segment
-        )[0]
+        future = np.stack(ahead, axis=-1)
+        arrays["future"] = windows.to_segments(future, np.full(len(cutoffs), reach), plan.segment)[0]
     if plan.static:
         columns = [np.nan_to_num(_standard(plan, name, panel.statics[name])) for name in plan.static]
         arrays["statics"] = np.stack(columns, axis=-1)[cutoffs.series].astype(np.float32)

@@ -241,15 +241,16 @@ def restored(config: Config, plan: Plan, folder: Path) -> list[models.Network]:
     return networks
 
 
-def test_every_column_and_the_calendar_are_inputs_where_they_may_be_known() -> None:
+@pytest.mark.parametrize("segment", [1, 5])
+def test_every_column_and_the_calendar_are_inputs_where_they_may_be_known(segment: int) -> None:
     table = all_columns(Path("a.csv"))
-    prepared = prepare(read_config(write_config(Path("c.yaml"), table, data=COLUMNS)))
+    prepared = prepare(read_config(write_config(Path("c.yaml"), table, data=COLUMNS, model={"segment": segment})))
     plan, panel = prepared.plan, prepared.panel
     assert (set(plan.known), plan.past) == ({"promotion", "weather=rain", "weather=sun"}, ("visits",))
     assert set(plan.static) == {"area", "street=a", "street=b"}
     assert {"weekday_sin", "holiday"} <= set(plan.calendar_names)
     always = len(plan.known) + len(plan.calendar_names)
-    assert feature_counts(plan) == {"past": 2 + 1 + always, "future": always, "statics": 3}
+    assert feature_counts(plan) == {"past": (2 + 1 + always) * segment, "future": always * segment, "statics": 3}
     cutoffs = prepared.splits.test.take(slice(0, 1))
     before = make_inputs(plan, panel, cutoffs, None).arrays
     end = int(cutoffs.ends[0])
