@@ -48,12 +48,13 @@ class Leaderboard:
             for name, rival in self.rivals.items()
         }
 
-    @property
+    @cached_property
     def forecasts(self) -> Forecasts:
-        """Seqloom's, with what came."""
+        """Seqloom's, with what came, in the units of the data."""
         quantiles = self.rivals["seqloom"].quantiles
         assert quantiles is not None
-        return Forecasts(self.panel, self.cutoffs, self.levels, quantiles, self.truth.y)
+        came = windows.ahead(self.panel, self.panel.values, self.cutoffs, quantiles.shape[1])
+        return Forecasts(self.panel, self.cutoffs, self.levels, quantiles * self.units[:, None, None], came)
 
 
 def compare(

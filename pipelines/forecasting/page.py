@@ -43,16 +43,11 @@ def render(forecasts: Forecasts, season: int) -> str:
     )
 
 
-def outlook(forecasts: Forecasts, row: int, season: int, unit: float = 1.0, **others: Any) -> Outlook:
-    """A forecast after its history, to draw.
-
-    Args:
-        unit: what the history is divided by, as forecasts are already.
-        others: more fields of an Outlook.
-    """
+def outlook(forecasts: Forecasts, row: int, season: int, **others: Any) -> Outlook:
+    """A forecast after its history, to draw, with more fields of an Outlook."""
     panel, cutoff, quantiles = forecasts.panel, forecasts.cutoffs.take(np.array([row])), forecasts.quantiles[row]
     low, high = nearest_interval(forecasts.levels)
-    history = whole_past(panel, cutoff, max(4 * len(quantiles), 3 * season))[0] / unit
+    history = whole_past(panel, cutoff, max(4 * len(quantiles), 3 * season))[0]
     return Outlook(
         name=panel.ids[int(cutoff.series[0])],
         times=panel.frequency.clock_times(ordinals(panel, cutoff, -len(history), len(quantiles))[0]),

@@ -117,10 +117,11 @@ def _by_series(board: Leaderboard, name: str) -> np.ndarray:
 
 
 def _outlook(board: Leaderboard, season: int, series: int, note: str) -> Outlook:
-    """The last window of a series, in the units of its scores."""
+    """The last window of a series."""
     row = int(np.flatnonzero(board.cutoffs.series == series)[-1])
-    rival = board.rivals["seasonal_naive"].forecasts[row]
-    return outlook(board.forecasts, row, season, board.units[row], truth=board.truth.y[row], rival=rival, note=note)
+    rival, own = board.rivals["seasonal_naive"].forecasts[row] * board.units[row], board.forecasts
+    assert own.truth is not None
+    return outlook(own, row, season, truth=own.truth[row], rival=rival, note=note)
 
 
 def _errors_section(board: Leaderboard) -> Section:

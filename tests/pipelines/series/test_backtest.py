@@ -168,9 +168,13 @@ def test_scores_are_those_of_the_report_where_it_has_another_season_or_units(her
     split = {"test": 21, "validation": 21, "step": 7, "mase_season": 1, "standardized": True}
     assert run(table, model={"kind": "seasonal_naive"}, split=split, data={"known": []}).code == 0
     report = json.loads(Path("run/report.json").read_text())["test"]
+    sales = make_sales(2, 120).values
     scores = json.loads(backtest(table, "--model", "run", "--windows", 3).out)["seqloom"]
     for name in ("mase", "owa", "rmsse"):
         assert scores[name] == pytest.approx(report[name], rel=1e-6)
+    rows = read_table(Path("out.csv").read_text())  # which has the units of the table
+    assert [float(row["y"]) for row in rows] == sales[:, -21:].ravel().tolist()
+    assert [float(row["seqloom"]) for row in rows[:7]] == pytest.approx(sales[0, -28:-21].tolist())
 
 
 def test_series_that_are_too_short_to_be_scored_are_told(here: Path, plain: Path) -> None:
