@@ -130,9 +130,9 @@ class Forecaster:
         return panel
 
     def read_future(self, path: str) -> Panel:
-        """What is known ahead, of a file that need hold nothing else: see `Panel.with_future`."""
+        """What is known ahead, of a file that may hold nothing else, or anything: see `Panel.with_future`."""
         known = tuple(dict.fromkeys(name.partition("=")[0] for name in self.plan.known))
-        return self.read(path, layout="auto", value=None, statics=(), covariates=known)
+        return self.read(path, layout="auto", value=None, statics=(), covariates=known, covariates_only=True)
 
     def forecast(self, panel: Panel, cutoffs: Cutoffs | None = None, horizon: int | None = None) -> np.ndarray:
         """Calibrated quantiles from each cutoff on; by default from the end of each series.

@@ -240,6 +240,8 @@ class _Search:
         return counts
 
     def _values(self, id: str | None) -> tuple[str, ...]:
+        if self._source.covariates_only:
+            return ()
         if self._source.value:
             return (self._source.value,)
         if self._source.layout != "wide" and (named := self._named(_VALUE_NAMES)):

@@ -25,6 +25,7 @@ class SeriesSource:
         statics: columns with one value a series.
         encoding: of the text.
         format: of the file.
+        covariates_only: whether no column is one of values, whatever numbers there are.
     """
 
     path: str
@@ -40,3 +41,4 @@ class SeriesSource:
     statics: tuple[str, ...] = ()
     encoding: str | None = None
     format: Format = "auto"
+    covariates_only: bool = False

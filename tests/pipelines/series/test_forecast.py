@@ -253,6 +253,17 @@ def test_only_the_promotion_of_its_own_day_and_series_moves_a_forecast_up(traine
     assert changed[2, 5] and not changed[[0, 1, 3]].any()
 
 
+def test_a_table_of_the_future_may_hold_other_numbers(trained: Any, future: Path) -> None:
+    known = read_table(future.read_text())
+    others = write_table(
+        Path("others.csv"),
+        [[*row.values(), t if t > 2 else "", 10 - t] for t, row in enumerate(known)],
+        (*known[0], "stock", "cost"),
+    )
+    expected = forecast(trained.folder, trained.table, "--future", future).out
+    assert forecast(trained.folder, trained.table, "--future", others).out == expected
+
+
 def test_rows_of_the_future_may_stand_in_the_table_itself(trained: Any, future: Path) -> None:
     ahead = [[row["unique_id"], row["ds"], "", row["promotion"]] for row in read_table(future.read_text())]
     both = write_table(Path("both.csv"), [*rows_of(trained.sales), *ahead])
