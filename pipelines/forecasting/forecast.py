@@ -90,10 +90,11 @@ def _steps(horizon: str | None, forecaster: Forecaster) -> int:
 
 
 def _check_known(forecaster: Forecaster, panel: Panel, steps: int) -> None:
-    """Refuse to forecast where what must be known ahead is not."""
+    """Refuse to forecast where what must be known ahead is not; a series without any value gets no forecast."""
     cutoffs = at_ends(panel)
     for name in forecaster.plan.known:
         missing = np.isnan(ahead(panel, panel.covariates[name], cutoffs, steps)).any(axis=1)
+        missing[[k for k in np.flatnonzero(missing).tolist() if np.isnan(panel.history(k)).all()]] = False
         if missing.any():
             raise DataError(
                 f"column {name!r} must be known for the {steps:,} steps to forecast, and is not for"

@@ -299,6 +299,15 @@ def test_what_lacks_is_never_nan_and_a_series_without_any_value_gets_empty_cells
         assert all(empty) if row["unique_id"] == "kiosk2" else not any(empty)
 
 
+def test_a_series_without_any_value_needs_nothing_that_is_known_ahead(trained: Any, future: Path) -> None:
+    expected = forecast(trained.folder, trained.table, "--future", future).out
+    text = trained.table.read_text()
+    Path("a.csv").write_text(text + f"new,{day(0)},,1\nnew,{day(1)},,0\n")
+    result = forecast(trained.folder, "a.csv", "--future", future)
+    assert result.code == 0, result.err
+    assert result.out == expected + "".join(f"new,{day(2 + t)},,,\n" for t in range(HORIZON))
+
+
 def test_empty_cells_are_null_in_other_formats(plain: Path) -> None:
     sales = Sales(np.full((1, 30), np.nan), np.zeros((1, 30)))
     table = write_sales(Path("a.csv"), sales)
