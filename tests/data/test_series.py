@@ -529,6 +529,12 @@ def test_local_times_with_their_zone_have_neither_gaps_nor_duplicates(read, zone
     assert panel.frequency.timezone == zone and first_times(panel)[0].startswith(local[0])
 
 
+def test_hours_that_clocks_show_twice_are_told_apart_in_rows_that_begin_with_the_latest_too(read):
+    rows = [f"{time},{hour}" for hour, time in enumerate(clock("2024-10-26", 60, "Europe/Berlin"))]
+    panel, _ = read(table(*rows[::-1]), timezone="Europe/Berlin")
+    assert panel.values.tolist() == list(range(60))
+
+
 def test_clock_changes_without_a_zone_are_named_with_their_mend(read):
     spring = table(*(f"{time},1.5" for time in clock("2024-03-30", 60, "Europe/Berlin")))
     assert "clocks put forward: 1, first 2024-03-31 02:00:00, a Sunday. Set timezone" in message(read(spring)[1], "dst")

@@ -47,8 +47,8 @@ def read_moments(
     """Put every row on the grid.
 
     Local times become UTC where the time zone is known and steps are an hour or less: of a time that clocks show
-    twice, the second row of a series is the second time. Longer steps follow the calendar of the place, but those of
-    some hours that are regular in UTC alone.
+    twice, the second row of a series is the second time, or the first where rows begin with the latest. Longer steps
+    follow the calendar of the place, but those of some hours that are regular in UTC alone.
 
     Args:
         words: the times as written; None when rows are counted.
@@ -124,7 +124,8 @@ def _utc(parsed: Times, codes: np.ndarray, series: np.ndarray, zone: str) -> tup
     if parsed.offsets is not None:
         return parsed.values - parsed.offsets.astype("timedelta64[s]"), codes
     rows = np.flatnonzero(shown_twice(parsed.values, zone)[codes])
-    order = rows[np.lexsort((rows, codes[rows], series[rows]))]
+    passing = np.where(_latest_first(parsed.values, codes, series)[series[rows]], -rows, rows)
+    order = rows[np.lexsort((passing, codes[rows], series[rows]))]
     repeated = (codes[order][1:] == codes[order][:-1]) & (series[order][1:] == series[order][:-1])
     second = order[1:][repeated]
     again, places = np.unique(codes[second], return_inverse=True)
@@ -132,6 +133,14 @@ def _utc(parsed: Times, codes: np.ndarray, series: np.ndarray, zone: str) -> tup
     codes[second] = len(parsed.values) + places
     moved = to_utc(parsed.values[again], zone, again=np.ones(len(again), bool))
     return np.concatenate([to_utc(parsed.values, zone), moved]), codes
+
+
+def _latest_first(points: np.ndarray, codes: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Whether the first row of each series is later than its last one. Shapes: codes, series (rows,) -> (series,)"""
+    first, last = np.zeros((2, int(series.max(initial=-1)) + 1), np.int64)
+    last[series] = codes  # of a series that is there several times, the last to be written stays
+    first[series[::-1]] = codes[::-1]
+    return points[first] > points[last]
 
 
 class _Rows(NamedTuple):
