@@ -123,6 +123,23 @@ def test_offsets_are_read_and_may_differ():
     assert parse("2010-01-01").offsets is None
 
 
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("Mon Jan 04 2010 13:05:00 GMT+0100 (CET)", 3600),
+        ("Mon Jan 04 2010 13:05:00 GMT-0330", -12600),
+        ("Mon, 04 Jan 2010 13:05:00 +0100", 3600),
+        ("Mon Jan 4 13:05:00 +0000 2010", 0),
+        ("4 Jan 2010 1:05 PM UTC", 0),
+        ("4 Jan 2010 13:05", None),
+    ],
+)
+def test_dates_with_names_of_months_keep_their_offset_too(text, offset):
+    times = parse(text)
+    assert shown(text) == ["2010-01-04 13:05:00"]
+    assert (times.offsets is None) if offset is None else (times.offsets.tolist() == [offset])
+
+
 def test_some_times_without_an_offset_are_refused():
     told = refusal("2010-01-01T00:00:00Z", "2010-01-01T01:00:00")
     assert told.startswith("a.csv:3: '2010-01-01T01:00:00' has no offset") and "(a.csv:2)" in told

@@ -53,6 +53,11 @@ _EPOCHS = {
 _YEARS = (1500, 2200)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
+# An offset behind a clock, as in "5 Jan 2024 13:00:00 GMT+0100 (CET)"; pandas takes the sign behind GMT the other way.
+_OFFSET = re.compile(
+    r"\s*(?:\b(?:GMT|UTC)|(?<=[\d\s.Mm]))(?P<sign>[+-])(?P<hours>[01]\d):?(?P<minutes>\d\d)\b(?:\s*\([^)]*\))?"
+    r"|\s*(?:\b(?:GMT|UTC)|(?<=\d)Z)\b"
+)
 _LETTERS = re.compile(r"[^\W\d_]{3}|[\u0904-\u0939]")  # of Devanagari, months have two letters
 _WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
 _TOTALS = {"total", "totals", "sum", "grand", "summe", "gesamt", "suma", "somme", "totale", "average", "mean"}
@@ -117,7 +122,7 @@ def parse_times(
             if layout:
                 values[part], offsets[part], real = _read(chosen, layout, order)
             else:
-                values[part] = _by_pandas(chosen)
+                values[part], offsets[part] = _by_pandas(chosen)
                 real = ~np.isnat(values[part])
                 if real[0] and re.fullmatch(r"\D+[0-9]{2}", chosen[0]):
                     note = f"dates such as {chosen[0]!r} were read as month and year ({str(values[part[0]])[:7]})."
@@ -305,14 +310,20 @@ def _from_integers(texts: Sequence[str], integers: bool) -> Times:
     return Times(values, None, "")
 
 
-def _by_pandas(texts: Sequence[str]) -> np.ndarray:
-    """Times (texts,) datetime64[us] of dates with the name of a month; NaT for what is none."""
+def _by_pandas(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Times (texts,) datetime64[us] of dates with the name of a month, NaT for what is none, and offsets (texts,)."""
     # pandas would also read "12" or "Jan 5", as some day of this month or this year.
     spelled = [in_english(text) if _LETTERS.search(text) else text for text in texts]
+    offsets = np.full(len(texts), _NONE)
+    for place, text in enumerate(spelled):
+        if ":" in text and (found := _OFFSET.search(text)):
+            east = int(found["hours"] or 0) * 3600 + int(found["minutes"] or 0) * 60
+            offsets[place] = -east if found["sign"] == "-" else east
+            spelled[place] = text[: found.start()] + text[found.end() :]
     whole = [text if _NAMED.search(text) and _WITH_YEAR.search(text) else None for text in spelled]
     if not any(whole):
-        return np.full(len(texts), "NaT", "datetime64[us]")
+        return np.full(len(texts), "NaT", "datetime64[us]"), offsets
     import pandas
 
     times = pandas.to_datetime(pandas.Series(whole, dtype=object), format="mixed", errors="coerce", utc=True)
-    return times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return times.dt.tz_localize(None).to_numpy().astype("datetime64[us]"), offsets
