@@ -211,6 +211,23 @@ def test_every_format_of_rows_is_read(tmp_path, name):
     assert panel.frequency.text(panel.starts) == ["2024-01-31", "2024-04-30"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_column_whose_values_begin_late_is_a_series_too(tmp_path, kind):
+    values = np.arange(1500.0)
+    frame = pandas.DataFrame({"time": pandas.date_range("2024-01-01", periods=1500, freq="h").astype(str), "a": values})
+    frame = frame.assign(b=np.where(values < 1100, NAN, values), note=None)
+    path = tmp_path / f"a.{kind}"
+    match kind:
+        case "csv":
+            frame.to_csv(path, index=False)
+        case "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        case _:
+            frame.to_parquet(path)
+    panel, _ = read_panel(SeriesSource(str(path)))
+    assert panel.ids == ("a", "b") and panel.history(1).tolist() == list(range(1100, 1500))
+
+
 def test_decimals_of_databases_are_numbers(tmp_path):
     prices = [Decimal("1.50"), Decimal("2.50"), None, Decimal("4.00")]
     frame = pandas.DataFrame({"date": pandas.date_range("2024-01-01", periods=4), "sales": prices, "price": prices})

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from toolkit.data.sources import SeriesSource
 from toolkit.data.times import parse_times
 from toolkit.errors import DataError
 
+Later = Callable[[Sequence[str]], Mapping[str, Any]]
 _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
 _TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
 _VALUE_NAMES = ("y", "target", "value")
@@ -58,17 +59,21 @@ class Columns:
 
 
 def find_columns(
-    source: SeriesSource, head: Sequence[Row], categories: Mapping[str, Sequence[str]] | None
+    source: SeriesSource,
+    head: Sequence[Row],
+    categories: Mapping[str, Sequence[str]] | None,
+    later: Later,
 ) -> tuple[Columns, list[Finding]]:
     """Decide from the first rows of a file.
 
     Args:
         categories: of a trained model: the covariates and statics that must be text.
+        later: from names of columns that hold nothing in these rows to the first cells that hold something, by name.
 
     Raises:
         DataError: a named column is not there, or it is open which column holds times or values.
     """
-    return _Search(source, head).columns(categories)
+    return _Search(source, head, later).columns(categories)
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
@@ -96,9 +101,10 @@ def _is_date(cell: Any) -> bool:
 class _Search:
     """The search for the columns of one file."""
 
-    def __init__(self, source: SeriesSource, head: Sequence[Row]):
+    def __init__(self, source: SeriesSource, head: Sequence[Row], later: Later):
         self._source = source
         self._head = head
+        self._later = later
         self._names = list(dict.fromkeys(name for row in head for name in row.values))
         self._findings: list[Finding] = []
         for name in (source.id, source.time, source.value, *source.covariates, *source.statics):
@@ -248,7 +254,9 @@ class _Search:
             return (named[0],)
         for name in self._named(_COUNTER_NAMES):
             self._counts_rows(name, ())
-        numbers = tuple(name for name in self._free() if self._has_numbers(name))
+        empty = [name for name in self._free() if not self._cells(name)]
+        late = self._later(empty) if empty else {}  # a product that was not sold yet
+        numbers = tuple(name for name in self._free() if self._has_numbers(name) or is_number(late.get(name)))
         if not numbers and self._source.covariates:
             return ()
         if not numbers:
@@ -290,7 +298,7 @@ class _Search:
         free = replace(self._source, statics=())
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
             return True
-        timeless = not _Search(free, self._head)._times()
+        timeless = not _Search(free, self._head, self._later)._times()
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
 
     def _rows(self) -> Columns:

@@ -3,16 +3,18 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toolkit.data.arrow_tables import is_large, read_fast
 from toolkit.data.categories import one_hot
 from toolkit.data.columns import Columns, find_columns, looks_like_data
-from toolkit.data.files import ending
+from toolkit.data.files import ending, split_part
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
+from toolkit.data.numbers import is_missing
 from toolkit.data.panel import Finding, Panel, placed
 from toolkit.data.regular import (
     Observations,
@@ -111,7 +113,7 @@ def _read(source: SeriesSource, categories: Mapping[str, Sequence[str]] | None) 
         first = Row(f"{source.path}:1", {name: name for name in names})
         rows = _numbered(itertools.chain([first], head, rows))
         head = list(itertools.islice(rows, _HEAD))
-    columns, told = find_columns(source, head, categories)
+    columns, told = find_columns(source, head, categories, partial(_first_cells, source, header))
     findings += told
     table = read_fast(source, columns, list(head[0].values), header) if is_large(source) else None
     if table is None:
@@ -120,6 +122,19 @@ def _read(source: SeriesSource, categories: Mapping[str, Sequence[str]] | None) 
         findings += told
     table, told = without_blank_rows(table)
     return table, columns, [*findings, *told]
+
+
+def _first_cells(source: SeriesSource, header: bool, names: Sequence[str]) -> dict[str, Any]:
+    """The first cells behind the head that hold something, of these columns; of a pipe, which is read once, none."""
+    found: dict[str, Any] = {}
+    if split_part(source.path)[0].is_file():
+        rows = read_rows(Source(source.path, source.format, header, source.encoding))
+        for row in itertools.islice(rows, _HEAD, None):
+            cells = {name: row.values.get(name) for name in names if name not in found}
+            found |= {name: cell for name, cell in cells.items() if not is_missing(cell)}
+            if len(found) == len(names):
+                break
+    return found
 
 
 def _numbered(rows: Iterator[Row]) -> Iterator[Row]:
