@@ -29,9 +29,9 @@ class DataConfig(Stanza):
     """Column of the times; empty: detected."""
     value: str | None = None
     """Column of the values; empty: detected."""
-    frequency: str | None = None
-    """Time between steps, such as h, 15min, D, W, ME; empty: detected over all series. Values at a finer frequency are
-    aggregated by the rule in duplicates."""
+    frequency: Steps | str | None = None
+    """Time between steps, such as h, 15min, D, W, ME, or 1 for times that only count; empty: detected over all series.
+    Values at a finer frequency are aggregated by the rule in duplicates."""
     timezone: str | None = None
     """Time zone of times that state none, such as Europe/Berlin, if its clocks change."""
     day_first: bool | None = None

@@ -48,9 +48,10 @@ def read(config: DataConfig, *, path: str | None = None, **fixed: Any) -> Panel:
 
 
 def source(config: DataConfig, path: str | None = None) -> SeriesSource:
+    frequency = None if config.frequency is None else str(config.frequency)
     columns = {"covariates": (*config.known, *config.past), "statics": tuple(config.static)}
     alike = config.model_dump(include={field.name for field in fields(SeriesSource)})
-    return SeriesSource(**{**alike, **columns, "path": path or config.path})
+    return SeriesSource(**{**alike, **columns, "frequency": frequency, "path": path or config.path})
 
 
 def tell(findings: list[Finding]) -> None:

@@ -385,6 +385,11 @@ def test_times_go_on_in_the_steps_of_the_table(alias: str, start: str, run: Any)
     assert forecast_naive(run, text[:24]) == text[24:]
 
 
+def test_a_frequency_of_integers_needs_no_quotes(run: Any) -> None:
+    times = [str(1_577_836_800 + t) for t in range(27)]  # which might be seconds since 1970
+    assert forecast_naive(run, times[:24], frequency=1) == times[24:]
+
+
 def test_integer_times_go_on(run: Any) -> None:
     assert forecast_naive(run, [str(time) for time in range(100, 124)]) == ["124", "125", "126"]
 
