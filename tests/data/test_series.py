@@ -112,6 +112,13 @@ def test_several_columns_of_numbers_are_several_series_and_that_is_told(read):
     assert histories(read(table(*daily("1,2", "3,4", "5,6"), header="date,a,b"), value="b")[0]) == {"b": [2, 4, 6]}
 
 
+def test_a_first_row_of_a_name_a_date_and_a_number_is_no_header(read):
+    panel, findings = read(table(*daily(6, 8, name="a", first="2024-01-02"), header="a,2024-01-01,5"))
+    assert histories(panel) == {"2": [5, 6, 8]} and "the first row holds data" in findings[0].message
+    panel, _ = read("region,2022,2023-06-30\nnorth,5,6\nsouth,7,8\n")
+    assert histories(panel) == {"north": [5, 6], "south": [7, 8]}
+
+
 def test_a_column_of_numbers_alone_counts_its_rows(read):
     for text in ("sales\n5\n6\n8\n", "5\n6\n8\n"):
         panel, findings = read(text)

@@ -77,14 +77,18 @@ def find_columns(
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header is a row of data: all numbers and dates, or numbers after the name of a series.
+    """Whether a header is a row of data: all numbers and dates, or after the name of a series numbers, or one date and
+    numbers.
 
     Numbers that count up, as years do, are names.
     """
     if not any(not is_number(name) and not _is_date(name) for name in names):
         return True
     others = names[1:]
-    if len(others) < 2 or not all(map(is_number, others)):
+    numbers = [name for name in others if is_number(name)]
+    if numbers and len(others) == len(numbers) + 1 and all(is_number(name) or _is_date(name) for name in others):
+        return not _are_years(numbers)
+    if len(others) < 2 or len(numbers) < len(others):
         return False
     return len({float(b) - float(a) for a, b in itertools.pairwise(name.replace(",", ".") for name in others)}) > 1
 
