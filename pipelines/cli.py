@@ -265,11 +265,11 @@ def backtest(
     else:
         use_keras()
         board = command.backtest_anew(str(data), horizon, time, count=windows, step=step, refit=refit, intervals=level)
+    if out:  # first, for who reads the leaderboard may have seen enough of it, as in `seqloom backtest ... | head`
+        write(board.forecasts, out, level)
     baselines = {name: scores for name, scores in board.scores.items() if name != "seqloom"}
     scores = {"metric": board.metric, "test": board.scores["seqloom"], "baselines": baselines}
     print(json.dumps(board.scores) if as_json else leaderboard(scores))
-    if out:
-        write(board.forecasts, out, level)
 
 
 @app.command()

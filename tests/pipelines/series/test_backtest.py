@@ -1,6 +1,9 @@
 """Past cutoffs: what would have been forecast, and what came."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,15 @@ def test_each_row_has_its_cutoff_and_what_came(trained: Any, options: tuple, cou
         for t in range(HORIZON)
     ]
     assert [(row["unique_id"], row["ds"], row["cutoff"], float(row["y"])) for row in found] == expected
+
+
+def test_forecasts_are_written_though_nobody_reads_the_leaderboard(trained: Any) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = ["-u", "-m", "pipelines.cli", "backtest", trained.table, "--model", trained.folder, "-o", "out.csv"]
+    subprocess.run([sys.executable, *map(str, command)], stdout=writer, timeout=120, check=False)
+    os.close(writer)
+    assert len(read_table(Path("out.csv").read_text())) == 4 * 5 * HORIZON
 
 
 def test_the_last_cutoff_has_the_forecast_that_was_made_there(trained: Any) -> None:
