@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.forecasting.inputs import Plan, make_inputs, refuse_not_positive
+from pipelines.forecasting.inputs import LARGEST_LOGARITHM, Plan, make_inputs, refuse_not_positive
 from toolkit.artifact import Artifact
 from toolkit.data import windows
 from toolkit.data.panel import Panel
@@ -308,15 +308,17 @@ class Forecaster:
         return quantiles
 
     def _walk(self, history: np.ndarray) -> np.ndarray:
-        """Quantiles of a random walk from the last known value; NaN for a row without any.
+        """Quantiles of a random walk, with `log` of logarithms, from the last known value; NaN for a row without any.
 
         Shapes: history (rows, time) -> (rows, horizon, levels)
         """
+        history = np.log(history) if self.plan.log else history
         steps = np.sqrt(1 + np.arange(self.plan.horizon))[:, None]
         deviations = np.array([NormalDist().inv_cdf(level) for level in self.plan.levels])
         step = naive_scale(history, 1) * (np.pi / 2) ** 0.5  # the deviation of which that is the mean size
         last = COMPANIONS["naive"](history, self.plan.horizon, 1)[:, :, None]
-        return last + step[:, None, None] * steps * deviations
+        away = step[:, None, None] * steps * deviations
+        return np.exp(last + np.clip(away, -LARGEST_LOGARITHM, LARGEST_LOGARITHM)) if self.plan.log else last + away
 
     def sizes_of(self, panel: Panel, cutoffs: Cutoffs) -> np.ndarray | None:
         """What to divide each row by, with `scaling: series`; nothing of it is past the cutoff. Shapes: -> (rows,)"""

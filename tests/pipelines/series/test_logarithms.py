@@ -176,6 +176,19 @@ def test_networks_train_and_forecast_above_zero(tmp_path, network):
     assert ((forecasts > 2) & (forecasts < 200)).all()
 
 
+def test_a_gap_longer_than_the_network_reads_has_a_walk_of_logarithms(tmp_path):
+    """From a low value a walk of values would soon be below 0, where there are none."""
+    config = config_for(write_series(tmp_path / "series.csv"))
+    train(config, tmp_path / "run", resume=False)
+    forecaster = Forecaster.load(tmp_path / "run")
+    panel = read_splits(config)[0].panel.take(np.array([0]))
+    panel.values[: panel.ends[0]] *= np.exp(2 * np.random.default_rng(0).normal(size=panel.ends[0]))
+    begin = panel.ends[0] - forecaster.plan.history
+    panel.values[begin - 1 :] = [1e-3, *[np.nan] * forecaster.plan.history]
+    forecast = forecaster.forecast(panel)[0]
+    assert (forecast[:, 1] == pytest.approx(1e-3)) and (forecast > 0).all() and (np.diff(forecast, axis=1) > 0).all()
+
+
 def test_sizes_to_train_with_are_those_to_forecast_with(tmp_path):
     prepared = prepare(config_for(write_series(tmp_path / "series.csv"), scaling="series"))
     before = prepared.panel.at(prepared.splits.training_ends)
