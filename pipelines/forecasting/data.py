@@ -72,8 +72,7 @@ def read_splits(
     Raises:
         DataError: a file cannot be used, or no series is long enough to be tested and to learn from.
     """
-    fixed: dict[str, Any] = {"categories": plan.categories, "frequency": plan.frequency} if plan else {}
-    panel, split = read(config.data, **fixed), config.split
+    panel, split = read(config.data, **(plan.trained if plan else {})), config.split
     horizon = steps_of(config.horizon, panel.frequency)
     if split.train:
         used = split.train + int(split.validation or 0) + int(split.test or 0)
@@ -82,8 +81,9 @@ def read_splits(
         panel = panel.at(np.maximum(panel.ends - split.drop, panel.offsets[:-1]))
     lengths = panel.lengths
     if isinstance(split.test, str):
-        grid: dict[str, Any] = {"frequency": _loose(panel.frequency), "categories": panel.categories}
-        panel, test_starts = _append(panel, read(config.data, path=split.test, **grid))
+        alike: dict[str, Any] = {"categories": panel.categories, "day_first": panel.day_first}
+        later = read(config.data, path=split.test, frequency=_loose(panel.frequency), **alike)
+        panel, test_starts = _append(panel, later)
         tested = panel.ends - test_starts
     else:
         tested = _held_back(split.test, lengths, horizon, _season(config, panel))

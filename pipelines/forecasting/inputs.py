@@ -48,6 +48,7 @@ class Plan:
     trained_until: int | None = None  # ordinal; with it, intervals follow the forecasts of later times
     point: Literal["median", "mean"] = "median"
     calibrated: Literal["values", "logarithms"] = "values"  # what intervals are calibrated on; in older runs values
+    day_first: bool | None = None  # how dates were written; decides where those of a new file could be read both ways
 
     def __post_init__(self) -> None:
         """ValueError for what no data says."""
@@ -66,6 +67,11 @@ class Plan:
             size > 0 for _, size in scales.values()
         )
         expect(scaled, "scales must have every column and be above 0")
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """What `read_panel` must know of the series that this is of."""
+        return {"categories": self.categories, "frequency": self.frequency, "day_first": self.day_first}
 
     @property
     def parts(self) -> int:

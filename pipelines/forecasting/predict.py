@@ -124,7 +124,7 @@ class Forecaster:
         """Series of a file that is like the one the run was trained on, unless `options` of SeriesSource say otherwise;
         what is odd about them is told as warnings."""
         source = replace(self.source, path=path, **options)
-        panel, findings = read_panel(source, categories=self.plan.categories, frequency=self.plan.frequency)
+        panel, findings = read_panel(source, **self.plan.trained)
         for finding in findings:
             warnings.warn(finding.message, stacklevel=2)
         return panel

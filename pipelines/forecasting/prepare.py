@@ -104,6 +104,7 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
         ids=panel.ids if model.series_vectors or model.network == "smoothing" else (),
         trained_until=_trained_until(config, splits) if model.intervals == "recent" else None,
         calibrated="logarithms" if model.log else "values",
+        day_first=panel.day_first,
         **model.model_dump(include={"scaling", "center", "anchor", "network", "log", "lower", "upper", "point"}),
     )
 

@@ -108,6 +108,16 @@ def test_a_given_order_is_kept_to():
     assert refusal("01/02/2024", "02/13/2024", day_first=True).startswith("a.csv:3: found '02/13/2024'")
 
 
+@pytest.mark.parametrize("usual", [True, False])
+def test_what_is_usual_decides_where_nothing_else_does(usual):
+    for text in ("01/02/2024", "01.02.2024"):
+        assert shown(text, usual=usual) == ["2024-02-01" if usual else "2024-01-02"]
+        assert parse(text, usual=usual)[2:] == ("", usual)
+    assert shown("01/02/2024", "13/02/2024", usual=False) == ["2024-02-01", "2024-02-13"]
+    assert shown("01/02/2024", day_first=True, usual=False) == ["2024-02-01"]
+    assert parse("2024-02-01", usual=usual).day_first is None
+
+
 def test_rows_that_contradict_each_other_are_both_named():
     told = refusal("01/02/2024", "13/02/2024", "02/13/2024")
     assert told.startswith("a.csv:3: '13/02/2024'") and "'02/13/2024' (a.csv:4)" in told

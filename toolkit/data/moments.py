@@ -28,6 +28,7 @@ class Moments:
         advice: what duplicates of these times may come from; "" or a sentence.
         edges: where rows are summed or averaged to the source's frequency, whether each is the first, and the last,
             that there can be in its step, (2, rows); else None.
+        day_first: see `Times`.
     """
 
     frequency: Frequency
@@ -35,6 +36,7 @@ class Moments:
     ordinals: np.ndarray
     advice: str
     edges: np.ndarray | None = None
+    day_first: bool | None = None
 
 
 def read_moments(
@@ -43,6 +45,7 @@ def read_moments(
     series: np.ndarray,
     place: Callable[[int], str],
     trained: Frequency | None,
+    usual: bool | None,
 ) -> tuple[Moments, list[Finding]]:
     """Put every row on the grid.
 
@@ -55,6 +58,7 @@ def read_moments(
         series: (rows,) which series each is of.
         place: from the position of a row to where it stands.
         trained: the grid that a model was trained on, which the times must fit.
+        usual: whether its dates had the day first, which decides where nothing in these tells.
 
     Raises:
         DataError: a text is no time, nothing tells the frequency, or times do not fit it.
@@ -67,7 +71,7 @@ def read_moments(
     zone = source.timezone
     if zone:
         require_zone(zone)
-    parsed = _parse(source, words, place, given)
+    parsed = _parse(source, words, place, given, usual)
     if parsed.note:
         findings.append(Finding("dates", f"{source.path}: {parsed.note}"))
     zone = zone or (trained.timezone if trained else None) or ("UTC" if parsed.offsets is not None else None)
@@ -85,7 +89,7 @@ def read_moments(
                 moments = replace(
                     moments, advice=f" Among them are {found}: leave timezone out, or name the right one."
                 )
-            return moments, findings
+            return replace(moments, day_first=parsed.day_first), findings
     local = parsed.values
     if parsed.offsets is not None and source.timezone and timed:
         local = to_local(parsed.values - parsed.offsets.astype("timedelta64[s]"), source.timezone)
@@ -99,7 +103,7 @@ def read_moments(
         if moments is None:
             raise
     assert moments is not None  # only times in UTC can turn out not to be meant in UTC
-    return moments, findings
+    return replace(moments, day_first=parsed.day_first), findings
 
 
 def _counted(series: np.ndarray, trained: Frequency | None, source: SeriesSource) -> Moments:
@@ -111,12 +115,14 @@ def _counted(series: np.ndarray, trained: Frequency | None, source: SeriesSource
     return Moments(Frequency("integer", 1), order, np.arange(len(series)) - begins, "")
 
 
-def _parse(source: SeriesSource, words: Words, place: Callable[[int], str], given: Frequency | None) -> Times:
+def _parse(
+    source: SeriesSource, words: Words, place: Callable[[int], str], given: Frequency | None, usual: bool | None
+) -> Times:
     def place_of(word: int) -> str:
         return place(int(np.argmax(words.codes == word)))
 
     integers = given is not None and given.unit == "integer"
-    return parse_times(words.words, place_of, day_first=source.day_first, integers=integers)
+    return parse_times(words.words, place_of, day_first=source.day_first, usual=usual, integers=integers)
 
 
 def _utc(parsed: Times, codes: np.ndarray, series: np.ndarray, zone: str) -> tuple[np.ndarray, np.ndarray]:

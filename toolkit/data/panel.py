@@ -44,6 +44,7 @@ class Panel:
         statics: name -> (series,) float64, NaN where missing.
         categories: the words of every column that held text; a column `weather` became the columns "weather=rain",
             "weather=sun", ... of 0 and 1.
+        day_first: whether its dates were read so; None where none had an order that is open.
     """
 
     ids: tuple[str, ...]
@@ -55,6 +56,7 @@ class Panel:
     covariates: dict[str, np.ndarray]
     statics: dict[str, np.ndarray]
     categories: dict[str, tuple[str, ...]]
+    day_first: bool | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -40,6 +40,7 @@ def read_panel(
     *,
     categories: Mapping[str, Sequence[str]] | None = None,
     frequency: Frequency | None = None,
+    day_first: bool | None = None,
 ) -> tuple[Panel, list[Finding]]:
     """Read all series of a file onto one regular grid.
 
@@ -52,6 +53,7 @@ def read_panel(
     Args:
         categories: the words of a trained model (`Panel.categories`); without one they are found.
         frequency: of a trained model, which the times must fit; where its grid begins may differ.
+        day_first: of a trained model (`Panel.day_first`), for dates whose order nothing in the file tells.
 
     Returns:
         the panel, and what was odd and how it was handled.
@@ -62,7 +64,7 @@ def read_panel(
     """
     table, columns, findings = _read(source, categories)
     cells = _cells(table, columns)
-    moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency)
+    moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency, day_first)
     covariates, covariate_words, told_words = _columns(source.covariates, table, columns, categories)
     statics, static_words, told_statics = _columns(source.statics, table, columns, categories)
     rows, told_infinite = _without_infinity(_observations(cells, moments, covariates))
@@ -91,6 +93,7 @@ def read_panel(
         covariates={name: placed(column, positions, offsets[-1]) for name, column in rows.covariates.items()},
         statics=statics,
         categories={**covariate_words, **static_words},
+        day_first=moments.day_first,
     )
     if columns.values:
         findings += _value_findings(rows, panel)

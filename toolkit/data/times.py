@@ -75,11 +75,13 @@ class Times(NamedTuple):
         values: (texts,) datetime64[us] as the text shows them, or int64 when they are plain integers.
         offsets: (texts,) int64 seconds east of UTC that the texts name, or None when they name none.
         note: how they were read, when they could be read in another way; else "".
+        day_first: whether 01/02/2024 was read as 1 February; None where no date is written so.
     """
 
     values: np.ndarray
     offsets: np.ndarray | None
     note: str
+    day_first: bool | None = None
 
 
 def parse_times(
@@ -87,6 +89,7 @@ def parse_times(
     place: Callable[[int], str],
     *,
     day_first: bool | None = None,
+    usual: bool | None = None,
     integers: bool = False,
 ) -> Times:
     """Read a whole column of times; how 01/02/2024 is meant shows in the others.
@@ -95,7 +98,9 @@ def parse_times(
         texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds,
             milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
         place: from the position of a text to where it stands, for errors.
-        day_first: whether 01/02/2024 is 1 February; None finds it out, and reads the month first when nothing tells.
+        day_first: whether 01/02/2024 is 1 February; None finds it out.
+        usual: the same, where nothing in these texts tells; None then goes by the marks, and mostly reads the month
+            first.
         integers: whether numbers are only numbers; else they may be dates.
 
     Raises:
@@ -111,7 +116,7 @@ def parse_times(
         position = next(position for position, text in enumerate(texts) if not _is_integer(text))
         raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
     shapes = _shapes(texts)
-    order, note = _order(texts, shapes, place, day_first)
+    order, note = _order(texts, shapes, place, day_first, usual)
     values = np.full(len(texts), "NaT", "datetime64[us]")
     offsets = np.full(len(texts), _NONE)
     # Bare numbers come last: among dates, and beside a word, it is the others that say what is wrong.
@@ -120,7 +125,7 @@ def parse_times(
         for part in np.array_split(index, -(-len(index) // _AT_ONCE)):
             chosen = [texts[each] for each in part.tolist()]
             if layout:
-                values[part], offsets[part], real = _read(chosen, layout, order)
+                values[part], offsets[part], real = _read(chosen, layout, bool(order))
             else:
                 values[part], offsets[part] = _by_pandas(chosen)
                 real = ~np.isnat(values[part])
@@ -129,7 +134,7 @@ def parse_times(
             if not real.all():
                 bad = int(part[np.argmin(real)])
                 _refuse(texts[bad], place(bad))
-    return Times(values, _offsets(texts, offsets, place), note)
+    return Times(values, _offsets(texts, offsets, place), note, order)
 
 
 def _refuse(text: str, where: str) -> NoReturn:
@@ -182,17 +187,21 @@ def _layout(shape: str) -> re.Match[str] | None:
 
 
 def _order(
-    texts: Sequence[str], shapes: dict[str, np.ndarray], place: Callable[[int], str], day_first: bool | None
-) -> tuple[bool, str]:
-    """Whether the day comes first in dates whose order is open, and what to tell about it.
+    texts: Sequence[str],
+    shapes: dict[str, np.ndarray],
+    place: Callable[[int], str],
+    day_first: bool | None,
+    usual: bool | None,
+) -> tuple[bool | None, str]:
+    """Whether the day comes first in dates whose order is open, None without any; and what to tell about it.
 
-    A part over 12 anywhere in the column decides. Else dots mean the day first, as where they are in use, and other
-    marks the month.
+    A part over 12 anywhere in the column decides. Else what is usual does; else dots mean the day first, as where they
+    are in use, and other marks the month.
     """
     layouts = [(_layout(shape), index) for shape, index in shapes.items()]
     open_ones = [(layout, index) for layout, index in layouts if layout and layout.groupdict().get("first")]
     if not open_ones or day_first is not None:
-        return bool(day_first), ""
+        return (day_first if open_ones else None), ""
     proof: dict[str, int] = {}
     for layout, index in open_ones:
         digits = _letters([texts[each] for each in index.tolist()]).astype(np.int64) - ord("0")
@@ -204,8 +213,8 @@ def _order(
         day, month = proof["first"], proof["then"]
         found = f"{texts[day]!r} has the day first, but {texts[month]!r} ({place(month)}) has the month first."
         raise DataError(found, where=place(day), mend="Write dates such as 2024-01-31.")
-    if proof:
-        return "first" in proof, ""
+    if proof or usual is not None:
+        return ("first" in proof if proof else usual), ""
     layout, index = open_ones[0]
     chosen = all(each["mark"] == "." for each, _ in open_ones)
     read = str(_read([texts[index[0]]], layout, chosen)[0][0])[:10]

@@ -26,6 +26,8 @@ from pipelines.forecasting.prepare import prepare
 from pipelines.forecasting.train import begin
 from toolkit import config as configs
 from toolkit.artifact import read_weights
+from toolkit.data.series import read_panel
+from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
 from toolkit.training.fit import StoppedError
 
@@ -100,6 +102,17 @@ def test_windows_reach_back_as_far_as_is_useful(
     settings = {"season": season, "model": {"history": None, "segment": None}}
     plan = prepare(read_config(write_config(Path("c.yaml"), table, horizon=horizon, **settings))).plan
     assert (plan.history, plan.segment) == (history, segment)
+
+
+def test_dates_of_a_few_days_are_read_in_the_order_of_those_that_were_learned_from() -> None:
+    rows = [(name, "/".join(reversed(day.split("-"))), *rest) for name, day, *rest in rows_of(make_sales(1, 220))]
+    config = read_config(write_config(Path("c.yaml"), write_table(Path("a.csv"), rows)))
+    plan, few = (
+        prepare(config).plan,
+        write_table(Path("b.csv"), [row for row in rows if row[1].endswith("/02/2023")][:9]),
+    )
+    panel, findings = read_panel(SeriesSource(str(few)), **plan.trained)
+    assert panel.frequency.text(panel.starts) == ["2023-02-01"] and panel.lengths == [9] and not findings
 
 
 @pytest.mark.parametrize(("steps", "cycles"), [(1000, ("weekday",)), (2200, ("weekday", "monthday", "yearday"))])
