@@ -191,8 +191,8 @@ class SearchConfig(Stanza):
     beam: int = Field(5, ge=1, le=100)
     """Beam size; 1 is greedy search, unless n-grams are blocked."""
     length_penalty: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = 1.0
-    """Alpha of Wu et al. 2016: 0 favours short translations, 1 nearly the best mean log-probability; auto: chosen on
-    validation pairs."""
+    """Alpha of Wu et al. 2016: 0 favours short translations, 1 nearly the best mean log-probability; auto: 1, unless
+    another is better on validation pairs by more than chance."""
     coverage_penalty: float = Field(0.0, ge=0, le=10)
     """Beta of the same, for a beam above 1: rewards translations that attend to every source position."""
     block_ngrams: int = Field(0, ge=0, le=20)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.translation import model as models
-from pipelines.translation.answers import score
+from pipelines.translation.answers import difference_interval, score
 from pipelines.translation.config import Config, SearchConfig
 from pipelines.translation.evaluate import evaluate_run
 from pipelines.translation.pieces import PairCodec
@@ -34,6 +34,7 @@ from toolkit.training.step import Parts, whole
 
 TOLERANCE = 1e-4  # between the log-probabilities of whole texts by the exported graphs and by the Keras model
 LENGTH_PENALTIES = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0)  # that auto chooses from
+USUAL_PENALTY = 1.0  # which another must beat by more than chance
 COMPILED_STEP, STEP = 4, 2  # padded lengths are multiples of this; each compiled shape costs seconds
 
 
@@ -161,9 +162,8 @@ def _validate(config: Config, prepared: Prepared, network: models.Translator) ->
     scores = {"val_loss": nll, "val_perplexity": float(np.exp(min(nll, 50.0))), "val_token_accuracy": right}
     if config.training.monitor == "loss":
         return {**scores, "score": -nll}
-    found = _scores(
-        Searcher(prepared.codec, [Member.load(*_graphs(network))]), prepared.splits.validation, GREEDY, config
-    )
+    searcher, validation = Searcher(prepared.codec, [Member.load(*_graphs(network))]), prepared.splits.validation
+    found = score(_translations(searcher, validation, GREEDY, config), validation.references)
     translated = {f"val_{name}": value for name, value in found.items()}
     return {**scores, **translated, "score": found[config.training.monitor]}
 
@@ -185,10 +185,10 @@ def _graphs(network: models.Translator) -> tuple[bytes, bytes]:
     return encoder.SerializeToString(), decoder.SerializeToString()
 
 
-def _scores(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> dict[str, float]:
+def _translations(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> list[str]:
     split = config.tokens.long_sources == "split"
     found = searcher.translate(grouped.sources, settings, replace_unknown=config.search.replace_unknown, split=split)
-    return score([each.text for each in found], grouped.references)
+    return [each.text for each in found]
 
 
 def _write(config: Config, prepared: Prepared, fitted: Fitted[models.Translator, Prepared], folder: Path) -> None:
@@ -227,19 +227,27 @@ def _export(
 
 
 def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict[str, Any]:
-    """How the run searches; a length penalty of auto is the one with which validation sources score best."""
+    """How the run searches.
+
+    A length penalty of auto is the one with which validation sources score best, if that is more than chance. A gain
+    within chance tells how long their references happen to be, and test references may be shorter.
+    """
     search = config.search.model_dump()
     if config.search.length_penalty != "auto":
         return search
+    usual = {**search, "length_penalty": USUAL_PENALTY}
     if config.search.beam == 1:  # which it does not matter to
-        return {**search, "length_penalty": 1.0}
-    settings = settings_of(config.search.model_copy(update={"length_penalty": 1.0}))
+        return usual
+    settings = settings_of(config.search.model_copy(update=usual))
     metric = "bleu" if config.training.monitor == "loss" else config.training.monitor
-
-    def quality(penalty: float) -> float:
-        return _scores(searcher, validation, replace(settings, length_penalty=penalty), config)[metric]
-
-    return {**search, "length_penalty": max(LENGTH_PENALTIES, key=quality)}
+    written = {
+        penalty: _translations(searcher, validation, replace(settings, length_penalty=penalty), config)
+        for penalty in LENGTH_PENALTIES
+    }
+    best = max(written, key=lambda penalty: score(written[penalty], validation.references)[metric])
+    texts, usual_texts = written[best], written[USUAL_PENALTY]
+    low, _ = difference_interval(metric, texts, usual_texts, validation.references, None)
+    return {**search, "length_penalty": best} if low > 0 else usual
 
 
 def settings_of(search: SearchConfig) -> SearchSettings:

@@ -95,6 +95,24 @@ def test_another_config_cannot_go_on_with_a_run_but_another_search_can(tiny_conf
     assert settings.length_penalty in training.LENGTH_PENALTIES
 
 
+@pytest.mark.parametrize("metric", ["bleu", "exact_match"])
+@pytest.mark.parametrize(("better", "chosen"), [(0, 1.0), (1, 1.0), (40, 2.0)])
+def test_another_length_penalty_is_chosen_where_more_than_chance_speaks_for_it(
+    metric, better, chosen, tiny_config, monkeypatch
+):
+    sources = [f"{number} is a source that is translated" for number in range(60)]
+    held = Grouped(sources, [(source,) for source in sources])
+
+    def translations(searcher, grouped, settings, config):
+        rows = enumerate(grouped.sources)
+        gain = better if settings.length_penalty == 2.0 else 0
+        return [source if row < gain else source.removesuffix(" translated") for row, source in rows]
+
+    monkeypatch.setattr(training, "_translations", translations)
+    config = changed(tiny_config, search={"length_penalty": "auto", "beam": 5}, training={"monitor": metric})
+    assert training._fit_search(config, None, held)["length_penalty"] == chosen
+
+
 def test_a_finished_run_is_left_alone(tiny_run, tiny_config):
     for resume in (True, False):
         with pytest.raises(SeqloomError, match="this folder holds a finished run"):
