@@ -246,7 +246,9 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(read):
         ("inner: {share: '1'}", "my.yaml:2: inner.share is '1', expected a number. It is: A share."),
         ("flag: 1", "my.yaml:2: flag is 1, expected true or false. It is: Yes or no."),
         ("flag: yes", "my.yaml:2: flag is 'yes', expected true or false. It is: Yes or no."),
-        ("name: 3", "my.yaml:2: name is 3, expected a string. It is: A name."),
+        ("name: 3", 'my.yaml:2: name is 3, expected a string such as "3". It is: A name.'),
+        ("name: true", 'my.yaml:2: name is true, expected a string such as "true". It is: A name.'),
+        ("name: 3.5", "my.yaml:2: name is 3.5, expected a string. It is: A name."),
         ("name: {a: 1}", "my.yaml:2: name is a mapping, expected a string. It is: A name."),
         ("many: 3", "my.yaml:2: many is 3, expected a list. It is: Nested in a list."),
     ],
@@ -257,7 +259,7 @@ def test_a_problem_says_where_what_was_found_and_what_was_expected(read, text, p
 
 def test_a_value_of_two_kinds_names_both(read):
     (problem,) = _problems(read, "path: 3")
-    assert problem == "my.yaml:1: path is 3, expected a string or a list. It is: One file or several."
+    assert problem == 'my.yaml:1: path is 3, expected a string such as "3" or a list. It is: One file or several.'
 
 
 def test_a_wrong_item_of_a_list_is_told_once(read):

@@ -314,6 +314,8 @@ def _explain(location: Location, entries: list[Any], document: Document, model: 
 def _expected(entry: Any) -> str:
     if entry["type"] in ("model_type", "model_attributes_type"):
         return "keys with values"
+    if entry["type"] == "string_type" and isinstance(entry["input"], int):  # such as the number of a column
+        return f'a string such as "{_shown(entry["input"])}"'
     text = re.sub(r"^\w+ should have (at \w+ \d+ \w+).*", r"\1", entry["msg"])  # of a list or a text
     text = text.replace("Input should be ", "").replace("a valid ", "a ")
     text = text.replace("a integer", "a whole number").replace("a boolean", "true or false")
