@@ -211,8 +211,13 @@ def _named(part: str, row: Row, names: list[str]) -> str:
 def _read_label_names(config: DataConfig) -> list[str]:
     from toolkit.data.files import read_document
 
-    lines = read_document(str(config.label_names), config.encoding).splitlines()
-    return [nfc(line.strip()) for line in lines if line.strip()]
+    path = str(config.label_names)
+    lines = read_document(path, config.encoding).rstrip().splitlines() or [""]
+    names = [nfc(line.strip()) for line in lines]
+    if "" in names:  # left out, it would move every name behind it to another number
+        mend = f"Name the label {names.index('')}, whether it occurs or not."
+        raise DataError("there is no name here.", where=f"{path}:{names.index('') + 1}", mend=mend)
+    return names
 
 
 def _set_aside(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:

@@ -77,6 +77,14 @@ def test_numbers_stand_for_the_names_in_a_file(here: Path) -> None:
         read_examples(config, "d.csv")
 
 
+@pytest.mark.parametrize(("content", "line"), [("refund\n\ndelivery\n", 2), ("\nrefund\n", 1), ("", 1), ("\n\n", 1)])
+def test_a_blank_line_moves_no_name_to_another_number(content: str, line: int, here: Path) -> None:
+    Path("d.csv").write_text("text,label\nmy parcel,1\n")
+    Path("names.txt").write_text(content)
+    with pytest.raises(DataError, match=rf"names\.txt:{line}: there is no name here"):
+        read_examples(DataConfig(train="d.csv", label_names="names.txt"), "d.csv")
+
+
 def test_names_of_labels_may_hold_blanks(here: Path) -> None:
     Path("d.csv").write_text("text,label\nmy parcel,1\n")
     Path("names.txt").write_text("money back\non its way\n")
