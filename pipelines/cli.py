@@ -30,7 +30,9 @@ Column = Annotated[str | None, typer.Option(help="Column of the text in a table;
 Encoding = Annotated[str | None, typer.Option(help="Text encoding; detected when not given.")]
 Page = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page with pictures here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Series = Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series.")]
+Series = Annotated[
+    Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of series, or - for CSV on standard input.")
+]
 Horizon = Annotated[str | None, typer.Option("--horizon", "-h", help="How far ahead: steps, or a time such as 3d.")]
 Time = Annotated[
     str | None, typer.Option(help="Without --model: about how long to train, such as 5m; by default 120s.")

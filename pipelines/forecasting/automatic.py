@@ -15,6 +15,7 @@ from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.train import train
 from toolkit.artifact import check_outputs, write_text
 from toolkit.config import apply_override, parse, validate
+from toolkit.data.files import STANDARD_INPUT
 from toolkit.errors import ConfigError, DataError
 
 SHARE_OF_TIME = 0.4  # of the budget goes to choosing the epoch, and as much to training again with all rows
@@ -54,8 +55,12 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
     """What `init` would write for these series, with a horizon, a time to train in and some keys of `split`.
 
     Raises:
+        ConfigError: they came through standard input.
         DataError: most times are shared by several rows of a series, which seems to be several.
     """
+    if look.path == STANDARD_INPUT:
+        mend = "Write the series to a file, or name a trained run with --model."
+        raise ConfigError("standard input is read once, and to train is to read again.", where=look.path, mend=mend)
     if 2 * sum(finding.rows for finding in look.findings) >= len(look.panel.values):
         raise DataError(
             "most times stand there several times in a series, as if it were several.",

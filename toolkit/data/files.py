@@ -9,6 +9,7 @@ import itertools
 import lzma
 import os
 import re
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from toolkit.errors import ConfigError, DataError
 
+STANDARD_INPUT = "-"  # as a path; it can be read once
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 _DAMAGED = (EOFError, UnicodeError, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
@@ -139,7 +141,7 @@ def tell_few(data: str, texts: int) -> None:
 
 def require(path: Path) -> None:
     """Raise a DataError that names what is spelled like `path` when nothing is there."""
-    if path.exists():
+    if path.exists() or str(path) == STANDARD_INPUT:
         return
     if not path.parent.is_dir():
         raise DataError(f"there is no folder {path.parent}.", where=str(path), mend="Check the path.")
@@ -153,6 +155,8 @@ def require(path: Path) -> None:
 def open_binary(path: Path) -> BinaryIO:
     """Open a file to read, decompressing on the fly by its name; DataError when it is missing or a folder."""
     require(path)
+    if str(path) == STANDARD_INPUT:
+        return io.BytesIO(sys.stdin.buffer.read())  # whole, for it is gone through again to tell its encoding
     if path.is_dir():
         raise DataError("found a folder, expected a file.", where=str(path), mend="Name a file inside it.")
     return cast(BinaryIO, OPENERS.get(path.suffix.lower(), open)(path, "rb"))

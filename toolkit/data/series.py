@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.data.arrow_tables import is_large, read_fast
 from toolkit.data.categories import one_hot
 from toolkit.data.columns import Columns, find_columns, looks_like_data
-from toolkit.data.files import ending, split_part
+from toolkit.data.files import STANDARD_INPUT, ending, split_part
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
 from toolkit.data.numbers import is_missing
@@ -49,6 +49,7 @@ def read_panel(
       series without any value keeps all of its rows as history.
     - Infinite values, and those beyond LARGEST, are missing ones.
     - In a wide file, covariates are those of every series.
+    - Standard input, `-`, is CSV unless the source says otherwise.
 
     Args:
         categories: the words of a trained model (`Panel.categories`); without one they are found.
@@ -62,6 +63,8 @@ def read_panel(
         DataError: naming the file and, where there is one, the line.
         ConfigError: the frequency, time zone, format or encoding cannot be what the source asks for.
     """
+    if source.path == STANDARD_INPUT and source.format == "auto":
+        source = replace(source, format="csv")
     table, columns, findings = _read(source, categories)
     cells = _cells(table, columns)
     moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency, day_first)

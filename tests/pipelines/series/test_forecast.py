@@ -253,6 +253,25 @@ def test_only_the_promotion_of_its_own_day_and_series_moves_a_forecast_up(traine
     assert changed[2, 5] and not changed[[0, 1, 3]].any()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_series_come_through_standard_input_too(encoding: str, trained: Any, future: Path) -> None:
+    arguments, table = ("--model", trained.folder, "--future", future), trained.table.read_text()
+    expected = seqloom("forecast", trained.table, *arguments).out
+    assert expected and seqloom("forecast", "-", *arguments, stdin=table.encode(encoding)).out == expected
+    tested = seqloom("backtest", trained.table, "--model", trained.folder, "--windows", 2).out
+    assert seqloom("backtest", "-", "--model", trained.folder, "--windows", 2, stdin=table.encode()).out == tested
+
+
+@pytest.mark.parametrize("command", ["forecast", "backtest"])
+def test_standard_input_is_nothing_to_train_on(command: str, trained: Any) -> None:
+    result = seqloom(command, "-", "-h", 7, stdin=trained.table.read_bytes())
+    assert result.code == 2 and "standard input is read once" in result.err and "--model" in result.err
+
+
+def test_nothing_on_standard_input_is_told(trained: Any) -> None:
+    assert "-: nothing to read here" in seqloom("forecast", "-", "--model", trained.folder).err
+
+
 def test_a_table_of_the_future_may_hold_other_numbers(trained: Any, future: Path) -> None:
     known = read_table(future.read_text())
     others = write_table(
