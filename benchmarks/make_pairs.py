@@ -15,6 +15,7 @@ from pathlib import Path
 SHARED, OUT = Path("../shared/data"), Path("benchmarks/data")
 PARTS = {"train": "train", "dev": "validation", "test": "test"}
 SYMBOLS, LENGTH, LONGEST = "abcdefghijklmnopqrstuvwxyz", 20, 30
+SHORT = 12  # actions; the test of SCAN by length has twice as many as its training
 
 
 def write(name: str, rows: list[tuple[str, str]]) -> None:
@@ -57,9 +58,19 @@ def django() -> None:
 def scan() -> None:
     for split in ("simple", "length"):
         for part in ("train", "test"):
-            lines = (SHARED / "scan" / f"tasks_{part}_{split}.txt").read_text().splitlines()
-            pairs = [line.removeprefix("IN: ").split(" OUT: ") for line in lines]
-            write(f"scan_{split}-{part}", [(source, target) for source, target in pairs])
+            write(f"scan_{split}-{part}", commands(split, part))
+    # Of what may be learned from the shorter and some of the longer, to choose how to learn what is longer still.
+    pairs = commands("length", "train")
+    longer = [pair for pair in pairs if len(pair[1].split()) > SHORT]
+    random.Random(3).shuffle(longer)
+    write("scan_short-train", [pair for pair in pairs if len(pair[1].split()) <= SHORT])
+    write("scan_short-test", longer[:2000])
+
+
+def commands(split: str, part: str) -> list[tuple[str, str]]:
+    lines = (SHARED / "scan" / f"tasks_{part}_{split}.txt").read_text().splitlines()
+    pairs = (line.removeprefix("IN: ").split(" OUT: ") for line in lines)
+    return [(source, target) for source, target in pairs]
 
 
 def reversal() -> None:
