@@ -163,7 +163,7 @@ def _validate(config: Config, prepared: Prepared, network: models.Translator) ->
     if config.training.monitor == "loss":
         return {**scores, "score": -nll}
     searcher, validation = Searcher(prepared.codec, [Member.load(*_graphs(network))]), prepared.splits.validation
-    found = score(_translations(searcher, validation, GREEDY, config), validation.references)
+    found = score(_translations(searcher, validation.sources, GREEDY, config), validation.references)
     translated = {f"val_{name}": value for name, value in found.items()}
     return {**scores, **translated, "score": found[config.training.monitor]}
 
@@ -185,9 +185,9 @@ def _graphs(network: models.Translator) -> tuple[bytes, bytes]:
     return encoder.SerializeToString(), decoder.SerializeToString()
 
 
-def _translations(searcher: Searcher, grouped: Grouped, settings: SearchSettings, config: Config) -> list[str]:
+def _translations(searcher: Searcher, sources: list[str], settings: SearchSettings, config: Config) -> list[str]:
     split = config.tokens.long_sources == "split"
-    found = searcher.translate(grouped.sources, settings, replace_unknown=config.search.replace_unknown, split=split)
+    found = searcher.translate(sources, settings, replace_unknown=config.search.replace_unknown, split=split)
     return [each.text for each in found]
 
 
@@ -241,7 +241,7 @@ def _fit_search(config: Config, searcher: Searcher, validation: Grouped) -> dict
     settings = settings_of(config.search.model_copy(update=usual))
     metric = "bleu" if config.training.monitor == "loss" else config.training.monitor
     written = {
-        penalty: _translations(searcher, validation, replace(settings, length_penalty=penalty), config)
+        penalty: _translations(searcher, validation.sources, replace(settings, length_penalty=penalty), config)
         for penalty in LENGTH_PENALTIES
     }
     best = max(written, key=lambda penalty: score(written[penalty], validation.references)[metric])
