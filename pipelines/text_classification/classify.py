@@ -15,14 +15,11 @@ import numpy as np
 from pipelines.printing import watched
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import ending, explained, open_binary, read_document, read_text_lines
+from toolkit.data.files import STANDARD_INPUT, ending, explained, open_binary, read_document, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
-STANDARD_STREAM = "-"
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
-
-
 WRITTEN = ("source", "labels", "probabilities")
 
 
@@ -92,12 +89,12 @@ class Inputs:
     def _texts(self, path: str) -> Iterator[Item]:
         if self.keep and (self.lines or ending(path) not in TABLES):
             raise DataError("only tables have columns to keep.", where=path, mend="Leave --keep out.")
-        if path == STANDARD_STREAM and not self.lines:
+        if path == STANDARD_INPUT and not self.lines:
             lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
             yield Item(path, "\n".join(lines))
         elif self.lines:
             with explained(path), contextlib.ExitStack() as stack:
-                stdin = path == STANDARD_STREAM
+                stdin = path == STANDARD_INPUT
                 stream = sys.stdin.buffer if stdin else stack.enter_context(open_binary(Path(path)))
                 for number, line in enumerate(read_text_lines(stream, self.encoding, path), 1):
                     yield Item(f"{path}:{number}", line)

@@ -13,12 +13,11 @@ from typing import NamedTuple, TextIO
 from pipelines.printing import watched
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import OPENERS, bounded_lines, ending, explained, open_text, read_text_lines
+from toolkit.data.files import OPENERS, STANDARD_INPUT, bounded_lines, ending, explained, open_text, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
 
-STANDARD_STREAM = "-"
 MOST_PENALTY = 10
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}  # what else a file is called, such as news.de, is text
 
@@ -55,7 +54,7 @@ class Inputs:
             raise SeqloomError(f"{self.failures} of the inputs could not be read.")
 
     def _lines(self, path: str) -> Iterator[Item]:
-        if path == STANDARD_STREAM:
+        if path == STANDARD_INPUT:
             name = "standard input"
             for number, line in enumerate(read_text_lines(sys.stdin.buffer, self.encoding, name), 1):
                 yield Item(f"{name}:{number}", line)
