@@ -8,7 +8,7 @@ ALL_CAPITALS, CAPITAL = CAPITALS = ("<AA>", "<Aa>")  # signs that no text has as
 def capitals_of(words: Sequence[str]) -> list[str | None]:
     """Which of CAPITALS each word of a text has, if any. A capital alone says nothing where a text begins.
 
-    Reference: the feature of capitals in Collobert et al. 2011, arXiv:1103.0398, section 3.2.3
+    Reference: the feature of capitals in Collobert et al. 2011, arXiv:1103.0398, section 3.5
     """
     return [_capitals_of(word, first=i == 0) for i, word in enumerate(words)]
 

@@ -174,7 +174,7 @@ def execution_accuracy(database: Database, predicted: Sequence[str], references:
 
     Two wrong queries can agree, most of all where the right result is empty, so this is an upper bound.
 
-    Reference: Zhong et al. 2017, arXiv:1709.00103, section 2.2; Zhong et al. 2020, arXiv:2010.02840 on its flaws
+    Reference: Zhong et al. 2017, arXiv:1709.00103, section 3.1; Zhong et al. 2020, arXiv:2010.02840 on its flaws
     """
     pairs = zip(predicted, references, strict=True)
     return np.array([database.same_result(query, each) for query, each in pairs], dtype=bool)

@@ -133,7 +133,7 @@ class WordDropout(keras.layers.Layer):
     Padding is replaced like any other step, which changes nothing, since no one reads it.
 
     Shapes: tokens (batch, time) integers -> the same
-    Reference: Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification, 3.2
+    Reference: Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification, 3.1
     """
 
     def __init__(self, *, rate: float, unknown_id: int, seed: int | None = None, **kwargs):
