@@ -2,7 +2,7 @@
 
     python benchmarks/real_texts.py [TASK...]
 
-Eight tasks of 90 to 800 rows, drawn from public data in ../shared/data; what is left of the data, at most 2,000 rows,
+Eight tasks of 70 to 800 rows, drawn from public data in ../shared/data; what is left of the data, at most 2,000 rows,
 is the test part. The peer reads words, pairs and pieces of 2 to 4 letters, with a regularisation that five-fold
 cross-validation of the same rows chooses by their likelihood.
 """
