@@ -31,7 +31,7 @@ class EncoderConfig(Stanza):
 
     cell: Cell = "lstm"
     units: int = Field(128, ge=1, le=4096)
-    """Size of the hidden state per direction; of a transformer, the model size, with one attention head per 32."""
+    """Size of the hidden state per direction; of a transformer, the model size, in attention heads of at least 32."""
     layers: int = Field(1, ge=1, le=16)
     """Number of stacked layers, or of transformer blocks."""
     bidirectional: bool | Literal["first"] = True

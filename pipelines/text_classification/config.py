@@ -128,7 +128,7 @@ class ClassificationTraining(TrainingConfig):
     monitor: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
     """The validation score that chooses the best epoch; with many labels, accuracy is exact match."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Share of the target probability spread evenly over all labels."""
+    """Share of the target probability spread evenly over all labels; with many labels, over yes and no of each."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: weight rows inversely to the frequency of their labels, so that all labels count the same."""
     refit: bool = False

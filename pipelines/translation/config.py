@@ -102,7 +102,7 @@ class TranslationEncoder(EncoderConfig):
 
     cell: Cell = "gru"
     units: int = Field(256, ge=1, le=4096)
-    """Size of the hidden state per direction; of a transformer, the model size, with one attention head per 32."""
+    """Size of the hidden state per direction; of a transformer, the model size, in attention heads of at least 32."""
 
 
 class DecoderConfig(Stanza):
