@@ -114,9 +114,9 @@ def _linear_part(weight: float | None) -> list[Paragraph]:
     if weight is None:
         return []
     if not weight:
-        return [Paragraph("A linear model of words and pairs was fitted too; on validation rows it earned no weight.")]
-    text = f"Answers are {1 - weight:.0%} the networks' and {weight:.0%} those of a linear model of words and pairs"
-    return [Paragraph(f"{text}, as weighed on validation rows.")]
+        return [Paragraph("A linear model was fitted too; on validation rows it earned no weight.")]
+    shares = f"{1 - weight:.0%} of the networks and {weight:.0%} of the linear model"
+    return [Paragraph(f"Answers are {shares}, as weighed on validation rows.")]
 
 
 def _mistakes_section(model: Answers, texts: list[str], labels: tuple[str, ...]) -> Section:

@@ -67,7 +67,7 @@ def test_the_report_tells_the_weight_and_the_baseline_is_the_same(linear: Any, t
     weight = json.loads((linear.folder / "linear.json").read_text())["weight"]
     assert linear.report["linear_weight"] == weight > 0
     page = (linear.folder / "report.html").read_text()
-    assert f"{weight:.0%} those of a linear model" in page
+    assert f"{weight:.0%} of the linear model, as weighed" in page
     assert linear.report["baselines"] == trained.report["baselines"]
     assert "linear" not in (trained.folder / "report.html").read_text()
 
