@@ -16,9 +16,9 @@ class ForecastNetwork(keras.Model):
     """Segments of the past through the shared encoder, and a decoder that gives the whole horizon at once.
 
         x[n] = relu(W segment[n] + b)                      the segment itself where it is a single step
-        h, final = encoder(x)
+        h, final = encoder(x)                              final: tanh(U final + c) where its size is not `units`
         query[j] = position[j] + V [future[j]; statics; vector of the series]
-        o[j] = decoder(query[j], final)                    direct: one o from final alone
+        o[j] = decoder(query[j], final)                    direct: one o = [final; relu(V [final; future; ...] + d)]
         quantiles of segment j = head(dropout(o[j]))
 
     Shapes: inputs as `make_inputs` gives them -> (batch, horizon, levels), normalised

@@ -78,7 +78,8 @@ class Row(NamedTuple):
 def read_rows(source: Source) -> Iterator[Row]:
     """Yield the rows of `source` in order, in constant memory (only a .json document is loaded whole).
 
-    - csv: RFC 4180 quoting; comma, or one of `;`, tab and `|` when the header line has no comma.
+    - csv: RFC 4180 quoting; the first of comma, `;`, tab and `|` that gives the first two lines as many cells, or else
+      that the first line has.
     - tsv: no quoting at all: a quote is a character like any other, and a cell holds no tab and no line break.
     - jsonl, json: objects, or lists whose columns are "0", "1", ...
     - lines: as fastText has them: the first word is the label (`__label__` is dropped, several make a list), the rest
