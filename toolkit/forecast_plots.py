@@ -149,7 +149,7 @@ def weights_figure(weights: np.ndarray, names: Sequence[str], blocks: Sequence[s
 
     Args:
         weights: (blocks, methods), each row summing to 1.
-        names: of the methods, this model first.
+        names: of the methods, the network first, if there is one.
         blocks: what the blocks are called, such as "steps 1 to 24".
     """
     used = np.flatnonzero(weights.max(axis=0) >= 0.005).tolist()
