@@ -170,7 +170,7 @@ class TranslationTraining(TrainingConfig):
     """Target pieces per training batch."""
     compile: bool = False
     """Compile training steps with XLA, which takes some seconds per batch shape: faster for a decoder of several layers
-    with input feeding, or where no kernel was built; without effect elsewhere."""
+    with input feeding, or where no kernel was built."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target probability spread evenly over all pieces."""
     scheduled_sampling: float = Field(0.0, ge=0, lt=1)
