@@ -247,3 +247,9 @@ def test_a_name_that_tells_no_table_asks_for_the_other_file_or_the_format(tmp_pa
         _read(_write(tmp_path, name, "a\n"))
     with pytest.raises(DataError, match="found a folder, expected a file"):
         _read(str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "told"), [("a.tmx", "a source and a target a row"), ("a.xlsx", "as CSV")])
+def test_files_of_other_programs_are_told_how_to_be_mended(tmp_path, name, told):
+    with pytest.raises(ConfigError, match=told):
+        _read(_write(tmp_path, name, "a\n"))

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from toolkit.data.codec import normalize
-from toolkit.data.files import bounded_lines, ending, explained, open_text, require, split_part
+from toolkit.data.files import bounded_lines, ending, explained, foreign, open_text, require, split_part
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError
 
@@ -194,7 +194,8 @@ def refuse_other_formats(path: str, format: PairFormat = "auto") -> None:
     if file.is_dir():
         raise DataError("found a folder, expected a file.", where=path, mend="Name a file inside it.")
     if format == "auto" and ending(path) not in (*TABLES, ".txt"):
-        mend = "Set data.format in a config; or name two files whose lines belong together, such as train.{en,de}."
+        usual = "Set data.format in a config; or name two files whose lines belong together, such as train.{en,de}."
+        mend = foreign(file.suffix) or usual
         raise ConfigError("the name does not tell which table this is.", where=path, mend=mend)
 
 
