@@ -109,6 +109,19 @@ def test_long_sources_and_left_out_targets_are_counted() -> None:
     assert result.err.count("1 training pairs were left out") == 1
 
 
+def test_lengths_are_those_of_the_pairs_that_were_given() -> None:
+    """Not of those which training.concatenate makes of two of them; these count in the steps of an epoch."""
+    longest = max(PAIRS, key=lambda pair: len(pair[1]))
+    data = {"train": write("a.jsonl", [*PAIRS, (longest[0], f"{longest[1]} " * 10)])}
+    tokens = {"kind": "words", "joint": False, "max_target": 25}
+    alone = facts(data, tokens=tokens)
+    more = facts(data, tokens=tokens, training={"concatenate": 1.0})
+    assert alone["left out"].startswith("1 ")
+    assert more["steps an epoch"] != alone["steps an epoch"]
+    for name in ("pieces a source", "pieces a target"):
+        assert more[name] == alone[name]
+
+
 def test_what_only_copying_can_write_is_told_where_it_is_on() -> None:
     train = write("train.jsonl", PAIRS[:30])
     validation = write("validation.jsonl", [PAIRS[0], PAIRS[35]])  # of the second, the number is new
