@@ -81,7 +81,8 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     items = list(inputs)
     if inputs.failures:
         raise SeqloomError("not all of it could be read.", where=path)
-    limit, cut = codec.limits[0], truncated_texts(codec.limits[0])
+    limit = codec.limits[0]
+    cut = truncated_texts(limit, "A run with a higher tokens.max_source reads more of a text.")
     sources = codec.read([item.text for item in items], limit + 1)
     for item, source in zip(items, sources, strict=True):
         if len(source.ids) > limit:

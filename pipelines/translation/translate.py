@@ -84,10 +84,9 @@ class Noted:
             warnings.warn(f"{texts} {self.what}, the first at {self.first}; {self.then}", stacklevel=2)
 
 
-def truncated_texts(limit: int) -> Noted:
+def truncated_texts(limit: int, mend: str) -> Noted:
     """Texts of more than so many pieces."""
-    then = "their ends were not read. A run with tokens.long_sources: split translates all of a text."
-    return Noted(f"longer than {limit} pieces", then)
+    return Noted(f"longer than {limit} pieces", f"their ends were not read. {mend}")
 
 
 def translate(
@@ -121,7 +120,8 @@ def translate(
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
     inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
-    truncated = truncated_texts(translator.searcher.codec.limits[0])
+    mend = "A run with tokens.long_sources: split translates all of a text."
+    truncated = truncated_texts(translator.searcher.codec.limits[0], mend)
     broken_off = Noted(
         "translated up to the most pieces that a translation may have",
         "it breaks off there. More are written by a run with a higher tokens.max_target, if that is what"
