@@ -193,6 +193,8 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
     """The columns of both sides: by usual names, by languages, else the longest texts, or the first without names."""
     lengths = {column: _mean_length(rows, column) for column in names}
     texts = [column for column in names if lengths[column]]
+    varied = [column for column in texts if len({str(_first(row.get(column))) for row in rows}) > 1]
+    texts = varied if len(varied) > 1 else texts  # what all rows say, such as eng, is about the pairs
     if len(texts) < 2:
         found = ", ".join(names[column] for column in texts) or "none"
         raise DataError(f"columns of texts: {found}; expected two, a source and a target.", where=path)

@@ -98,6 +98,15 @@ def test_a_file_without_header_uses_its_first_texts(first: Pair) -> None:
     assert config.tokens.kind == "bpe"
 
 
+def test_columns_that_say_the_same_in_all_rows_are_no_texts() -> None:
+    config = init(write("d.tsv", [("eng", "deu", *pair) for pair in sentences(40)]))
+    assert (config.data.header, config.data.source, config.data.target) == (False, "2", "3")
+    config = init(write("d.tsv", [("a", "eng", a, "b", "deu", b) for a, b in sentences(40)]))
+    assert (config.data.source, config.data.target) == ("2", "5")
+    config = init(write("d.csv", [(a, "the same answer") for a, _ in sentences(40)], ["source", "target"]))
+    assert (config.data.source, config.data.target) == ("source", "target")
+
+
 def test_two_parallel_files_need_no_columns() -> None:
     for ending, side in zip(("en", "de"), zip(*sentences(40), strict=True), strict=True):
         Path(f"train.{ending}.gz").write_bytes(gzip.compress("\n".join(side).encode()))
