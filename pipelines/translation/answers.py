@@ -1,6 +1,7 @@
 """Translations beside their references: all scores, and how far two translators' scores may be apart by luck."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -39,8 +40,9 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Where the difference of two translators in bleu, exact_match or execution_accuracy may lie."""
     first, second = (_evidence(metric, texts, references, database) for texts in (one, other))
-    score = metrics.bleu_of if metric == "bleu" else comparison.mean_of_hits
-    return comparison.difference_interval(first, second, score)
+    _, lines = as_lines(one, references)
+    score = partial(metrics.bleu_of, effective_order=metrics.are_short(lines))
+    return comparison.difference_interval(first, second, score if metric == "bleu" else comparison.mean_of_hits)
 
 
 def _evidence(

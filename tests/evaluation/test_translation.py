@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.evaluation.translation import (
+    are_short,
     bleu,
     bleu_evidence,
     bleu_of,
@@ -36,12 +37,16 @@ def ngrams(words: list[str], size: int) -> list[tuple[str, ...]]:
 
 
 def naive_bleu(hypotheses: list[str], references: list[list[str]]) -> float:
-    """Papineni's score of text that is split by blanks, where the k-th order without a match counts 1 / 2^k of one."""
+    """Papineni's score of text that is split by blanks, where the k-th order without a match counts 1 / 2^k of one.
+
+    Where no reference has four words, orders that no hypothesis has are left out.
+    """
     grams = [
         (each.split(), [text.split() for text in texts]) for each, texts in zip(hypotheses, references, strict=True)
     ]
     candidate = sum(len(words) for words, _ in grams)
     closest = sum(min((abs(len(r) - len(words)), len(r)) for r in texts)[1] for words, texts in grams)
+    short = all(len(words) < 4 for _, texts in grams for words in texts)
     logs, halvings = [], 0
     for size in range(1, 5):
         matches = total = 0
@@ -49,11 +54,13 @@ def naive_bleu(hypotheses: list[str], references: list[list[str]]) -> float:
             counts, *theirs = (Counter(ngrams(each, size)) for each in (words, *texts))
             matches += sum(min(count, max(other[gram] for other in theirs)) for gram, count in counts.items())
             total += counts.total()
+        if short and logs and not total:
+            break
         if not total or (size == 1 and not matches):
             return 0.0
         halvings += not matches
         logs.append(math.log((matches or 0.5**halvings) / total))
-    return 100 * math.exp(sum(logs) / 4) * math.exp(min(0, 1 - closest / candidate))
+    return 100 * math.exp(sum(logs) / len(logs)) * math.exp(min(0, 1 - closest / candidate))
 
 
 def test_bleu_and_chrf_have_their_known_values() -> None:
@@ -74,6 +81,18 @@ def test_bleu_is_made_of_what_its_rows_hold(references: list[list[str]]) -> None
     evidence = bleu_evidence(HYPOTHESES, references)
     assert bleu_of(evidence.sum(axis=0)) == pytest.approx(bleu(HYPOTHESES, references).score)
     assert bleu_of(np.stack([evidence[0], evidence.sum(axis=0)])).shape == (2,)
+
+
+def test_perfect_texts_under_four_words_are_better_than_others() -> None:
+    """Of a list of words none has a 4-gram, without which BLEU is 0; a wrong text of many words would have more."""
+    references = [["el perro"], ["la casa"], ["sí"]]
+    texts = [text for (text,) in references]
+    assert bleu(texts, references).score == pytest.approx(100)
+    assert "eff:yes" in bleu(texts, references).signature
+    assert bleu(["el el el el el", "la casa", "sí"], references).score < 50
+    assert bleu_of(bleu_evidence(texts, references).sum(axis=0), effective_order=True) == pytest.approx(100)
+    assert are_short(references) and not are_short([*references, ["a b", "una casa muy grande"]])
+    assert are_short([["行く"]]) and not are_short([["東京に行く。"]])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ All raise ValueError where there is no row, where a row has no reference, and wh
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -34,16 +35,21 @@ class LengthBin(NamedTuple):
 
 
 def bleu(
-    hypotheses: Sequence[str], references: References, *, tokenize: str | None = None, effective_order: bool = False
+    hypotheses: Sequence[str],
+    references: References,
+    *,
+    tokenize: str | None = None,
+    effective_order: bool | None = None,
 ) -> Bleu:
     """Corpus BLEU of cased and detokenised text by sacreBLEU, which splits it into words itself.
 
     Args:
         tokenize: sacreBLEU's name of how; None goes by the letters of the references (`word_splitter`).
-        effective_order: leave n-grams out that are longer than any text.
+        effective_order: leave n-grams out that are longer than any text; None: where all references are (`are_short`).
 
     Reference: Papineni et al. 2002, section 2; Post 2018, arXiv:1804.08771
     """
+    effective_order = are_short(references, tokenize) if effective_order is None else effective_order
     metric = _bleu_metric(hypotheses, references, tokenize, effective_order)
     score = metric.corpus_score(hypotheses, _streams(references)).score
     return Bleu(min(score, 100.0), str(metric.get_signature()))  # rounding takes a perfect one beyond 100
@@ -59,15 +65,22 @@ def bleu_evidence(hypotheses: Sequence[str], references: References) -> np.ndarr
     return np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found])
 
 
-def bleu_of(sums: np.ndarray) -> np.ndarray:
+def bleu_of(sums: np.ndarray, *, effective_order: bool = False) -> np.ndarray:
     """Corpus BLEU of sums of `bleu_evidence`. Shapes: (..., 10) -> (...)."""
     from sacrebleu.metrics import BLEU
 
+    score = partial(BLEU.compute_bleu, smooth_method="exp", effective_order=effective_order)
     scores = [
-        BLEU.compute_bleu(row[:4].tolist(), row[4:8].tolist(), int(row[8]), int(row[9]), smooth_method="exp").score
-        for row in sums.reshape(-1, 10)
+        score(row[:4].tolist(), row[4:8].tolist(), int(row[8]), int(row[9])).score for row in sums.reshape(-1, 10)
     ]
     return np.reshape(scores, sums.shape[:-1])
+
+
+def are_short(references: References, tokenize: str | None = None) -> bool:
+    """Whether no reference has four words, as in lists of names: without a 4-gram even perfect texts would have a BLEU
+    of 0, and less than wrong ones that are longer."""
+    words = _bleu_metric([""] * len(references), references, tokenize, effective_order=False).tokenizer
+    return all(len(words(text).split()) < 4 for each in references for text in each)
 
 
 def word_splitter(references: References) -> Literal["13a", "zh", "char"]:

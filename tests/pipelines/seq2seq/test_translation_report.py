@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.translation import report as pages
+from pipelines.translation.answers import difference_interval, score
 from pipelines.translation.config import Config
 from pipelines.translation.predict import NOTHING, Translation
 from pipelines.translation.report import render
@@ -84,6 +85,15 @@ PAIRS = [
     for length in (2, 5, 9, 14, 30)
     for n in range(4)
 ]
+
+
+def test_bleu_tells_right_words_from_wrong_ones() -> None:
+    """None of them has four words, as in a dictionary or a list of names."""
+    references = [(f"wort {i}",) for i in range(50)]
+    right, wrong = [text for (text,) in references], ["wort wort wort wort wort"] * 50
+    assert score(right, references)["bleu"] == pytest.approx(100)
+    low, _ = difference_interval("bleu", right, wrong, references, None)
+    assert low > 50
 
 
 @pytest.fixture(autouse=True)
