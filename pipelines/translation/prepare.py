@@ -129,13 +129,19 @@ def _keep_capitals(source: TextCodec, target: TextCodec, pairs: Pairs, limit: in
 
 
 def _with_concatenated(pairs: Encoded, codec: PairCodec, count: int, seed: int) -> Encoded:
-    """The pairs, and so many more that are two of them, one after the other, where they are not too long.
+    """The pairs, and so many more that are two of them, one after the other, where they are not too long; that most of
+    them are is told as a warning.
 
     Reference: Jia & Liang 2016, arXiv:1606.03622, section 4.2.3 (Concat-k)
     """
     whole, random = list(zip(pairs.sources, pairs.targets, strict=True)), np.random.default_rng(seed)
     more = [codec.concatenate(*(whole[i] for i in pair)) for pair in random.integers(len(whole), size=(count, 2))]
     more = [(s, t) for s, t in more if len(s.ids) <= codec.limits[0] and len(t) <= codec.limits[1]]
+    if 2 * len(more) < count:
+        told = (
+            f"training.concatenate adds {len(more):,} pairs instead of {count:,}, since the others would be longer than"
+        )
+        warnings.warn(f"{told} tokens.max_source or tokens.max_target.", stacklevel=2)
     sources, targets = zip(*whole, *more, strict=True)
     return Encoded(list(sources), list(targets))
 

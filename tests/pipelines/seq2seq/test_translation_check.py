@@ -122,6 +122,14 @@ def test_lengths_are_those_of_the_pairs_that_were_given() -> None:
         assert more[name] == alone[name]
 
 
+def test_concatenated_pairs_that_are_too_long_are_told() -> None:
+    data = {"train": write("train.jsonl", PAIRS)}
+    tokens, training = {"kind": "words", "joint": False}, {"concatenate": 1.0}
+    assert check(data, tokens=tokens, training=training).err == ""
+    told = "note: training.concatenate adds 0 pairs instead of 32, since the others would be longer"
+    assert told in check(data, tokens={**tokens, "max_source": 10}, training=training).err
+
+
 def test_what_only_copying_can_write_is_told_where_it_is_on() -> None:
     train = write("train.jsonl", PAIRS[:30])
     validation = write("validation.jsonl", [PAIRS[0], PAIRS[35]])  # of the second, the number is new
