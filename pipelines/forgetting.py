@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.catalogue import stage
 from toolkit.artifact import Artifact, check_outputs, write_output
 from toolkit.cells import CELLS
+from toolkit.data.files import tell_learned
 from toolkit.errors import ConfigError
 from toolkit.memory_plots import memory_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report
@@ -98,6 +99,8 @@ def probe_runs(folders: Sequence[Path], data: Path) -> Probe:
     config, predict, answers = (stage("translation", name) for name in ("config", "predict", "answers"))
     settings = [Artifact(folder, predict.NAME).read_config(config.Config) for folder in folders]
     sources, references = stage("translation", "data").read_files(settings[0].data, str(data)).references()
+    for each in settings:
+        tell_learned(str(data), each.data.train, each.data.validation)
     metric = "exact_match" if settings[0].training.monitor == "exact_match" else "bleu"
     lengths, edges = list[int](), list[int]()
     kinds: dict[str, tuple[str, Path, list[list[Any]]]] = {}  # by config: name, a folder, scores of each run

@@ -46,6 +46,7 @@ def test_the_command_writes_a_page(tiny_run: Path, tiny_pairs: Path, tmp_path: P
     result = seqloom("forgetting", "--model", tiny_run, "--data", tiny_pairs, "--out", page)
     assert result.code == 0, result.err
     assert "Quality by length of the source: BLEU by pieces of the source" in result.out
+    assert "this run has learned from this file" in result.err
     assert "bahdanau attention" in page.read_text() and "<svg" in page.read_text()
     (probe,) = json.loads(seqloom("forgetting", "--model", tiny_run, "--data", tiny_pairs, "--json").out)
     assert len(probe["curves"]["bahdanau attention"]["quality"][0]) == 4
