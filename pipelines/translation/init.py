@@ -19,6 +19,7 @@ from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
 from toolkit.data.rows import Format, Source, are_numbers, drawn, read_rows
 from toolkit.errors import DataError
+from toolkit.evaluation.translation import word_splitter
 
 ROWS, MOST = 5000, 1_000_000  # so many are looked at, drawn from the first so many, for files are sorted by length
 VERY_FEW, FEW, SOME, MANY = 2000, 5000, 20_000, 50_000  # pairs
@@ -102,7 +103,8 @@ def init(data: Path) -> str:
     code = _is_code(sample.targets)
     sql = _is_sql(sample.targets)
     layout = code and not sql and any("\n" in target.strip() for target in sample.targets)
-    kind: Kind = "bpe" if not code else "dotted" if sql else "words"
+    spaced = word_splitter([[source] for source in sample.sources]) == "13a"  # else a clause would be one word
+    kind: Kind = "bpe" if not code or not spaced else "dotted" if sql else "words"
     joint = not code and _shared_letters(sample) > 0.5
     vocabulary = CODE_WORDS if code else next(size for most, size in PIECES if sample.pairs < most)
     sources, targets = _piece_counts(sample, kind, joint, vocabulary, usual_indent(sample.targets) if layout else "")

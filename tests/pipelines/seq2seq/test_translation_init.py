@@ -146,6 +146,14 @@ def test_queries_are_dotted_words_that_may_be_copied() -> None:
     assert config.training.monitor == "exact_match"
 
 
+def test_questions_without_blanks_between_words_are_read_in_sub_words() -> None:
+    """As a word, a clause of them would be seen once."""
+    pairs = [(f"请列出编号为{i}的城市", query) for i, (_, query) in enumerate(queries(60))]
+    config = init(write("d.csv", pairs, ["question", "query"]))
+    assert config.tokens.kind == "bpe" and not config.tokens.joint
+    assert config.model.copy_words and config.training.monitor == "exact_match"
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
