@@ -113,7 +113,7 @@ def of_findings(findings: list[Finding], path: str) -> dict[str, str]:
 def of_values(panel: Panel, sizes: Sizes, needed: int, first: str) -> dict[str, str]:
     """Missing values, the `first` of which was told, and series that are empty, constant or short of `needed` steps."""
     missing = sizes.steps - sizes.known
-    found = {"missing": "no value is missing."}
+    found = {"missing": first or "no value is missing."}  # at the ends of series, rows without one are no steps
     if missing.any():
         share = missing / np.maximum(sizes.steps, 1)
         worst = int(np.argmax(share))

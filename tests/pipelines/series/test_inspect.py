@@ -104,6 +104,13 @@ def test_missing_values_are_counted_and_the_worst_series_is_named(here):
     assert look.facts["missing"].endswith("They are masked in what the network reads and in its loss.")
 
 
+def test_rows_without_a_value_at_the_end_are_told_where_no_other_value_is_missing(here):
+    ends = daily_wave(200)
+    ends[-3:] = np.nan
+    look = inspect(write(here / "a.csv", {"kiosk": ends}))
+    assert look.facts["missing"].startswith("rows without a value at the end: 3") and len(look.panel.values) == 197
+
+
 def test_a_random_walk_is_warned_of_and_a_season_is_not_one(here):
     look = inspect(write(here / "a.csv", {"stock": walk(600, 1)}, step="D"))
     assert look.facts["random walk"].startswith("not to be told from one (variance ratios")
