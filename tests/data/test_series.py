@@ -470,6 +470,16 @@ def test_covariates_of_text_become_flags(read):
     assert "expected a number" in refusal(read, table(*rows, header="ds,y,sky,w,x"), covariates=("sky",), categories={})
 
 
+def test_none_is_a_word_among_words(read):
+    rows = daily("1,none,true,3", "2,tv,none,none", "3,none,false,4", "4,,,5")
+    panel, _ = read(table(*rows, header="ds,y,promo,open,heat"), covariates=("promo", "open", "heat"))
+    assert panel.categories == {"promo": ("none", "tv"), "open": ()}
+    np.testing.assert_array_equal(panel.covariates["promo=none"], [1, 0, 1, NAN])
+    np.testing.assert_array_equal(panel.covariates["promo=tv"], [0, 1, 0, NAN])
+    np.testing.assert_array_equal(panel.covariates["open"], [1, NAN, 0, NAN])
+    np.testing.assert_array_equal(panel.covariates["heat"], [3, NAN, 4, 5])
+
+
 def test_only_the_most_frequent_words_get_a_flag(read):
     rows = daily(*(f"1,w{row % 25:02d}" for row in range(60)))
     panel, findings = read(table(*rows, header="ds,y,word"), covariates=("word",))

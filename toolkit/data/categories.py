@@ -17,8 +17,9 @@ def one_hot(
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...], list[Finding]]:
     """`weather` as "weather=rain", "weather=sun", ... (rows,) float64 of 0 and 1, NaN where nothing was written.
 
-    The most frequent words have a column, at most 20; a row of another word is 0 in all of them. A column of true and
-    false alone is one column of 1 and 0 and has no words.
+    The most frequent words have a column, at most 20; a row of another word is 0 in all of them. "none" is one of the
+    words: no promotion is not an unknown one. A column of true and false alone is one column of 1 and 0 and has no
+    words.
 
     Args:
         known: the words of a trained model, none for true and false; None takes those of the column.
@@ -31,6 +32,8 @@ def one_hot(
     if all(word.lower() in _FLAGS for word in here) if known is None else not known:
         flags = np.array([_FLAGS.get(word.lower(), np.nan) for word in column.words])
         return {name: flags[column.codes]}, (), _left_out(name, [word for word in here if word.lower() not in _FLAGS])
+    missing &= np.array([word.lower() != "none" for word in column.words], bool)
+    here = [word for word, gone in zip(column.words, missing, strict=True) if not gone]
     counts = dict(zip(column.words, np.bincount(column.codes, minlength=len(missing)).tolist(), strict=True))
     chosen = tuple(known if known is not None else sorted(here, key=lambda word: (-counts[word], word))[:MOST_WORDS])
     columns = {}
