@@ -480,6 +480,12 @@ def test_none_is_a_word_among_words(read):
     np.testing.assert_array_equal(panel.covariates["heat"], [3, NAN, 4, 5])
 
 
+def test_a_covariate_that_begins_behind_the_first_thousand_rows_may_hold_words(read):
+    values = [f"1,{'tv' if row > 1100 else ''},{row if row > 1100 else ''}" for row in range(1200)]
+    panel, _ = read(table(*daily(*values), header="ds,y,promo,price"), covariates=("promo", "price"))
+    assert panel.categories == {"promo": ("tv",)} and panel.covariates["price"][-1] == 1199
+
+
 def test_only_the_most_frequent_words_get_a_flag(read):
     rows = daily(*(f"1,w{row % 25:02d}" for row in range(60)))
     panel, findings = read(table(*rows, header="ds,y,word"), covariates=("word",))

@@ -281,7 +281,7 @@ class _Search:
     def _holds_words(self, name: str, categories: Mapping[str, Sequence[str]] | None) -> bool:
         if categories is not None:
             return name in categories
-        cells = self._cells(name)
+        cells = self._cells(name) or list(self._later([name]).values())
         words = [cell for cell in cells if not is_number(cell)]
         if words and 2 * len(words) < len(cells):
             where = next(row.where for row in self._head if row.values.get(name) is words[0])
