@@ -22,7 +22,7 @@ VERDICTS = {
 # Kinds of findings that always have a line, and what it says where there is nothing to find.
 ORDERLY = {"gaps": "no time is missing.", "duplicates": "no time is there twice.", "disorder": "sorted by time."}
 COUNTED = ("missing", "constant", "all_missing", "short")  # told by sentences of their own
-TITLES = {"disorder": "order", "dst": "clock changes", "frequency": "moved times", "decimal_comma": "decimal commas"}
+TITLES = {"disorder": "order", "dst": "clock changes", "frequency": "moved times"}
 
 
 @dataclass(frozen=True)

@@ -255,19 +255,37 @@ def test_marks_and_encodings_are_those_of_rows(read, encoding, recwarn):
 # Numbers
 
 
-def test_decimal_commas_are_read_and_told(read):
+def test_decimalss_are_read_and_told(read):
     for text in (
         "ds;y\n2024-01-01;1,5\n2024-01-02;1.234,75\n2024-01-03;3\n",
         'ds,y\n2024-01-01,"1,5"\n2024-01-02,"1234,75"\n2024-01-03,3\n',
     ):
         panel, findings = read(text)
         assert panel.values.tolist() == [1.5, 1234.75, 3]
-        assert "'1,5'" in message(findings, "decimal_comma") and ":2)" in message(findings, "decimal_comma")
+        assert "'1,5'" in message(findings, "decimals") and ":2)" in message(findings, "decimals")
 
 
 def test_commas_between_thousands_are_read_where_they_can_be_nothing_else(read):
     panel, findings = read('ds,y\n2024-01-01,"1,234"\n2024-01-02,"1,234.5"\n2024-01-03,7.5\n')
-    assert panel.values.tolist() == [1234, 1234.5, 7.5] and "thousands" in message(findings, "decimal_comma")
+    assert panel.values.tolist() == [1234, 1234.5, 7.5] and "thousands" in message(findings, "decimals")
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubtful"),
+    [
+        (["987", "1.234", "-1.002"], True),
+        (["987", "1.234", "1.5"], False),
+        (["987", "1.234", "1002"], False),
+        (["987", "1.234", "0.125"], False),
+        (["1.234", "1.500"], False),
+        (["987", "1002"], False),
+    ],
+)
+def test_points_that_may_stand_between_thousands_are_told(read, cells, doubtful):
+    panel, findings = read(table(*daily(*cells)))
+    assert panel.values.tolist() == [float(cell) for cell in cells]
+    told = [finding.message for finding in findings if finding.kind == "decimals"]
+    assert bool(told) == doubtful and all("'1.234' (" in each and "a.csv:3)" in each for each in told)
 
 
 @pytest.mark.parametrize(
@@ -899,7 +917,7 @@ def test_numbers_with_a_unit_are_told_without_it(read, cell, number):
     assert "without what" not in told
 
 
-def test_a_comma_after_a_leading_zero_is_a_decimal_comma(read):
+def test_a_comma_after_a_leading_zero_is_a_decimals(read):
     panel, _ = read("ds;y\n2024-01-01;0,978\n2024-01-02;1,978\n2024-01-03;2,125\n")
     assert panel.values.tolist() == [0.978, 1.978, 2.125]
 

@@ -14,6 +14,7 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_THREE_DIGITS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")  # behind a point that may stand between thousands
 _SIGN = r"[^0-9A-Za-z+\-\u2212()<>. ]{1,3}"  # of a currency or the like
 # A minus behind a number, and thousands or millions, are no units.
 _UNIT = r"(?!\s*(?:[-\u2212]|k|m|b|g|t|bn|mn|mio|mrd|tsd|lakh|e)\.?$)[^0-9()]{1,4}"
@@ -42,7 +43,8 @@ def bare(cell: Any) -> str:
 class NumberColumn:
     """The numbers of one column, cell by cell: 8 bytes a row however they are written.
 
-    A decimal comma and commas between thousands are told apart by the cells that can only be one of them.
+    A decimal comma and commas between thousands are told apart by the cells that can only be one of them. A point is
+    decimal; where all could stand between thousands, and numbers without one are below a thousand, that is told.
     """
 
     def __init__(self, name: str):
@@ -50,6 +52,8 @@ class NumberColumn:
         self._values = array("d")
         self._with_comma: list[tuple[int, str, str]] = []
         self._with_point = ""
+        self._whole = False
+        self._surely_decimal = False
 
     def add(self, cell: Any, where: str) -> None:
         """Append one cell; DataError when it is neither a number nor missing."""
@@ -63,8 +67,12 @@ class NumberColumn:
                     self._with_comma.append((len(self._values), text, where))
                 elif text.lower() not in MISSING:
                     self._refuse(cell, where)
-            elif not self._with_point and "." in text:
-                self._with_point = f"{text!r} ({where})"
+            elif "." in text:
+                self._with_point = self._with_point or f"{text!r} ({where})"
+                self._surely_decimal = self._surely_decimal or not _THREE_DIGITS.fullmatch(text)
+            else:
+                self._whole = True
+                self._surely_decimal = self._surely_decimal or abs(value) >= 1000
         elif cell is None:
             value = float("nan")
         elif isinstance(cell, bool) or not hasattr(cell, "__float__"):
@@ -82,14 +90,14 @@ class NumberColumn:
         )
 
     def finish(self) -> tuple[np.ndarray, str]:
-        """The numbers (rows,) float64, and how commas were read, "" when there were none.
+        """The numbers (rows,) float64, and how commas and points were read, "" when there is nothing to tell.
 
         Raises:
             DataError: commas can be read in two ways, or cells contradict one another.
         """
         values = np.frombuffer(self._values, np.float64).copy() if self._values else np.zeros(0)
         if not self._with_comma:
-            return values, ""
+            return values, self._doubt()
         decimal = self._is_decimal()
         for row, text, _ in self._with_comma:
             values[row] = float(text.replace(".", "").replace(",", ".") if decimal else text.replace(",", ""))
@@ -97,6 +105,13 @@ class NumberColumn:
         meaning = "decimal commas" if decimal else "commas between thousands"
         told = f"{len(self._with_comma)} numbers of column {self._name!r} have {meaning}: {text!r} ({where})"
         return values, f"{told} was read as {values[row]:g}."
+
+    def _doubt(self) -> str:
+        if not self._with_point or not self._whole or self._surely_decimal:
+            return ""
+        found = f"all points of column {self._name!r} have three digits behind them, and numbers without one are below"
+        mend = "If the points stand between thousands, delete them."
+        return f"{found} 1,000: {self._with_point} was read with a decimal point. {mend}"
 
     def _is_decimal(self) -> bool:
         proof: dict[bool, str] = {}

@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
     Attributes:
         kind: gaps, missing, duplicates, disorder, infinite, dst, dates, layout, short, constant, all_missing,
-            decimal_comma, frequency, partial, future or categories.
+            decimals, frequency, partial, future or categories.
         message: a full sentence with counts, the first place and the rule that was applied.
         rows: how many became part of others, by the rule for duplicates.
         column: of text, that may tell such rows apart as those of several series.

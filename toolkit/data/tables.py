@@ -110,7 +110,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
 def _numbers(column: NumberColumn, findings: list[Finding]) -> np.ndarray:
     values, note = column.finish()
     if note:
-        findings.append(Finding("decimal_comma", note))
+        findings.append(Finding("decimals", note))
     return values
 
 
