@@ -155,6 +155,12 @@ def test_the_names_of_columns_are_the_times_of_a_series_a_row(read, times, alias
     assert f"the names of their columns, {times[0]} to {times[-1]}" in message(findings, "layout")
 
 
+def test_a_series_a_row_may_have_a_number_for_a_name(read):
+    panel, _ = read("sku,2024-01,2024-02,2024-03\n0001,1,2,3\n0002,4,5,6\n0003,7,8,9\n")
+    assert histories(panel) == {"0001": [1, 2, 3], "0002": [4, 5, 6], "0003": [7, 8, 9]}
+    assert panel.frequency.alias == "MS"
+
+
 def test_times_are_put_together_from_their_parts(read):
     panel, findings = read("No,year,month,day,hour,pm\n1,2010,1,1,22,5\n2,2010,1,1,23,6\n3,2010,1,2,0,7\n")
     assert histories(panel) == {"pm": [5, 6, 7]} and first_times(panel) == ["2010-01-01 22:00:00"]

@@ -297,7 +297,9 @@ class _Search:
             return False
         first, *others = self._names
         names = [str(row.values.get(first)).strip() for row in self._head]
-        if any(map(is_number, names)) or any(map(_is_date, names)) or len(set(names)) < len(names):
+        words = [name for name in names if not is_number(name)]
+        surely = first.lower() in _ID_NAMES and self._are_dates(others)  # then numbers are names too
+        if (len(words) < len(names) and not surely) or any(map(_is_date, words)) or len(set(names)) < len(names):
             return False
         free = replace(self._source, statics=())
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
