@@ -161,6 +161,23 @@ def test_a_series_a_row_may_have_a_number_for_a_name(read):
     assert panel.frequency.alias == "MS"
 
 
+@pytest.mark.parametrize("times", [("2019", "2020", "2021"), ("Jan 2019", "Feb 2019", "Mar 2019")])
+def test_columns_among_those_called_times_are_refused_and_not_read_as_values(read, times):
+    text = f"product,{','.join(times)},Total\nbread,1,2,3,6\nmilk,4,5,6,15\ntea,7,8,9,24\n"
+    assert "column 'Total' stands among columns whose names are times" in refusal(read, text)
+    panel, _ = read(text, statics=("Total",))
+    assert panel.values.tolist() == [*range(1, 10)] and panel.statics["Total"].tolist() == [6, 15, 24]
+
+
+@pytest.mark.parametrize("times", [("2019", "2020", "2021"), ("Jan 2019", "Feb 2019", "Mar 2019")])
+def test_columns_called_times_are_no_series(read, times):
+    text = f"product,kind,{','.join(times)}\nbread,food,1,2,3\nmilk,drink,4,5,6\ntea,drink,7,8,9\n"
+    assert "Set data.layout to rows" in refusal(read, text)
+    panel, _ = read(text, layout="rows", statics=("kind",))
+    assert panel.ids == ("bread", "milk", "tea") and panel.values.tolist() == [*range(1, 10)]
+    assert read(text, layout="wide")[0].ids == times
+
+
 def test_times_are_put_together_from_their_parts(read):
     panel, findings = read("No,year,month,day,hour,pm\n1,2010,1,1,22,5\n2,2010,1,1,23,6\n3,2010,1,2,0,7\n")
     assert histories(panel) == {"pm": [5, 6, 7]} and first_times(panel) == ["2010-01-01 22:00:00"]

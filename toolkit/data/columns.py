@@ -130,6 +130,8 @@ class _Search:
         read = {*self._taken, *values}
         left = tuple(name for name in self._names if name not in read and self._has_words(name))
         if not times:
+            if layout == "wide" and self._source.layout == "auto":
+                self._refuse_times(values)
             self._tell("layout", f"there is no column of times; rows are counted 0, 1, 2, ...{self._unread(left)}")
         if layout == "wide":
             self._tell_wide(values)
@@ -307,6 +309,13 @@ class _Search:
         timeless = not _Search(free, self._head, self._later)._times()
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
 
+    def _refuse_times(self, values: Sequence[str]) -> None:
+        """Where rows would only be counted, columns that are called times are no series."""
+        if times := _times_among(values):
+            found = f"names of columns are times, such as {times[0]!r}, as where every row is a series."
+            mend = "Set data.layout to rows in a config, and data.static to the columns between name and values."
+            raise DataError(found, where=self._source.path, mend=mend)
+
     def _rows(self) -> Columns:
         id = self._source.id or self._names[0]
         read = {id, *self._taken}
@@ -314,6 +323,11 @@ class _Search:
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
         dated = self._are_dates(list(values)) or _are_years(values)
+        if not dated and (times := _times_among(values)):
+            other = next(name for name in values if name not in times)
+            found = f"column {other!r} stands among columns whose names are times, such as {times[0]!r}."
+            mend = "Delete columns of totals; name those of one value per series in data.static."
+            raise DataError(found, where=self._source.path, mend=mend)
         told = f", whose times are the names of their columns, {values[0]} to {values[-1]}" if dated else ""
         self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values{told}.")
         words = tuple(name for name in self._source.statics if self._has_words(name))
@@ -326,6 +340,16 @@ def _are_years(names: Sequence[str]) -> bool:
     if not all(name.isdecimal() and len(name) == 4 and name[:2] in ("18", "19", "20") for name in names):
         return False
     return all(int(after) > int(before) for before, after in itertools.pairwise(names))
+
+
+def _times_among(names: Sequence[str]) -> list[str]:
+    """Those of the first names that are times, if most are; numbers are where they are years."""
+    names = names[:50]
+    numbers = [name for name in names if is_number(name)]
+    if len(numbers) < 2 or not _are_years(numbers):
+        numbers = []
+    times = numbers or [name for name in names if not is_number(name) and _is_date(name)]
+    return times if 2 * len(times) > len(names) else []
 
 
 def _is_clock(cell: Any) -> bool:
