@@ -268,6 +268,12 @@ def test_decimals_of_databases_are_numbers(tmp_path):
     assert read_panel(SeriesSource(str(path)))[0].ids == ("sales", "price")
 
 
+def test_a_text_file_is_a_table_where_its_format_is_named(read):
+    text = "ds\ty\n2024-01-01\t1\n2024-01-02\t2\n"
+    assert "Let it end in .csv or .tsv" in refusal(read, text, "a.txt", kind=ConfigError)
+    assert read(text, "a.txt", format="csv")[0].values.tolist() == [1, 2]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_marks_and_encodings_are_those_of_rows(read, encoding, recwarn):
     text = table(*daily(1, 2, 3, name="Zoë"), header="id,ds,y")

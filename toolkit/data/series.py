@@ -29,7 +29,7 @@ from toolkit.data.regular import (
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place, without_blank_rows
-from toolkit.errors import DataError
+from toolkit.errors import ConfigError, DataError
 
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
 _HEAD = 1000
@@ -65,6 +65,9 @@ def read_panel(
     """
     if source.path == STANDARD_INPUT and source.format == "auto":
         source = replace(source, format="csv")
+    if source.format == "auto" and ending(source.path) == ".txt":  # to other pipelines a text a line
+        mend = "Let it end in .csv or .tsv, or set data.format in a config."
+        raise ConfigError("the name does not tell the format.", where=source.path, mend=mend)
     table, columns, findings = _read(source, categories)
     cells = _cells(table, columns)
     moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency, day_first)
