@@ -1,7 +1,7 @@
 """YAML says what it seems to say, and every problem is told with its place."""
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -35,6 +35,8 @@ class Sample(Stanza):
     """Yes or no."""
     limit: int | None = None
     """A limit, or none."""
+    steps: Annotated[int, Field(ge=1)] | str = 1
+    """Steps or a time."""
     inner: Inner = Inner()
     """Nested."""
     many: list[Inner] = []
@@ -234,7 +236,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(read):
         ("nam: b", "my.yaml:2: nam is not a key here. Did you mean name?"),
         ("inner: {units: 3, unitz: 4}", "my.yaml:2: inner.unitz is not a key here. Did you mean inner.units?"),
         ("many:\n- units: 3\n- cel: gru", "my.yaml:4: many.1.cel is not a key here. Did you mean many.1.cell?"),
-        ("zzz: 1", "my.yaml:2: zzz is not a key here. Known here: path, name, flag, limit, inner, many."),
+        ("zzz: 1", "my.yaml:2: zzz is not a key here. Known here: path, name, flag, limit, steps, inner, many."),
         ("name: a\nname: b", "my.yaml:3: name stands here twice. Remove one."),
         ("inner: {units: 1, units: 2}", "my.yaml:2: inner.units stands here twice. Remove one."),
         ("inner: {cell: gruu}", "my.yaml:2: inner.cell is 'gruu', expected 'rnn', 'lstm' or 'gru'. Did you mean gru?"),
@@ -260,6 +262,11 @@ def test_a_problem_says_where_what_was_found_and_what_was_expected(read, text, p
 def test_a_value_of_two_kinds_names_both(read):
     (problem,) = _problems(read, "path: 3")
     assert problem == 'my.yaml:1: path is 3, expected a string such as "3" or a list. It is: One file or several.'
+
+
+def test_a_number_out_of_bounds_is_no_string(read):
+    (problem,) = _problems(read, "path: a\nsteps: 0")
+    assert problem == "my.yaml:2: steps is 0, expected at least 1. It is: Steps or a time."
 
 
 def test_a_wrong_item_of_a_list_is_told_once(read):

@@ -307,6 +307,8 @@ def _explain(location: Location, entries: list[Any], document: Document, model: 
         case "value_error":
             message = str(entry["ctx"]["error"])
             return f"{place}: {name}: {message}" if name else f"{place}: {message}"
+    if any("_than" in entry["type"] for entry in entries):  # in "3 or 3d" a number of steps that is out of bounds
+        entries = [entry for entry in entries if entry["type"] != "string_type"]
     expected = " or ".join(dict.fromkeys(_expected(entry) for entry in entries))
     return f"{place}: {name} is {_shown(entry['input'])}, expected {expected}.{_description(model, location)}"
 
