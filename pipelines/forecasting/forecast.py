@@ -97,7 +97,7 @@ def _check_known(forecaster: Forecaster, panel: Panel, steps: int) -> None:
         missing[[k for k in np.flatnonzero(missing).tolist() if np.isnan(panel.history(k)).all()]] = False
         if missing.any():
             raise DataError(
-                f"column {name!r} must be known for the {steps:,} steps to forecast, and is not for"
+                f"column {name.partition('=')[0]!r} must be known for the {steps:,} steps to forecast, and is not for"
                 f" {int(missing.sum()):,} of {len(panel):,} series, first {panel.ids[int(missing.argmax())]!r}.",
                 mend="Write the rows to fill in with --skeleton FILE, and give them with --future FILE.",
             )

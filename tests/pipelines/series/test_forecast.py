@@ -204,6 +204,17 @@ def test_a_skeleton_has_the_names_of_the_table_and_the_future_only_what_is_known
     assert len(rows(forecast(trained.folder, table, "--future", "skeleton.csv"))) == 4 * HORIZON
 
 
+def test_a_plan_of_words_may_say_none(naive: Any) -> None:
+    words = [(*row[:3], "tv" if row[3] else "none") for row in rows_of(make_sales(2, 100))]
+    table = write_table(Path("a.csv"), words, ("unique_id", "ds", "y", "promotion"))
+    run = naive(table, data={"known": ["promotion"]})
+    assert "column 'promotion' must be known for the 7 steps" in forecast(run, table).err
+    assert forecast(run, table, "--skeleton", "skeleton.csv").code == 0
+    text = Path("skeleton.csv").read_text()
+    Path("skeleton.csv").write_text(text.replace(",\n", ",none\n"))
+    assert len(rows(forecast(run, table, "--future", "skeleton.csv"))) == 2 * HORIZON
+
+
 @pytest.fixture
 def naive() -> Any:
     """Trains a run of the naive forecast on a table."""
