@@ -155,6 +155,14 @@ def test_the_names_of_columns_are_the_times_of_a_series_a_row(read, times, alias
     assert f"the names of their columns, {times[0]} to {times[-1]}" in message(findings, "layout")
 
 
+def test_commas_mean_the_same_in_every_row_that_is_a_series(read):
+    panel, findings = read("name;1;2;3\na;1;2;3\nb;1,5;2;\nc;;1,125;2,5\n")
+    np.testing.assert_array_equal(panel.values, [1, 2, 3, 1.5, 2, 1.125, 2.5])
+    assert message(findings, "decimals").startswith("3 numbers of column 'values' have decimal commas")
+    told = refusal(read, "name;1;2;3\na;1,5;2,5;3,5\nb;1,234,567;2;3\n")
+    assert "'1,5' (" in told and "'1,234,567' (" in told
+
+
 def test_a_series_a_row_may_have_a_number_for_a_name(read):
     panel, _ = read("sku,2024-01,2024-02,2024-03\n0001,1,2,3\n0002,4,5,6\n0003,7,8,9\n")
     assert histories(panel) == {"0001": [1, 2, 3], "0002": [4, 5, 6], "0003": [7, 8, 9]}

@@ -128,7 +128,8 @@ def _time_text(parts: Sequence[str]) -> str:
 def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
     """A file of one series a row; empty cells at the end of a row are the end of its series. Its times are the names of
     the columns where these are times."""
-    names, parts = _WordColumn(), []
+    names, parts = _WordColumn(), list[np.ndarray]()
+    values, written = NumberColumn("values"), list[int]()  # rows that need more than NumPy to be read, all in one way
     statics = {name: NumberColumn(name) for name in columns.numbers}
     words = {name: _WordColumn() for name in columns.words}
     findings: list[Finding] = []
@@ -139,12 +140,24 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
             raise DataError(
                 f"the series {list(names.index)[names.codes[-1]]!r} is there twice.", where=row.where, mend=mend
             )
-        parts.append(_row_values([row.values.get(name) for name in columns.values], row.where, findings))
+        cells = [row.values.get(name) for name in columns.values]
+        while len(cells) > 1 and is_missing(cells[-1]):
+            cells.pop()
+        try:
+            parts.append(np.array(cells, np.float64))
+        except (TypeError, ValueError):
+            for cell in cells:
+                values.add(cell, row.where)
+            written.append(len(parts))
+            parts.append(np.empty(len(cells)))
         for name, number in statics.items():
             number.add(row.values.get(name), row.where)
         for name, word in words.items():
             word.add(text_of(row.values.get(name)))
     lengths = [len(part) for part in parts]
+    ends = np.cumsum([lengths[k] for k in written], dtype=int)
+    for k, part in zip(written, np.split(_numbers(values, findings), ends), strict=False):
+        parts[k] = part
     of = np.repeat(np.arange(len(parts)), lengths)
     series, times = Words(of.astype(np.int32), list(names.index)), None
     if columns.times:
@@ -155,18 +168,6 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
     return Table(
         len(of), series, times, [np.concatenate(parts)], numbers, texts, lambda row: place(int(of[row]))
     ), findings
-
-
-def _row_values(cells: list[Any], where: str, findings: list[Finding]) -> np.ndarray:
-    while len(cells) > 1 and is_missing(cells[-1]):
-        cells.pop()
-    try:
-        return np.array(cells, np.float64)
-    except (TypeError, ValueError):
-        column = NumberColumn("values")
-        for cell in cells:
-            column.add(cell, where)
-        return _numbers(column, [] if findings else findings)
 
 
 def without_blank_rows(table: Table) -> tuple[Table, list[Finding]]:
