@@ -292,7 +292,7 @@ def test_marks_and_encodings_are_those_of_rows(read, encoding, recwarn):
 # Numbers
 
 
-def test_decimalss_are_read_and_told(read):
+def test_decimal_commas_are_read_and_told(read):
     for text in (
         "ds;y\n2024-01-01;1,5\n2024-01-02;1.234,75\n2024-01-03;3\n",
         'ds,y\n2024-01-01,"1,5"\n2024-01-02,"1234,75"\n2024-01-03,3\n',
@@ -305,6 +305,14 @@ def test_decimalss_are_read_and_told(read):
 def test_commas_between_thousands_are_read_where_they_can_be_nothing_else(read):
     panel, findings = read('ds,y\n2024-01-01,"1,234"\n2024-01-02,"1,234.5"\n2024-01-03,7.5\n')
     assert panel.values.tolist() == [1234, 1234.5, 7.5] and "thousands" in message(findings, "decimals")
+
+
+@pytest.mark.parametrize("blank", " \u00a0\u2009\u202f'’")
+def test_blanks_and_apostrophes_between_thousands_are_read(read, blank):
+    cells = (f"1{blank}392", f"-12{blank}345{blank}678,5", "7,25")
+    text = "ds;y\n" + "".join(f"2024-01-0{day};{cell}\n" for day, cell in enumerate(cells, 1))
+    assert read(text)[0].values.tolist() == [1392, -12345678.5, 7.25]
+    assert read(table(*daily(f"1{blank}392", "7.25")))[0].values.tolist() == [1392, 7.25]
 
 
 @pytest.mark.parametrize(

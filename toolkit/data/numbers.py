@@ -14,6 +14,8 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_BLANKS = " \u00a0\u2009\u202f'\u2019"  # and apostrophes, which stand between thousands and nothing else
+_WITH_BLANKS = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}([{_BLANKS}])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:[.,][0-9]*)?")
 _THREE_DIGITS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")  # behind a point that may stand between thousands
 _SIGN = r"[^0-9A-Za-z+\-\u2212()<>. ]{1,3}"  # of a currency or the like
 # A minus behind a number, and thousands or millions, are no units.
@@ -30,7 +32,7 @@ def is_number(cell: Any) -> bool:
     """Whether a cell holds a number in any way of writing it; False for one that is missing and for true and false."""
     if not isinstance(cell, str):
         return isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool)
-    text = cell.strip()
+    text = _joined(cell.strip())
     return text.lower() not in MISSING and (_plain(text) is not None or _has_comma(text))
 
 
@@ -59,7 +61,7 @@ class NumberColumn:
         """Append one cell; DataError when it is neither a number nor missing."""
         value: float | None
         if isinstance(cell, str):
-            text = cell.strip()
+            text = _joined(cell.strip())
             value = _plain(text)
             if value is None:
                 value = float("nan")
@@ -130,6 +132,11 @@ class NumberColumn:
             found = f"column {self._name!r} has decimal commas, {proof[True]}, and decimal points, {proof[False]}."
             raise DataError(found, where=where, mend=mend)
         return True in proof
+
+
+def _joined(text: str) -> str:
+    """The same without blanks or apostrophes between thousands."""
+    return re.sub(f"[{_BLANKS}]", "", text) if _WITH_BLANKS.fullmatch(text) else text
 
 
 def _has_comma(text: str) -> bool:
