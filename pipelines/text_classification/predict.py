@@ -132,7 +132,11 @@ class Classifier:
 
     def column(self, asked: str | None) -> tuple[str, bool]:
         """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
-        return (asked, not asked.isdecimal()) if asked else (self.text_column, self.header)
+        if not asked:
+            return self.text_column, self.header
+        # Where training read numbers as names, as pandas writes them, so is this one.
+        named = self.header and self.text_column.isdecimal()
+        return asked, named or not asked.isdecimal()
 
     def _check_graph(self, where: str) -> None:
         """Refuse parts of different runs, before they answer nonsense."""

@@ -293,7 +293,11 @@ class Translator:
 
     def column(self, asked: str | None) -> tuple[str, bool]:
         """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
-        return (asked, not asked.isdecimal()) if asked else (self.facts.source_column, self.facts.header)
+        if not asked:
+            return self.facts.source_column, self.facts.header
+        # Where training read numbers as names, as pandas writes them, so is this one.
+        named = self.facts.header and self.facts.source_column.isdecimal()
+        return asked, named or not asked.isdecimal()
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty.

@@ -143,7 +143,8 @@ def test_numbers_are_names_for_a_run_that_learned_from_a_table_where_they_are(tr
     facts = {"text_column": "0", "header": json.loads(Path("run/manifest.json").read_text())["header"]}
     seal(Path("run"), "text_classification", facts)
     Path("t.csv").write_text(",0,1\n0,my parcel,delivery\n1,my password,account\n")
-    assert labels(seqloom("classify", "t.csv", "--model", "run")) == [["delivery"], ["account"]]
+    for column in ([], ["--column", "0"]):
+        assert labels(seqloom("classify", "t.csv", "--model", "run", *column)) == [["delivery"], ["account"]]
 
 
 def test_what_is_neither_text_nor_number_is_refused(classify: Any) -> None:

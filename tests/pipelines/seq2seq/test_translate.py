@@ -121,7 +121,8 @@ def test_numbers_are_names_for_a_run_that_learned_from_a_table_where_they_are(ti
     assert json.loads((tiny_run / "translation.json").read_text())["header"] is True
     run = with_other(tiny_run, tmp_path, "translation.json", source_column="0")
     Path("t.csv").write_text(",0,1\n0,one two,zwei eins\n1,three,drei\n")
-    assert lines(seqloom("translate", "t.csv", "--model", run)) == ["zwei eins", "drei"]
+    for column in ([], ["--column", "0"]):
+        assert lines(seqloom("translate", "t.csv", "--model", run, *column)) == ["zwei eins", "drei"]
 
 
 @pytest.mark.parametrize("module", [gzip, lzma, bz2])
