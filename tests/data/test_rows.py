@@ -147,6 +147,15 @@ def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path):
     assert rows[1].where == str(tmp_path / "mail" / "spam" / "a.txt")
 
 
+def test_a_label_may_be_a_link_to_a_folder_and_a_loop_is_told(tmp_path):
+    write(tmp_path / "mail/ham/1.txt", "hi")
+    write(tmp_path / "elsewhere/2.txt", "buy")
+    (tmp_path / "mail/spam").symlink_to(tmp_path / "elsewhere")
+    assert values(tmp_path / "mail") == [{"text": "hi", "label": "ham"}, {"text": "buy", "label": "spam"}]
+    (tmp_path / "mail/again").symlink_to(tmp_path / "mail")
+    assert "lies too deep" in refusal(tmp_path / "mail")
+
+
 def test_archives_are_read_like_folders_and_nothing_is_unpacked(tmp_path):
     members = {
         "./data/train/ham/1": b"a",

@@ -380,7 +380,7 @@ def _folder_rows(path: Path, part: str, encoding: str | None) -> Iterator[Row]:
 
 def _files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     require(root)
-    for folder, folders, names in os.walk(root, onerror=_raise):
+    for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):  # a label may be a link to a folder
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
