@@ -130,6 +130,9 @@ def classify(
     classifier = Classifier(model)
     if clash := next((name for name in keep if name in WRITTEN or keep.count(name) > 1), None):
         raise ConfigError(f"a column {clash!r} is written already.", where="--keep", mend="Give it another name.")
+    if column and (lines or not any(os.path.isdir(path) or ending(path) in TABLES for path in paths)):
+        mend = "Leave it out, or write the table to a file whose name tells its format, such as texts.csv."
+        raise ConfigError("none of these is read as a table, so none has columns.", where="--column", mend=mend)
     inputs = Inputs(paths, lines=lines, column=classifier.column(column), encoding=encoding, keep=keep)
     check_outputs(paths, out)
     output = output or _format_for(out)

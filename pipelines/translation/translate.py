@@ -119,6 +119,9 @@ def translate(
     check_outputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
+    if column and not any(ending(path) in TABLES for path in paths):
+        mend = "Leave it out, or write the table to a file whose name tells its format, such as texts.csv."
+        raise ConfigError("none of these is read as a table, so none has columns.", where="--column", mend=mend)
     inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
     mend = "A run with tokens.long_sources: split translates all of a text."
     truncated = truncated_texts(translator.searcher.codec.limits[0], mend)

@@ -137,6 +137,18 @@ def test_the_text_column_can_be_named_and_is_asked_for_where_it_is_missing(class
     assert "there is no column 'text' (--column). The columns are message, n;" in result.err
 
 
+def test_a_column_of_what_is_no_table_is_refused(classify: Any) -> None:
+    """Else a whole table from standard input would be one text, and its names a line with --lines."""
+    Path("t.csv").write_text("text,n\nmy parcel,1\n")
+    for inputs in (["-"], ["t.csv", "--lines"]):
+        result = classify(*inputs, "--column", "text", stdin=b"text,n\nmy parcel,1\n")
+        assert result.code == 2 and not result.out
+        assert "--column: none of these is read as a table, so none has columns." in result.err
+    Path("docs").mkdir()
+    Path("docs/a.txt").write_text("my password")
+    assert labels(classify("t.csv", "docs", "--column", "text")) == [["delivery"], ["account"]]
+
+
 def test_numbers_are_names_for_a_run_that_learned_from_a_table_where_they_are(trained: Any) -> None:
     """As pandas writes columns that nobody named, with an index before them."""
     shutil.copytree(trained.folder, "run")

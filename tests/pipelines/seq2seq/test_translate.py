@@ -107,6 +107,8 @@ def test_a_cell_with_line_breaks_becomes_one_line(translate: Any) -> None:
 def test_the_column_can_be_named_and_is_asked_for_where_it_is_missing(translate: Any) -> None:
     Path("t.csv").write_text("english,n\none,1\n")
     assert lines(translate("t.csv", "--column", "english")) == ["eins"]
+    result = translate("-", "--column", "english", stdin=b"english,n\none,1\n")
+    assert result.code == 2 and "--column: none of these is read as a table" in result.err
     result = translate("t.csv")
     assert result.code == 1
     assert "t.csv:2: there is no column 'source' (--column). The columns are english, n;" in result.err
