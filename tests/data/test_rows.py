@@ -313,6 +313,7 @@ def test_a_header_alone_is_refused(tmp_path):
         ("a.jsonl", '"text"\n', ":1: found a string, expected an object or a list."),
         ("a.json", "[[1], 2]", ":row 2: found a number, expected an object or a list."),
         ("a.json", '{"train": [], "test": []}', ": found an object, expected a list of rows. Name the key"),
+        ("a.json", '{"text": {"0": "x"}}', ": found an object, expected a list of rows. Write a list"),
         ("a.json", "3", ": found a number, expected a list of rows."),
     ],
 )

@@ -306,10 +306,10 @@ def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:
         raise DataError(f"there is no key {part!r}; the keys are {keys}.", where=where)
     value = value[part] if part else value
     if not isinstance(value, list):
-        named = isinstance(value, dict) and value
-        lists = [key for key, part in value.items() if isinstance(part, list)] if named else []
-        key = next(iter(lists or value), "") if named else ""
-        mend = f"Name the key of the list, such as {where}#{key}." if named else "Write a list of rows."
+        lists = [key for key, each in value.items() if isinstance(each, list)] if isinstance(value, dict) else []
+        # A part is one key, so that a list further inside cannot be named.
+        named = lists and not part
+        mend = f"Name the key of the list, such as {where}#{lists[0]}." if named else "Write a list of rows."
         raise DataError(f"found {_kind(value)}, expected a list of rows.", where=where, mend=mend)
     place = f"{where}#{part}" if part else where
     for number, item in enumerate(value, 1):
