@@ -272,12 +272,11 @@ def _check_labels(splits: Splits) -> None:
             )
     alike = defaultdict[str, list[str]](list)
     for label in known:
-        alike[label.lower()].append(label)
+        alike[_key(label)].append(label)
     if several := [names for names in alike.values() if len(names) > 1]:
         more = f", and {len(several) - 1:,} more" if len(several) > 1 else ""
-        told = (
-            f"labels that differ in nothing but their case: {' and '.join(several[0])}{more}; they are learned apart."
-        )
+        named = " and ".join(map(repr, several[0]))  # which shows what a blank is
+        told = f"labels that differ in nothing but case or blanks: {named}{more}; they are learned apart."
         warnings.warn(f"{splits.train.name}: {told}", stacklevel=2)
     counts = Counter(label for labels in splits.train.labels for label in labels)
     single = sorted(label for label, count in counts.items() if count == 1)

@@ -263,10 +263,15 @@ def test_no_labels_at_all_are_labels_where_there_may_be_many(here: Path) -> None
     assert examples.labels == [(), ("x", "y")]
 
 
-def test_labels_that_differ_in_case_alone_are_told(here: Path) -> None:
-    labels = ["Paris", "paris", "Rome", "ROME", "Oslo"] * 8
-    Path("d.csv").write_text("text,label\n" + "".join(f"text {i},{label}\n" for i, label in enumerate(labels)))
-    with pytest.warns(
-        UserWarning, match="in nothing but their case: Paris and paris, and 1 more; they are learned apart"
-    ):
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["Paris", "paris", "Rome", "ROME", "Oslo"], "'Paris' and 'paris', and 1 more"),
+        (["New York", "New\u00a0York"], r"'New York' and 'New\\xa0York'"),
+    ],
+)
+def test_labels_that_differ_in_case_or_blanks_alone_are_told(labels: list[str], told: str, here: Path) -> None:
+    rows = "".join(f"text {i},{label}\n" for i, label in enumerate(labels * 8))
+    Path("d.csv").write_text("text,label\n" + rows)
+    with pytest.warns(UserWarning, match=f"in nothing but case or blanks: {told}; they are learned apart"):
         read_splits(DataConfig(train="d.csv"), 1)
