@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -28,6 +29,7 @@ MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 16 << 20  # bytes
 WEIGHTS = "weights.safetensors"  # to fine-tune and to look into
 OTHER_NAME = "Choose another name."
+_STATE = re.compile(r"\..*|epoch\d+\.(json|safetensors)")  # of `Checkpoints`, or what a killed write left
 FREE_SPACE = "Free some space and run again; what trains goes on with --resume."
 
 
@@ -271,10 +273,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     path = folder / MANIFEST
     if not path.exists():
-        unfinished = (folder / "checkpoints").is_dir()
         mend = (
             "Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`."
-            if unfinished
+            if _is_begun(folder)
             else "Give the folder that `seqloom run` wrote."
         )
         raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
@@ -297,13 +298,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _is_begun(folder: Path) -> bool:
+    """Whether a run was begun here. Other programs call a folder checkpoints too, and theirs would be removed."""
+    checkpoints = folder / "checkpoints"
+    return checkpoints.is_dir() and all(path.is_dir() or _STATE.fullmatch(path.name) for path in checkpoints.rglob("*"))
+
+
 def refuse_foreign(folder: Path, resume: bool) -> None:
     """Raise unless the folder is new, empty, or that of a run to go on with."""
     if folder.is_symlink() and not folder.exists():
         raise SeqloomError("this link leads nowhere.", where=str(folder), mend="Choose another folder.")
     if folder.exists() and not folder.is_dir():
         raise SeqloomError("this is a file, expected a folder.", where=str(folder), mend="Choose another folder.")
-    if not folder.exists() or (resume and (folder / "checkpoints").is_dir()):
+    if not folder.exists() or (resume and _is_begun(folder)):
         return
     names = {path.name for path in folder.iterdir()} - {".lock"}
     if MANIFEST in names:

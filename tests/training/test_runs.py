@@ -46,6 +46,19 @@ def test_a_file_named_checkpoints_makes_no_run(tmp_path):
     assert "this folder holds no run to go on with" in _refusal(tmp_path, True)
 
 
+def test_checkpoints_of_another_program_make_no_run(tmp_path):
+    (tmp_path / "checkpoints" / "version_0").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "version_0" / "epoch=3.ckpt").touch()
+    assert "this folder holds no run to go on with" in _refusal(tmp_path, True)
+
+
+def test_checkpoints_of_a_run_and_what_a_killed_write_left_make_one(tmp_path):
+    (tmp_path / "checkpoints" / "member0").mkdir(parents=True)
+    for name in ("epoch00001.safetensors", "epoch00001.json", ".epoch00002.safetensors.k3x_9a0b"):
+        (tmp_path / "checkpoints" / "member0" / name).touch()
+    refuse_foreign(tmp_path, True)
+
+
 def test_a_seed_decides_all_that_is_drawn_after_it():
     def drawn(seed):
         set_seed(seed)
