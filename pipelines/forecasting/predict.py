@@ -27,6 +27,7 @@ from toolkit.runtime import Runtime
 
 NAME = "forecasting"
 NETWORK = "network"
+RIDGE = "ridge.npz"
 OWN = "own_intervals.json"
 # Intervals that follow the forecasts of late: how far back that is, how many cutoffs there are in a horizon, and how
 # often in one the calibration is renewed.
@@ -114,8 +115,8 @@ class Forecaster:
             own = artifact.read_stored(OWN, Own)
         if "model.onnx" in files:
             runtime = Runtime(artifact.read_bytes("model.onnx"))
-        if "ridge.npz" in files:
-            ridge = _read_ridge(artifact.read_bytes("ridge.npz"), where)
+        if RIDGE in files:
+            ridge = _read_ridge(artifact.read_bytes(RIDGE), where)
         forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal, own)
         forecaster._check(where)
         return forecaster
@@ -366,7 +367,7 @@ def _read_ridge(data: bytes, where: str) -> Ridge:
         if ridge.weights.ndim != 2 or not np.isfinite(ridge.weights).all() or ridge.season < 1:
             raise ValueError("its weights are no matrix of numbers")
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"ridge.npz is not what was stored: {error}.", where=where, mend=COPY_AGAIN) from error
+        raise ArtifactError(f"{RIDGE} is not what was stored: {error}.", where=where, mend=COPY_AGAIN) from error
     return ridge
 
 

@@ -21,12 +21,13 @@ from pipelines.forecasting.fitting import (
     training_cutoffs,
 )
 from pipelines.forecasting.inputs import make_inputs
-from pipelines.forecasting.predict import NAME, OWN, Forecaster
+from pipelines.forecasting.predict import NAME, OWN, RIDGE, Forecaster
 from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit import artifact
 from toolkit import config as configs
 from toolkit.errors import SeqloomError
 from toolkit.runtime import Runtime
+from toolkit.training.checkpoints import other_training
 from toolkit.training.fit import Task
 from toolkit.training.runs import finish, history_csv, named_weights
 
@@ -47,6 +48,8 @@ def train(config: Config, folder: Path, *, resume: bool, start: Start | None = N
         prepared = prepare(config, start.plan, start.learned) if start else prepare(config)
         checkpoints = folder / "checkpoints"
         fitted = fit_all(config, prepared, checkpoints, start)
+        if not fitted.members and any(checkpoints.glob("*/*")):  # which would be removed, though nothing came of them
+            raise other_training(checkpoints)
         graph = _exported(config, prepared, fitted)
         forecaster = choose(config, prepared, graph)
         if config.training.refit:
@@ -95,6 +98,8 @@ def _write(
     artifact.write_json(folder / LEARNED, learned_until(splits))
     artifact.write_json(folder / "combination.json", forecaster.combination)
     artifact.write_json(folder / "intervals.json", forecaster.conformal)
+    for name in (OWN, RIDGE):  # of a run that was killed while it wrote its report
+        (folder / name).unlink(missing_ok=True)
     if forecaster.own is not None:
         artifact.write_json(folder / OWN, forecaster.own)
     if graph:
@@ -104,7 +109,7 @@ def _write(
     if forecaster.ridge is not None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **forecaster.ridge.to_arrays())
-        artifact.write_bytes(folder / "ridge.npz", buffer.getvalue())
+        artifact.write_bytes(folder / RIDGE, buffer.getvalue())
 
 
 def _facts(prepared: Prepared) -> dict[str, Any]:

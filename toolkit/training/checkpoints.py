@@ -54,6 +54,14 @@ def restore_variables(model: keras.Model, arrays: Arrays) -> None:
         variable.assign(arrays[f"optimizer/{i}"])
 
 
+def other_training(folder: Path) -> SeqloomError:
+    return SeqloomError(
+        "this folder holds a training of another config or other data.",
+        where=str(folder),
+        mend="Resume with the config that it was started with, or choose another folder.",
+    )
+
+
 class Checkpoints:
     """The folder of the last two epochs' states. A state counts once its JSON, written last, is there and fits."""
 
@@ -83,11 +91,7 @@ class Checkpoints:
             if progress is None:
                 continue
             if progress.fingerprint != fingerprint:
-                raise SeqloomError(
-                    "this folder holds a training of another config or other data.",
-                    where=str(self.folder.parent),
-                    mend="Resume with the config that it was started with, or choose another folder.",
-                )
+                raise other_training(self.folder.parent)
             groups: dict[str, Arrays] = {}
             for key, array in artifact.read_weights(path.with_suffix(".safetensors")).items():
                 group, _, name = key.partition("|")

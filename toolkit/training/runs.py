@@ -51,6 +51,7 @@ def finish(
     beside its page.
     """
     facts = {"versions": versions(), **facts}
+    (folder / "checkpoints").mkdir(exist_ok=True)  # without a network there are none, but it can go on too
     (folder / artifact.MANIFEST).unlink(missing_ok=True)  # of a run that was killed while it wrote its report
     write()
     artifact.seal(folder, pipeline, facts)

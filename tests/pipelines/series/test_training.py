@@ -24,6 +24,7 @@ from pipelines.forecasting.inputs import Plan, feature_counts, make_inputs
 from pipelines.forecasting.predict import Forecaster
 from pipelines.forecasting.prepare import prepare
 from pipelines.forecasting.train import begin
+from toolkit import artifact
 from toolkit import config as configs
 from toolkit.artifact import read_weights
 from toolkit.data.series import read_panel
@@ -351,6 +352,36 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_bitwise_the_same_networ
     assert_same(Path("run"), trained.folder)
     assert "report.json" in read(Path("run"), "manifest.json")["files"]
     assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.usefixtures("plain_report")
+def test_a_run_without_a_network_that_was_killed_can_go_on(
+    scored: bool, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(Path("c.yaml"), trained.table, model={"kind": "ridge"})
+    with monkeypatch.context() as patched:
+        if scored:
+            patched.setattr(evaluate, "compare", lambda *_, **__: crash())
+        else:
+            patched.setattr(artifact, "seal", lambda *_: crash())
+        assert seqloom("run", config, "--out", "run").code == 1
+    assert Path("run/ridge.npz").exists() and Path("run/manifest.json").exists() == scored
+    result = seqloom("run", config, "--out", "run", "--resume", "--set", "model.kind=naive")
+    assert result.code == 0, result.err
+    assert "report.json" in read(Path("run"), "manifest.json")["files"]
+    assert not Path("run/ridge.npz").exists() and not Path("run/checkpoints").exists()
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_a_run_without_a_network_does_not_replace_a_training(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "compare", lambda *_, **__: crash())
+        assert seqloom("run", trained.config, "--out", "run").code == 1
+    result = seqloom("run", trained.config, "--out", "run", "--resume", "--set", "model.kind=naive")
+    assert result.code == 1 and "another config or other data" in result.err
+    assert seqloom("run", trained.config, "--out", "run", "--resume").code == 0
+    assert_same(Path("run"), trained.folder)
 
 
 @pytest.mark.usefixtures("plain_report")
