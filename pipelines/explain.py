@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.catalogue import pipeline_of, stage
 from toolkit.artifact import check_outputs, write_output
-from toolkit.data.files import STANDARD_INPUT, read_text_lines
+from toolkit.data.files import STANDARD_INPUT, read_text
 from toolkit.errors import ConfigError
 from toolkit.explanation import Explanation
 
@@ -56,7 +56,7 @@ def command(
     series_given = pipeline_of(model) == "forecasting"
     check_outputs([text] if series_given else [], out, pictures and pictures / "a.svg")
     if text == STANDARD_INPUT and not series_given:
-        text = "\n".join(read_text_lines(sys.stdin.buffer, None, "standard input"))
+        text = read_text(sys.stdin.buffer, None, "standard input")
     elif not series_given and os.path.isfile(text):  # of what is too long for a name too
         warnings.warn(
             f"{text} is a file, and its name is what is explained. For the text in it: explain - < FILE.", stacklevel=2

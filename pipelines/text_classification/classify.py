@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.printing import watched
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
-from toolkit.data.files import STANDARD_INPUT, ending, explained, open_binary, read_document, read_text_lines
+from toolkit.data.files import STANDARD_INPUT, ending, explained, open_binary, read_document, read_text, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
@@ -90,8 +90,7 @@ class Inputs:
         if self.keep and (self.lines or ending(path) not in TABLES):
             raise DataError("only tables have columns to keep.", where=path, mend="Leave --keep out.")
         if path == STANDARD_INPUT and not self.lines:
-            lines = read_text_lines(sys.stdin.buffer, self.encoding, "standard input")
-            yield Item(path, "\n".join(lines))
+            yield Item(path, read_text(sys.stdin.buffer, self.encoding, "standard input"))
         elif self.lines:
             with explained(path), contextlib.ExitStack() as stack:
                 stdin = path == STANDARD_INPUT

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.data import files
 from toolkit.data.files import read_document, read_text_lines
 from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -346,6 +348,20 @@ def test_folders_and_files_are_not_taken_for_each_other(tmp_path):
     assert "neither a folder nor a readable .tar or .zip" in refusal(path, format="folder")
     with pytest.raises(DataError, match="found a folder"):
         read_document(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "gztar"])
+def test_a_document_that_no_memory_may_hold_is_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
+    for name, size in (("short", 1000), ("long", 1001)):
+        folder = tmp_path / name
+        (folder / "spam").mkdir(parents=True)
+        (folder / "spam" / "1.txt").write_bytes(b"a" * size)
+        path = folder if kind == "folder" else shutil.make_archive(str(folder), kind, folder)
+        if name == "short":
+            assert [len(row["text"]) for row in values(path)] == [1000]
+        else:
+            assert "1.txt: more than 1,000 bytes, too long for one text." in refusal(path)
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.csv.gz", gzip.compress), ("a.csv.xz", lzma.compress)])

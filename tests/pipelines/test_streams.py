@@ -84,6 +84,17 @@ def test_a_line_without_end_is_told(name: str, trained: Any, monkeypatch: pytest
     assert f"{name}:2: a line of more than 1,000 characters" in result.err
 
 
+def test_a_text_without_end_is_told(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
+    Path("a.txt.gz").write_bytes(gzip.compress(b"my parcel\n" * 500))
+    told = "more than 1,000 bytes, too long for one text. Of many texts make lines (--lines) or a table."
+    result = seqloom("classify", "a.txt.gz", "--model", trained.folder)
+    assert (result.code, result.out) == (1, "") and f"a.txt.gz: {told}" in result.err
+    for command in ("classify", "explain"):
+        result = seqloom(command, "-", "--model", trained.folder, stdin=b"my parcel\n" * 500)
+        assert (result.code, result.out) == (1, "") and f"standard input: {told}" in result.err
+
+
 def test_wide_tables_take_time_by_their_columns(trained: Any) -> None:
     names = ["text", *(f"c{n}" for n in range(60_000))]
     Path("wide.csv").write_text(",".join(names) + "\n" + ",".join(["my parcel"] * len(names)) + "\n")

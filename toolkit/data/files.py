@@ -94,10 +94,38 @@ def read_text_lines(stream: BinaryIO, encoding: str | None, name: str) -> Iterat
             text.detach()  # else the wrapper would close it, and it is the caller's
 
 
+def read_text(stream: BinaryIO, encoding: str | None, name: str) -> str:
+    """All lines of a stream that cannot be read twice, as one text; as `read_text_lines`."""
+    lines, left = list[str](), LONGEST_LINE
+    for line in read_text_lines(stream, encoding, name):
+        lines.append(line)
+        left -= len(line) + 1
+        if left < 0:
+            raise _too_long(name)
+    return "\n".join(lines)
+
+
+def read_whole(stream: BinaryIO, where: str) -> bytes:
+    """All of a stream that holds one text. A compressed file may hold more than any memory does.
+
+    Raises:
+        DataError: it is longer than any text may be.
+    """
+    data = stream.read(LONGEST_LINE + 1)
+    if len(data) > LONGEST_LINE:
+        raise _too_long(where)
+    return data
+
+
+def _too_long(where: str) -> DataError:
+    mend = "Of many texts make lines (--lines) or a table."
+    return DataError(f"more than {LONGEST_LINE:,} bytes, too long for one text.", where=where, mend=mend)
+
+
 def read_document(path: str | Path, encoding: str | None = None) -> str:
-    """The text of one file; DataError when it is missing or binary."""
+    """The text of one file; DataError when it is missing, binary or too long."""
     with explained(str(path)), open_binary(Path(path)) as stream:
-        text, guess = decode(stream.read(), encoding, str(path))
+        text, guess = decode(read_whole(stream, str(path)), encoding, str(path))
     if guess:
         warnings.warn(guess, stacklevel=2)
     return text

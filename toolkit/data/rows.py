@@ -27,12 +27,14 @@ from toolkit.data.files import (
     foreign,
     open_binary,
     open_text,
+    read_whole,
     require,
     split_part,
 )
 from toolkit.errors import ConfigError, DataError
 
 T = TypeVar("T")
+Document = tuple[str, Callable[[], Any]]  # its name, and what opens it
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
 
 _FORMATS = {
@@ -361,7 +363,7 @@ def _folder_rows(path: Path, part: str, encoding: str | None) -> Iterator[Row]:
         base = f"{path}#"
         documents = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
     warned = False
-    for name, read in documents:
+    for name, opened in documents:
         place = PurePosixPath(name.lstrip("/"))
         if not place.is_relative_to(part):
             continue
@@ -371,37 +373,38 @@ def _folder_rows(path: Path, part: str, encoding: str | None) -> Iterator[Row]:
         if len(inner) > 1:
             mend = f"Name the folder that holds the folders of the labels, such as {base}{place.parent.parent}."
             raise DataError("lies too deep; expected label/document.", where=f"{base}{place}", mend=mend)
-        text, guess = decode(read(), encoding, f"{base}{place}")
+        with opened() as stream:
+            text, guess = decode(read_whole(stream, f"{base}{place}"), encoding, f"{base}{place}")
         if guess and not warned:
             warnings.warn(f"{guess} Others may be like it.", stacklevel=2)
             warned = True
         yield Row(f"{base}{place}", {"text": text, "label": label})
 
 
-def _files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _files(root: Path) -> Iterator[Document]:
     require(root)
     for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):  # a label may be a link to a folder
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
             if path.is_file():
-                yield path.relative_to(root).as_posix(), path.read_bytes
+                yield path.relative_to(root).as_posix(), partial(path.open, "rb")
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _tar_members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _tar_members(path: Path) -> Iterator[Document]:
     with tarfile.open(path, "r|*") as archive:
         while member := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # a list of all members would take growing memory
-            if member.isreg() and (stream := archive.extractfile(member)):
-                yield member.name, stream.read
+            if member.isreg():
+                yield member.name, partial(archive.extractfile, member)
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _zip_members(path: Path) -> Iterator[Document]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
-                yield info.filename, partial(archive.read, info)
+                yield info.filename, partial(archive.open, info)
