@@ -207,7 +207,7 @@ def test_ctrl_c_waits_until_an_import_is_over() -> None:
 def test_ctrl_c_before_the_first_epoch_is_over_says_that_there_is_no_model(config: Path, at_call: Callable) -> None:
     at_call(3, interrupt)
     result = seqloom("run", config, "--out", "run")
-    assert result.code == 1
+    assert result.code == 130
     assert "there is no model yet" in result.err
     assert not Path("run/manifest.json").exists()
 

@@ -27,6 +27,8 @@ _whole = ContextVar("whole", default=False)
 class StoppedError(SeqloomError):
     """Ctrl-C came before there was a model to keep."""
 
+    exit_code = 130  # as after any other Ctrl-C
+
 
 @contextmanager
 def whole_trainings() -> Iterator[None]:
