@@ -1,9 +1,11 @@
 """A runtime runs graphs, and tells what it cannot run in one line."""
 
 import gc
+import os
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,3 +145,12 @@ def test_an_error_without_a_text_is_told_by_its_kind(monkeypatch):
     monkeypatch.setattr(runtime, "_execute", fail)
     with pytest.raises(ArtifactError, match="this graph cannot be run: MemoryError"):
         runtime.run({"steps": np.ones((3, 2, FEATURES), np.float32), "lengths": LENGTHS})
+
+
+def test_what_predicts_leaves_nothing_in_the_user_s_home(tmp_path):
+    code = "from toolkit.runtime import Runtime; import sys; Runtime(open(sys.argv[1], 'rb').read())"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    graph = Path(__file__).parent / "golden" / "classifier" / "model.onnx"
+    command = [sys.executable, "-c", code, str(graph)]
+    subprocess.run(command, env={**environment, "HOME": str(tmp_path)}, timeout=60, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """Runs a graph with ONNX Runtime, its recurrent layers in the kernel where there is much to do. Imports no Keras."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from toolkit.threads import Pool
 
 MANY = 60_000_000_000  # multiplications from which on it pays to prepare the kernel, which takes a tenth of a second
 PIECE = 64  # rows of one call: with more a recurrent operator is no faster, and cores idle while the last calls end
+
+# Else ONNX Runtime keeps a number of this machine in the user's cache and tells Microsoft of each graph that it loads.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 KINDS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(float)": np.float32}
 
