@@ -81,7 +81,8 @@ def _tell(error: BaseException) -> int:
 
 def _tell_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     if issubclass(category, UserWarning):
-        print(f"note: {message}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # of a full disk, say: an answer is worth more than a note beside it
+            print(f"note: {message}", file=sys.stderr)
 
 
 @contextlib.contextmanager

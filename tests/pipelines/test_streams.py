@@ -41,6 +41,16 @@ def test_a_command_with_keras_does_without_standard_error(here: Path, trained: A
     assert b"parameters" in result.stdout
 
 
+def test_a_note_that_cannot_be_written_costs_no_answer(trained: Any) -> None:
+    command = [*COMMAND, "classify", "-", "--lines", "--model", str(trained.folder)]
+    with open("/dev/full", "wb") as full:  # the byte beyond ASCII is worth a note
+        result = subprocess.run(
+            command, input=b"my parcel \xe9\n", stdout=subprocess.PIPE, stderr=full, timeout=120, check=False
+        )
+    assert result.returncode == 0
+    assert b"delivery" in result.stdout
+
+
 def test_what_ends_a_command_from_outside_leaves_the_old_output_and_nothing_else(here: Path, trained: Any) -> None:
     Path("old.jsonl").write_text("old")
     command = [*COMMAND, "classify", "-", "--lines", "--model", str(trained.folder), "-o", "old.jsonl"]
