@@ -49,6 +49,8 @@ _FORMATS = {
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 _SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+# A whole number beyond what any float holds stays text, as it is in CSV: infinite among values, itself among names.
+_JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 309 else digits)
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 
@@ -289,10 +291,10 @@ def _refuse_duplicates(names: list[str], where: str) -> None:
 def _json_value(text: str, where: str, line: int | None = None) -> Any:
     """What JSON says, of a whole file or of one of its lines."""
     try:
-        return json.loads(text)
+        return _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         place = line or getattr(error, "lineno", 1)
-        reason = getattr(error, "msg", "a number is too long, or brackets are nested too deeply")
+        reason = getattr(error, "msg", "brackets are nested too deeply")
         mend = "Check quotes, commas and brackets; a file with one object a line is jsonl."
         if line and text.strip() in ("[", "[{", "[["):
             mend = "A list that goes over several lines is json: let the name end in .json, or set data.format."
