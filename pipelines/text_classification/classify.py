@@ -16,7 +16,7 @@ from pipelines.printing import watched
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import STANDARD_INPUT, ending, explained, open_binary, read_document, read_text, read_text_lines
-from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
+from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows, refuse_column
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "table"}
@@ -129,9 +129,8 @@ def classify(
     classifier = Classifier(model)
     if clash := next((name for name in keep if name in WRITTEN or keep.count(name) > 1), None):
         raise ConfigError(f"a column {clash!r} is written already.", where="--keep", mend="Give it another name.")
-    if column and (lines or not any(os.path.isdir(path) or ending(path) in TABLES for path in paths)):
-        mend = "Leave it out, or write the table to a file whose name tells its format, such as texts.csv."
-        raise ConfigError("none of these is read as a table, so none has columns.", where="--column", mend=mend)
+    if column:
+        refuse_column([] if lines else paths)
     inputs = Inputs(paths, lines=lines, column=classifier.column(column), encoding=encoding, keep=keep)
     check_outputs(paths, out)
     output = output or _format_for(out)

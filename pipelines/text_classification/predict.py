@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolkit.artifact import Artifact
+from toolkit.data.rows import text_column
 from toolkit.data.text import RESERVED, EncodedTexts, TextEncoder
 from toolkit.errors import COPY_AGAIN, ArtifactError
 from toolkit.evaluation.decisions import Policy
@@ -132,11 +133,7 @@ class Classifier:
 
     def column(self, asked: str | None) -> tuple[str, bool]:
         """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
-        if not asked:
-            return self.text_column, self.header
-        # Where training read numbers as names, as pandas writes them, so is this one.
-        named = self.header and self.text_column.isdecimal()
-        return asked, named or not asked.isdecimal()
+        return text_column(asked, self.text_column, self.header)
 
     def _check_graph(self, where: str) -> None:
         """Refuse parts of different runs, before they answer nonsense."""

@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.translation.pieces import PairCodec, Source, join_sentences
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
+from toolkit.data.rows import text_column
 from toolkit.errors import COPY_AGAIN, ArtifactError, expect, intact
 from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
@@ -293,11 +294,7 @@ class Translator:
 
     def column(self, asked: str | None) -> tuple[str, bool]:
         """The column of the texts in tables, and whether names stand above: those of training but for what is asked."""
-        if not asked:
-            return self.facts.source_column, self.facts.header
-        # Where training read numbers as names, as pandas writes them, so is this one.
-        named = self.facts.header and self.facts.source_column.isdecimal()
-        return asked, named or not asked.isdecimal()
+        return text_column(asked, self.facts.source_column, self.facts.header)
 
     def translate(self, texts: Iterable[str], settings: SearchSettings | None = None) -> Iterator[Translation]:
         """Translations in the order of the texts; reads a window of texts at a time. A blank text stays empty.

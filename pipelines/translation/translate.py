@@ -14,7 +14,7 @@ from pipelines.printing import watched
 from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import OPENERS, STANDARD_INPUT, bounded_lines, ending, explained, open_text, read_text_lines
-from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows
+from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows, refuse_column
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
 
@@ -119,9 +119,8 @@ def translate(
     check_outputs(paths, out)
     translator = Translator(*models)
     settings = _settings(translator.settings, beam, best, length_penalty)
-    if column and not any(ending(path) in TABLES for path in paths):
-        mend = "Leave it out, or write the table to a file whose name tells its format, such as texts.csv."
-        raise ConfigError("none of these is read as a table, so none has columns.", where="--column", mend=mend)
+    if column:
+        refuse_column(paths)
     inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
     mend = "A run with tokens.long_sources: split translates all of a text."
     truncated = truncated_texts(translator.searcher.codec.limits[0], mend)

@@ -12,7 +12,7 @@ import tarfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -125,6 +125,21 @@ def read_cell(row: Row, column: str, option: str) -> Any:
     columns = f"The columns are {listed(row.values)}; in a table without a header they are 0, 1, ..."
     mend = f"Did you mean {near[0]}?" if near else columns
     raise DataError(f"there is no column {column!r} ({option}).", where=row.where, mend=mend)
+
+
+def text_column(asked: str | None, learned: str, header: bool) -> tuple[str, bool]:
+    """The column of texts in tables, and whether names stand above: those of training but for what is asked."""
+    if not asked:
+        return learned, header
+    named = header and learned.isdecimal()  # training read numbers as names, as pandas writes them
+    return asked, named or not asked.isdecimal()
+
+
+def refuse_column(paths: Sequence[str]) -> None:
+    """Raise where a column is asked for though none of these is a table or a folder, which may hold some."""
+    if not any(os.path.isdir(path) or ending(path) in TABLES for path in paths):
+        mend = "Leave it out, or write the table to a file whose name tells its format, such as texts.csv."
+        raise ConfigError("none of these is read as a table, so none has columns.", where="--column", mend=mend)
 
 
 def as_text(cell: Any, row: Row, option: str) -> str:
