@@ -27,8 +27,8 @@ class DataConfig(Stanza):
     """Text encoding, such as utf-8 or latin-1; empty: detected."""
     text: str = "text"
     """Column of the text."""
-    label: str = "label"
-    """Column of the label, or of several labels."""
+    label: str | Annotated[list[str], Field(min_length=2)] = "label"
+    """Column of the label, or of several labels; or a list of columns of 0 and 1, one for each label."""
     label_separator: str | None = None
     """Makes the task multi-label: the separator between a row's labels, such as a semicolon; an empty cell has none."""
     label_names: str | None = None
@@ -43,8 +43,11 @@ class DataConfig(Stanza):
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         if sum(shares) >= 1:
             raise ValueError("validation and test are shares that leave no rows to train on. Lower them.")
-        if self.text == self.label:
+        several = isinstance(self.label, list)
+        if self.text in (self.label if several else [self.label]):
             raise ValueError(f"text and label are the same column, {self.text!r}. Name the one with the labels.")
+        if several and (self.label_separator is not None or self.label_names):
+            raise ValueError("columns of 0 and 1 need no label_separator and no label_names. Leave them out.")
         return self
 
 

@@ -1,5 +1,7 @@
 """Labelled texts: read, checked, split, and turned into targets."""
 
+import ast
+import contextlib
 import math
 import random
 import warnings
@@ -7,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -17,6 +20,8 @@ from toolkit.data.rows import Row, Source, as_text, read_cell, read_rows
 from toolkit.errors import DataError
 
 Labels = tuple[str, ...]
+FLAGS = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
+FLAGS[""] = False  # a table that leaves out what does not hold
 nfc = partial(normalize, "NFC")  # a letter with its accent may be written as two
 
 
@@ -94,7 +99,7 @@ def read_examples(config: DataConfig, paths: Paths) -> Examples:
     for path in paths:
         for row in read_rows(Source(path, config.format, config.header, config.encoding)):
             text = as_text(read_cell(row, config.text, "data.text"), row, "data.text")
-            value = read_cell(row, config.label, "data.label")
+            value = _label_cell(row, config.label)
             many = many or isinstance(value, list)
             if not text.strip():
                 empty.append(row.where)
@@ -181,6 +186,31 @@ def shared_texts(first: Examples, second: Examples) -> int:
     """How many texts of the second stand in the first too."""
     known = {_key(text) for text in first.texts}
     return sum(_key(text) in known for text in second.texts)
+
+
+def as_list(cell: Any) -> Any:
+    """A list that Python wrote into a cell of text, as pandas does; any other cell as it is."""
+    if isinstance(cell, str) and cell.strip()[:1] == "[":
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            found = ast.literal_eval(cell.strip())
+            if isinstance(found, list) and all(isinstance(part, str | int) for part in found):
+                return found
+    return cell
+
+
+def as_flag(cell: Any) -> bool | None:
+    """Whether a cell says 1 or 0, in any way of saying so; None for any other cell."""
+    return FLAGS.get("" if cell is None else str(cell).strip().lower())
+
+
+def _label_cell(row: Row, label: str | list[str]) -> Any:
+    if isinstance(label, str):
+        return as_list(read_cell(row, label, "data.label"))
+    flags = {name: as_flag(cell) for name in label for cell in [read_cell(row, name, "data.label")]}
+    if wrong := next((name for name, flag in flags.items() if flag is None), None):
+        found = f"found {str(row.values[wrong])[:60]!r} in column {wrong!r}, expected 0 or 1"
+        raise DataError(f"{found}, since data.label is a list of columns.", where=row.where)
+    return [name for name, flag in flags.items() if flag]
 
 
 def _labels(value: object, row: Row, config: DataConfig, names: list[str] | None) -> Labels | None:

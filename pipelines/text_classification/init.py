@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.text_classification.data import as_flag, as_list
 from toolkit.config import quoted
 from toolkit.data.rows import Source, are_numbers, drawn, read_rows
 from toolkit.data.text import split_words
@@ -65,7 +66,9 @@ def init(data: Path) -> str:
     if few_kinds and any(row[label] == label for row in rows) and not are_numbers(rows[0]):
         rows, header = _rows(data, header=False), False  # what should be the column's name is one of the labels
         text, label = _columns(rows, str(data))
-    values = [row[label] for row in rows if row[label] is not None]
+    if flags := _flags(rows, text, label):
+        rows = [{**row, label: [name for name in flags if as_flag(row[name])]} for row in rows]
+    values = [as_list(row[label]) for row in rows if row[label] is not None]
     separator = _separator(values)
     labels = [part for value in values for part in _parts(value, separator)]
     counts = Counter(labels)
@@ -79,7 +82,9 @@ def init(data: Path) -> str:
     return TEMPLATE.format(
         name="my.yaml",
         train=quoted(str(data)),
-        columns=_column_lines(text, label, separator, none, header, _other_labels(rows, text, label)),
+        columns=_column_lines(
+            text, flags or [label], separator, none, header, [] if flags else _other_labels(rows, text, label)
+        ),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
@@ -115,6 +120,12 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     return text, label
 
 
+def _flags(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
+    """Columns of 0 and 1, each of which is a label, where there are several and no column has the name of one."""
+    names = [name for name in rows[0] if name != text and {as_flag(row[name]) for row in rows} == {False, True}]
+    return [] if label.lower() in LABEL_NAMES or len(names) < 2 else names
+
+
 def _other_labels(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
     """Columns that may as well be the label, where its name did not tell."""
     if label.lower() in LABEL_NAMES:
@@ -141,9 +152,12 @@ def _parts(value: Any, separator: str | None) -> list[str]:
 
 
 def _column_lines(
-    text: str, label: str, separator: str | None, none: str | None, header: bool, others: list[str]
+    text: str, labels: list[str], separator: str | None, none: str | None, header: bool, others: list[str]
 ) -> str:
-    lines = [f"  text: {quoted(text)}", f"  label: {quoted(label)}"]
+    lines = [f"  text: {quoted(text)}", f"  label: {quoted(labels[0])}"]
+    if len(labels) > 1:
+        lines[1] = "  label:                         # columns of 0 and 1, one for each label"
+        lines += [f"    - {quoted(name)}" for name in labels]
     if others:
         names = ", ".join(" ".join(name.split()) for name in others[:4]) + (", ..." if len(others) > 4 else "")
         lines[1] = f"{lines[1]:<32} # a guess; or {names}"

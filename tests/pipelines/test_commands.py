@@ -96,6 +96,25 @@ def test_init_finds_lists_of_labels_in_jsonl(here: Path) -> None:
     assert "monitor: macro_f1" in config
 
 
+def test_init_finds_columns_of_0_and_1(here: Path) -> None:
+    labels = ("account", "delivery", "refund")
+    rows = [
+        (text, *(str(int(name in label.split(";"))) for name in labels)) for text, label in keyword_rows(60, many=True)
+    ]
+    write_table(Path("d.csv"), rows, ("comment", *labels))
+    config = init("d.csv")
+    assert "# columns of 0 and 1, one for each label\n    - account\n    - delivery\n    - refund\n" in config
+    assert "monitor: macro_f1" in config and checked()["labels"].startswith("3: ")
+
+
+def test_init_finds_lists_that_pandas_wrote(here: Path) -> None:
+    rows = [(text, str(label.split(";"))) for text, label in keyword_rows(60, many=True)]
+    write_table(Path("d.csv"), rows, ("text", "tags"))
+    config = init("d.csv")
+    assert "label: tags" in config and "separator" not in config
+    assert checked()["labels"].startswith("3: ")
+
+
 def test_init_sees_that_there_is_no_header(here: Path) -> None:
     Path("d.csv").write_text("".join(f"{text},{label}\n" for text, label in numbered(keyword_rows(60))))
     config = init("d.csv")

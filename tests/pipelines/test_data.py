@@ -112,6 +112,28 @@ def test_many_labels_come_from_a_separator_or_a_list(content: str, separator: st
     assert targets(examples, ("a", "b")).tolist() == [[True, True], [False, True], [False, False]]
 
 
+def test_many_labels_come_from_columns_of_0_and_1_or_lists_that_pandas_wrote() -> None:
+    Path("flags.csv").write_text("text,a,other,b\nhello,1,0,TRUE\nbye,0.0,,1\nhm,false,yes,no\n")
+    config = DataConfig(train="flags.csv", label=["a", "b", "other"], out_of_scope="other")
+    examples = read_examples(config, "flags.csv")
+    assert examples.many and examples.labels == [("a", "b"), ("b",), ()]
+    Path("lists.csv").write_text("text,label\nhello,\"['a', 'b']\"\nbye,[1]\nhm,[]\n")
+    examples = read_examples(DataConfig(train="lists.csv"), "lists.csv")
+    assert examples.many and examples.labels == [("a", "b"), ("1",), ()]
+    Path("one.csv").write_text("text,label\nhello,[a]\nbye,[b\n")
+    examples = read_examples(DataConfig(train="one.csv"), "one.csv")
+    assert not examples.many and examples.labels == [("[a]",), ("[b",)]
+    Path("flags.csv").write_text("text,a,b\nhello,1,2\n")
+    with pytest.raises(DataError, match=r"flags.csv:2: found '2' in column 'b', expected 0 or 1"):
+        read_examples(DataConfig(train="flags.csv", label=["a", "b"]), "flags.csv")
+    with pytest.raises(DataError, match="there is no column 'c'"):
+        read_examples(DataConfig(train="flags.csv", label=["a", "c"]), "flags.csv")
+    with pytest.raises(ValueError, match="need no label_separator"):
+        DataConfig(train="flags.csv", label=["a", "b"], label_separator=";")
+    with pytest.raises(ValueError, match="the same column, 'text'"):
+        DataConfig(train="flags.csv", label=["a", "text"])
+
+
 def test_the_label_that_means_none_is_never_a_label(here: Path) -> None:
     Path("d.csv").write_text("text,label\nhello,a\nhm,other\nbye,b\n")
     examples = read_examples(DataConfig(train="d.csv", out_of_scope="other"), "d.csv")
