@@ -289,6 +289,22 @@ def test_marks_and_encodings_are_those_of_rows(read, encoding, recwarn):
     assert len(recwarn) == (encoding == "latin-1")
 
 
+@pytest.mark.parametrize(
+    ("rows", "frequency", "last"),
+    [
+        (["year,Quarter,y", "2023,3,1", "2023,4,2", "2024,1,3"], "Q", "2024-01-01"),
+        (["Year,quarter,y", "2023,Q3,1", "2023,q4,2", "2024,Q1,3"], "Q", "2024-01-01"),
+        (["year,week,y", "2020,52,1", "2020,53,2", "2021,1,3", "2021,2,4"], "W", "2021-01-11"),
+    ],
+)
+def test_times_are_put_together_from_a_year_and_a_quarter_or_a_week(read, rows, frequency, last):
+    panel, findings = read("\n".join(rows) + "\n")
+    assert panel.frequency.title.lower().startswith({"Q": "quarter", "W": "week"}[frequency])
+    (moment,) = panel.frequency.times(panel.starts + len(panel.values) - 1)
+    assert str(moment)[:10] == last and panel.values.tolist() == list(range(1, len(rows)))
+    assert "put together" in message(findings, "layout")
+
+
 # Numbers
 
 

@@ -206,8 +206,11 @@ class _Search:
         return (day,)
 
     def _parts(self, named: list[str]) -> tuple[str, ...]:
-        """Columns of year, month, day, hour and minute, as far as they are there without a gap."""
+        """Columns of year, month, day, hour and minute, as far as they are there without a gap; or of year and quarter,
+        or year and week."""
         found = {name.strip().lower(): name for name in named + self._named(("hour", "minute"))}
+        if set(found) in ({"year", "quarter"}, {"year", "week"}) and self._has_numbers(found["year"]):
+            return found.pop("year"), *found.values()
         if set(found) - {*_PARTS, "week", "quarter"} or not {"year", "month"} <= set(found):
             return ()
         parts: list[str] = []

@@ -90,6 +90,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
     numbers = {name: NumberColumn(name) for name in columns.as_numbers}
     words = {name: _WordColumn() for name in (*filter(None, [columns.id]), *columns.words)}
     times, count = _WordColumn(), 0
+    mark = {"quarter": "Q", "week": "W"}.get(columns.times[-1].strip().lower(), "") if columns.times else ""
     for row in rows:
         cells = row.values
         count += 1
@@ -98,7 +99,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
         for name, word in words.items():
             word.add(text_of(cells.get(name)))
         if columns.times:
-            times.add(_time_text([text_of(cells.get(name)) for name in columns.times]))
+            times.add(_time_text([text_of(cells.get(name)) for name in columns.times], mark))
     findings: list[Finding] = []
     read = {name: _numbers(column, findings) for name, column in numbers.items()}
     texts = {name: column.finish() for name, column in words.items()}
@@ -114,10 +115,13 @@ def _numbers(column: NumberColumn, findings: list[Finding]) -> np.ndarray:
     return values
 
 
-def _time_text(parts: Sequence[str]) -> str:
-    """One text of the columns that a time is put together from: a date and a clock, or year, month, day, ..."""
+def _time_text(parts: Sequence[str], mark: str) -> str:
+    """One text of the columns that a time is put together from: a date and a clock, or year, month, day, ..., or a year
+    and what has this mark, the number of a quarter or a week."""
     if len(parts) == 1:
         return parts[0]
+    if mark:
+        return f"{parts[0]}-{mark}{parts[1].upper().lstrip(mark).zfill(2 if mark == 'W' else 1)}"
     if ":" in parts[1]:
         return " ".join(parts)
     day = "-".join([parts[0], *(part.zfill(2) for part in parts[1:3])])
