@@ -402,6 +402,9 @@ def _files(root: Path) -> Iterator[Document]:
     require(root)
     for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):  # a label may be a link to a folder
         folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for link in filter(Path.is_symlink, (Path(folder, each) for each in folders)):
+            if link.resolve() in map(Path.resolve, link.parents):
+                raise DataError("this link leads to a folder that it lies in.", where=str(link), mend="Remove it.")
         for name in sorted(names):
             path = Path(folder, name)
             if path.is_file():
