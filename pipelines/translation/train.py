@@ -79,7 +79,7 @@ def _fit(
     """Train one network; without `choose` there are no pairs left to choose its epoch by."""
     config = config.model_copy(update={"seed": config.seed + member})
     network, task = begin(config, prepared)
-    fingerprint = _fingerprint(config, prepared)
+    fingerprint = _fingerprint(config, prepared, network)
     return fit_network(network, task, config.training, folder / f"member{member}", fingerprint, choose=choose)
 
 
@@ -271,13 +271,19 @@ def _check_export(prepared: Prepared, network: models.Translator, searcher: Sear
         raise SeqloomError(f"the exported graphs differ from the network by {difference:.1e}, so they were not kept.")
 
 
-def _fingerprint(config: Config, prepared: Prepared) -> str:
-    """Of everything that the network's weights depend on."""
+def _fingerprint(config: Config, prepared: Prepared, network: models.Translator) -> str:
+    """Of everything that the weights of a network depend on, which has not begun to train."""
     training = config.training.model_copy(update={"refit": False})
     fitted = config.model_copy(update={"search": SearchConfig(), "compare": [], "training": training})
     digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in (prepared.splits.train, prepared.splits.validation, prepared.codec):
         digest.update(repr(part).encode())
+    for source, layer in (
+        (config.vectors.source, network.source_embedding),
+        (config.vectors.target, network.target_embedding),
+    ):
+        if source:
+            digest.update(layer.get_weights()[0].tobytes())
     return digest.hexdigest()
 
 

@@ -95,6 +95,18 @@ def test_another_config_cannot_go_on_with_a_run_but_another_search_can(tiny_conf
     assert settings.length_penalty in training.LENGTH_PENALTIES
 
 
+def test_other_word_vectors_of_the_same_name_cannot_go_on_with_a_run(tiny_config, tmp_path, crash_at):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("one 1 0 0\ntwo 0 1 0\n")
+    config = changed(tiny_config, vectors={"target": str(vectors)}, model={"embedding": 3}, training={"epochs": 1})
+    crash_at(training._task(config, prepare(config), None).steps + 1)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(config, tmp_path / "run", resume=False)
+    vectors.write_text("one 1 0 0\ntwo 0 0 1\n")
+    with pytest.raises(SeqloomError, match="another config or other data"):
+        train(config, tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("metric", ["bleu", "exact_match"])
 @pytest.mark.parametrize(("better", "chosen"), [(0, 1.0), (1, 1.0), (40, 2.0)])
 def test_another_length_penalty_is_chosen_where_more_than_chance_speaks_for_it(
