@@ -169,8 +169,8 @@ def test_bars_of_many_labels_show_the_best_and_the_worst():
         ),
         (
             (-math.inf, math.inf),
-            "No clear winner: accuracy 0.730 against 0.700 for B, the best baseline; so few test windows that do not"
-            " overlap cannot tell them apart. B is simpler.",
+            "No clear winner: accuracy 0.730 against 0.700 for B, the best baseline; they differ on too few"
+            " test rows, or windows that do not overlap, to tell them apart. B is simpler.",
         ),
     ],
 )

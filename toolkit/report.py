@@ -169,7 +169,7 @@ def verdict(
     if low <= 0 <= high:
         reason = f"with other test rows the difference may be anything from {low:+.3f} to {high:+.3f}"
         if math.isinf(high):
-            reason = "so few test windows that do not overlap cannot tell them apart"
+            reason = "they differ on too few test rows, or windows that do not overlap, to tell them apart"
         return (
             f"No clear winner: {shown.title} {model_text} against {rival_text} for {name}, the best baseline; {reason}."
             f" {name} is simpler."

@@ -39,6 +39,27 @@ def test_equal_systems_are_seldom_told_apart_and_better_ones_are():
     assert low > 0
 
 
+@pytest.mark.parametrize("rows", [1, 3, 5, 8, 20])
+def test_a_few_rows_tell_equal_systems_apart_as_seldom(rows):
+    random = np.random.default_rng(6)
+
+    def scores() -> np.ndarray:
+        return np.stack([random.normal(size=rows), np.ones(rows)], axis=1)
+
+    outside = [
+        not low <= 0 <= high
+        for low, high in (difference_interval(scores(), scores(), mean_of_hits) for _ in range(300))
+    ]
+    assert np.mean(outside) < 0.09
+
+
+def test_six_rows_that_all_favour_one_system_are_the_fewest_that_tell():
+    hits, others = np.ones(9, bool), np.zeros(9, bool)
+    assert difference_interval(evidence(hits[:5]), evidence(others[:5]), mean_of_hits) == (-np.inf, np.inf)
+    assert difference_interval(evidence(hits[:6]), evidence(others[:6]), mean_of_hits) == (1, 1)
+    assert difference_interval(evidence(hits), evidence(np.arange(9) < 4), mean_of_hits) == (-np.inf, np.inf)
+
+
 def test_scores_that_are_no_means_are_compared_too():
     random = np.random.default_rng(3)
     truth = random.random((500, 4)) < 0.3
