@@ -1,6 +1,6 @@
 """Translations beside their references: all scores, and how far two translators' scores may be apart by luck."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -38,11 +38,12 @@ def as_lines(texts: Sequence[str], references: Sequence[Sequence[str]]) -> tuple
 def difference_interval(
     metric: str, one: Sequence[str], other: Sequence[str], references: Sequence[Sequence[str]], database: str | None
 ) -> tuple[float, float]:
-    """Where the difference of two translators in bleu, exact_match or execution_accuracy may lie."""
+    """Where the difference of two translators in bleu, chrf, exact_match or execution_accuracy may lie."""
     first, second = (_evidence(metric, texts, references, database) for texts in (one, other))
     _, lines = as_lines(one, references)
-    score = partial(metrics.bleu_of, effective_order=metrics.are_short(lines))
-    return comparison.difference_interval(first, second, score if metric == "bleu" else comparison.mean_of_hits)
+    bleu_of = partial(metrics.bleu_of, effective_order=metrics.are_short(lines))
+    of_sums: dict[str, Callable[[np.ndarray], np.ndarray]] = {"bleu": bleu_of, "chrf": metrics.chrf_of}
+    return comparison.difference_interval(first, second, of_sums.get(metric, comparison.mean_of_hits))
 
 
 def _evidence(
@@ -51,6 +52,8 @@ def _evidence(
     lines = as_lines(texts, references)
     if metric == "bleu":
         return metrics.bleu_evidence(*lines)
+    if metric == "chrf":
+        return metrics.chrf_evidence(*lines)
     hits = metrics.matches(*lines)
     if metric == "execution_accuracy":
         with Database(str(database)) as opened:

@@ -50,7 +50,7 @@ def render(
     def interval(name: str) -> tuple[float, float]:
         return difference_interval(metric, own, baselines[name], test.references, config.data.database)
 
-    verdict = pages.verdict(metric, report["test"][metric], scores, None if metric == "chrf" else interval)
+    verdict = pages.verdict(metric, report["test"][metric], scores, interval)
     if metric != wanted:
         verdict = f"Nothing is right by {pages.METRICS[wanted].title}, whoever translates. {verdict}"
     rival = max(scores, key=lambda name: scores[name])

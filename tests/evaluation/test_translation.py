@@ -14,6 +14,8 @@ from toolkit.evaluation.translation import (
     bleu_evidence,
     bleu_of,
     chrf,
+    chrf_evidence,
+    chrf_of,
     exact_match,
     length_edges,
     scores_by_length,
@@ -81,6 +83,13 @@ def test_bleu_is_made_of_what_its_rows_hold(references: list[list[str]]) -> None
     evidence = bleu_evidence(HYPOTHESES, references)
     assert bleu_of(evidence.sum(axis=0)) == pytest.approx(bleu(HYPOTHESES, references).score)
     assert bleu_of(np.stack([evidence[0], evidence.sum(axis=0)])).shape == (2,)
+
+
+@pytest.mark.parametrize("references", [ONE, BOTH, [*ONE[:2], BOTH[2]]])
+def test_chrf_is_made_of_what_its_rows_hold(references: list[list[str]]) -> None:
+    evidence = chrf_evidence(HYPOTHESES, references)
+    assert chrf_of(evidence.sum(axis=0)) == pytest.approx(chrf(HYPOTHESES, references))
+    assert chrf_of(np.stack([evidence[0], evidence.sum(axis=0)])).shape == (2,)
 
 
 def test_perfect_texts_under_four_words_are_better_than_others() -> None:

@@ -105,6 +105,25 @@ def chrf(hypotheses: Sequence[str], references: References) -> float:
     return CHRF().corpus_score(hypotheses, _streams(references)).score
 
 
+def chrf_evidence(hypotheses: Sequence[str], references: References) -> np.ndarray:
+    """What `chrf_of` makes chrF of, for each row: n-grams of the text, of its reference and of both, of 1 to 6 letters.
+
+    Shapes: -> (rows, 18)
+    """
+    from sacrebleu.metrics import CHRF
+
+    _require_rows(hypotheses, references)
+    return np.array(CHRF()._extract_corpus_statistics(hypotheses, _streams(references)))
+
+
+def chrf_of(sums: np.ndarray) -> np.ndarray:
+    """chrF2 of sums of `chrf_evidence`. Shapes: (..., 18) -> (...)."""
+    from sacrebleu.metrics import CHRF
+
+    score = CHRF()._compute_f_score
+    return np.reshape([score(row.tolist()) for row in sums.reshape(-1, sums.shape[-1])], sums.shape[:-1])
+
+
 def sentence_chrf(hypotheses: Sequence[str], references: References) -> np.ndarray:
     """chrF2 of every row (rows,), to find the worst of them."""
     from sacrebleu.metrics import CHRF

@@ -96,6 +96,21 @@ def test_bleu_tells_right_words_from_wrong_ones() -> None:
     assert low > 50
 
 
+def test_chrf_tells_no_winner_where_other_test_pairs_might_have_it_the_other_way() -> None:
+    """It is what a verdict goes by where nobody has a word right."""
+    random = np.random.default_rng(0)
+
+    def texts() -> list[str]:
+        return ["".join(random.choice(list("abcdef"), 12)) for _ in range(40)]
+
+    one, other, references = texts(), texts(), [(text,) for text in texts()]
+    low, high = difference_interval("chrf", one, other, references, None)
+    assert low < score(one, references)["chrf"] - score(other, references)["chrf"] < high and low < 0 < high
+    near = [f"{text[:6]}{other}" for (text,), other in zip(references, other, strict=True)]
+    low, high = difference_interval("chrf", near, other, references, None)
+    assert 0 < low < score(near, references)["chrf"] - score(other, references)["chrf"] < high
+
+
 @pytest.fixture(autouse=True)
 def surely(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scores that these reports have are not those of their texts, so neither are differences."""
