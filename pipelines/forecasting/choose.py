@@ -9,7 +9,7 @@ from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import source
 from pipelines.forecasting.fitting import units_of
 from pipelines.forecasting.predict import NETWORK, Forecaster, Own, Parts
-from pipelines.forecasting.prepare import Prepared, fit_ridge_before
+from pipelines.forecasting.prepare import Prepared, fit_ridge_before, ordinal_of
 from toolkit.data import windows
 from toolkit.data.panel import Panel
 from toolkit.data.windows import Cutoffs
@@ -49,7 +49,9 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     whole = _calibrate(forecaster, panel, *tried, weighed)
     own = _own(forecaster, prepared, weighed) if plan.trained_until is None and len(panel) > 1 else None
     ridge = fit_ridge_before(panel, splits.test_starts, plan) if "ridge" in combination.used else None
-    return replace(forecaster, conformal=whole, own=own, ridge=ridge)
+    if ridge is not None and plan.trained_until is not None:  # of what it has seen no interval can be learned
+        plan = replace(plan, trained_until=ordinal_of(panel, splits.test_starts))
+    return replace(forecaster, plan=plan, conformal=whole, own=own, ridge=ridge)
 
 
 def _weigh(

@@ -111,8 +111,12 @@ def _plan(config: Config, splits: Splits, horizon: int) -> Plan:
 
 def _trained_until(config: Config, splits: Splits) -> int:
     """The ordinal before which the network that is served may have seen values."""
-    ends = splits.test_starts if config.training.refit else splits.training_ends
-    return int((splits.panel.starts + ends - splits.panel.offsets[:-1]).max())
+    return ordinal_of(splits.panel, splits.test_starts if config.training.refit else splits.training_ends)
+
+
+def ordinal_of(panel: Panel, ends: np.ndarray) -> int:
+    """The ordinal before which all these ends of series are (series,), in values of the panel."""
+    return int((panel.starts + ends - panel.offsets[:-1]).max())
 
 
 def _season(panel: Panel, ends: np.ndarray) -> int:

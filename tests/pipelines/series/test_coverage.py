@@ -76,6 +76,19 @@ def test_few_windows_of_late_give_wide_intervals(tmp_path: Path) -> None:
     assert np.mean(found) > 0.72
 
 
+def test_intervals_of_late_rest_on_nothing_that_the_ridge_has_seen(tmp_path: Path) -> None:
+    """Where validation rows train no network, they train the ridge all the same."""
+    values, until = walks(np.random.default_rng(0), 1, 300), {}
+    for kind in ("ridge", "naive"):
+        path = tmp_path / "a.csv"
+        path.write_text("y\n" + "\n".join(map(str, values[0])))
+        settings = {"horizon": HORIZON, "season": 1, "data": {"path": str(path)}, "training": {"refit": False}}
+        settings |= {"pipeline": "forecasting", "model": {"kind": kind, "intervals": "recent"}}
+        prepared = prepare(config := Config.model_validate(settings))
+        until[kind] = choose(config, prepared, None).plan.trained_until
+    assert until == {"ridge": prepared.splits.test_starts[0], "naive": prepared.splits.training_ends[0]}
+
+
 @pytest.mark.parametrize("steps", [60, 300])
 def test_with_logarithms_no_bound_is_below_0_and_intervals_are_wider_above(steps: int, tmp_path: Path) -> None:
     values = np.exp(np.cumsum(0.3 * np.random.default_rng(1).normal(size=(1, steps)), axis=1))
