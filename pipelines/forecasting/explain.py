@@ -18,9 +18,9 @@ from toolkit.gates import Direction, trace_encoder
 
 MOST_PARTS = 26  # stretches of the past that are hidden, one after the other
 HIDING = (
-    "Each bar is how far the median forecast moves, on average over its steps, where the values of one stretch, from"
-    " that time on, are put on a straight line between their neighbours. At the end of the series, the value before"
-    " goes on. This keeps the level, and hides a single step too."
+    "Each bar is how far the forecast moves, on average over its steps, where the values of one stretch, from that time"
+    " on, are put on a straight line between their neighbours. At the end of the series, the value before goes on. This"
+    " keeps the level, and hides a single step too."
 )
 HIDING_COLUMNS = " The last bars are of the other columns, each put at its average in training, past and future alike."
 
@@ -35,21 +35,21 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
     forecaster = Forecaster.load(folder)
     panel = _one(forecaster.read(path), series, path)
     plan, name = forecaster.plan, panel.ids[0]
-    median = forecaster.forecast(panel)[0, :, plan.median]
+    point = forecaster.forecast(panel)[0, :, plan.median]
     parts, effects = _effects(forecaster, panel)
     steps, layers = [], list[Direction]()
     if _has_encoder(forecaster, Path(folder)):
         (inputs,), read = _inputs(forecaster, panel), plan.segment
         layers = _traces(Path(folder), [inputs])[0][0]
         steps = _times(panel, -len(inputs) * read, 0)[::read]
-    last = f" to {median[-1]:,.4g}" if len(median) > 1 else ""
+    last = f" to {point[-1]:,.4g}" if len(point) > 1 else ""
     return Explanation(
-        answer=f"The median forecast of {name} for the next {len(median):,} steps: {median[0]:,.4g}{last}.",
+        answer=f"The {plan.point} forecast of {name} for the next {len(point):,} steps: {point[0]:,.4g}{last}.",
         steps=steps,
         layers=layers,
         parts=parts,
         effects=effects,
-        effect="mean change of the median forecast, in the units of the data",
+        effect=f"mean change of the {plan.point} forecast, in the units of the data",
         hiding=HIDING + (HIDING_COLUMNS if plan.scales else ""),
         notes=_notes(forecaster, bool(layers)),
     )
@@ -87,7 +87,7 @@ def _one(panel: Panel, series: str | None, path: str) -> Panel:
 
 
 def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarray]:
-    """The times from which on each stretch was hidden, then the columns, and how far that moves the median forecast."""
+    """The times from which on each stretch was hidden, then the columns, and how far that moves the forecast."""
     plan, values = forecaster.plan, panel.history(0)
     reach = min(len(values), max(plan.history, 2 * plan.season))
     edges = len(values) - reach + np.unique(np.linspace(0, reach, MOST_PARTS + 1).astype(int))
@@ -106,9 +106,9 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
                 rows.covariates[name][rows.offsets[row] : rows.offsets[row + 1]] = scales[name][0]
     assert forecaster.combination is not None
     parts = forecaster.parts(rows, at_ends(rows), forecaster.combination.used)
-    medians = forecaster.combination.combine(parts.forecasts)
+    points = forecaster.combination.combine(parts.forecasts)
     times = _times(panel, -len(values), 0)
-    return [*(times[start] for start in edges[:-1]), *columns], np.abs(medians[1:] - medians[0]).mean(axis=1)
+    return [*(times[start] for start in edges[:-1]), *columns], np.abs(points[1:] - points[0]).mean(axis=1)
 
 
 def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:

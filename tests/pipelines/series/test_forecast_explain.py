@@ -114,3 +114,11 @@ def test_a_run_without_a_recurrent_network_is_explained_but_gives_no_vectors(tab
     assert not found.layers and found.effects.any()
     result = seqloom("encode", table, "--model", "run", "-o", "v.npy")
     assert result.code == 2 and "no encoder" in result.err
+
+
+def test_a_run_that_forecasts_means_is_explained_as_one(table: Path, run: Any) -> None:
+    model = {"kind": "seasonal_naive", "point": "mean", "history": None, "segment": None}
+    assert run(table, model=model).code == 0
+    found = explain("run", str(table))
+    assert found.answer.startswith("The mean forecast of kiosk0 ") and "mean forecast" in found.effect
+    assert "median" not in found.hiding
