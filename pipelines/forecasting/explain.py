@@ -124,16 +124,16 @@ def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
     return bridged
 
 
-def _notes(forecaster: Forecaster, gates: bool) -> list[str]:
+def _notes(forecaster: Forecaster, layers: bool) -> list[str]:
     plan, combination = forecaster.plan, forecaster.combination
     assert combination is not None
     notes = []
     if NETWORK in combination.names:
         share = combination.weights[:, combination.names.index(NETWORK)].mean()
         part = f"{100 * share:.0f} % of the weight" if share else "no part"
-        network = "The network, whose gates these are," if gates else "The network"
+        network = "The network, whose layers these are," if layers else "The network"
         notes.append(f"{network} has {part} in this forecast; the bars are of all of it.")
-    if forecaster.runtime and not gates:
+    if forecaster.runtime and not layers:
         notes.append("Gates are not shown of a smoothing network." if plan.network == "smoothing" else NO_GATES)
     if plan.network == "attention" and forecaster.runtime:
         notes.append("Its attention over the past is not shown.")

@@ -35,18 +35,24 @@ def explain(folder: str | Path, text: str) -> Explanation:
     if not source.ids:
         raise DataError("there is nothing to translate in this text.", where="seqloom explain")
     (found,) = searcher.translate([part], translator.settings, replace_unknown=facts.replace_unknown)
-    known = "pieces are unknown; hiding one that cannot be copied changes nothing, so its bar says nothing."
-    notes = [f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} {known}"] * (UNKNOWN in source.ids)
+    notes = []
+    if UNKNOWN in source.ids:
+        same = any(_without(source, place) == source for place in range(len(source.ids)))
+        told = "; hiding one that cannot be copied changes nothing, so its bar says nothing" * same
+        notes.append(f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} pieces are unknown{told}.")
     if found.truncated or part != text:
         notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces (tokens.max_source).")
     if len(source.ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
-    if len(members := searcher.ensemble.members) > 1:
-        notes.append(f"The gates are of the first of {len(members)} networks; the attention is the mean of all.")
-    if max(len(source.pieces), len(found.pieces)) > MOST_HIDDEN and found.weights is not None:
+    attention = found.weights if found.pieces else None
+    if max(len(source.pieces), len(found.pieces)) > MOST_HIDDEN and attention is not None:
         notes.append(f"The attention is drawn for the first {MOST_HIDDEN} pieces of a side.")
     steps = [codec.source.shown(piece) for piece in source.pieces]
     layers = _layers(Path(folder), searcher, source)
+    if len(members := searcher.ensemble.members) > 1:
+        told = "the layers are of the first, " * bool(layers)
+        told += "the attention is the mean of all, " * (attention is not None)
+        notes.append(f"Of {len(members)} networks, {told}the bars are of all.")
     notes += [] if layers else [NO_GATES]
     (best,) = searcher.search([source], translator.settings)[0]
     written = [*best.tokens, END] if best.finished else list(best.tokens)
@@ -58,7 +64,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
         effects=_effects(searcher, source, written),
         effect="fall of the mean probability of what was written",
         hiding=HIDING,
-        attention=found.weights if found.pieces else None,
+        attention=attention,
         written=[translator.shown(piece) for piece in found.pieces],
         notes=notes,
     )

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from pipelines.explain import explain
 from pipelines.translation.config import Config
 from pipelines.translation.predict import Translator
 from pipelines.translation.prepare import prepare
@@ -54,6 +55,8 @@ def test_what_is_asked_of_a_word_never_seen_follows_from_its_form(config, tmp_pa
     found = list(Translator(tmp_path / "run").translate(["find Zoë", "what is 007"]))
     assert found[0].text == "SELECT * FROM teacher WHERE name = Zoë ;"
     assert found[1].pieces == ["SELECT * FROM course WHERE number =", "007", ";"]
+    inside = explain(tmp_path / "run", "find Zoë")
+    assert inside.effects[1] > 0 and inside.notes == ["1 of 2 pieces are unknown."]  # but its form is read
 
 
 def test_targets_are_as_long_as_their_phrases_and_no_word_is_lost(config):

@@ -53,6 +53,19 @@ def test_it_is_explained_by_its_attention_and_without_gates(run: Any) -> None:
     assert np.abs(found.effects).max() > 0.05
 
 
+def test_of_several_networks_no_layers_are_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two_networks(folder: Path) -> Translator:
+        translator = Translator(folder)
+        translator.searcher.ensemble.members *= 2
+        return translator
+
+    monkeypatch.setattr("pipelines.translation.explain.Translator", two_networks)
+    assert explain(run[0], "a b").notes == [
+        "Of 2 networks, the attention is the mean of all, the bars are of all.",
+        NO_GATES,
+    ]
+
+
 def test_vectors_are_means_of_what_the_decoder_reads(run: Any, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a b c\n")
     searcher = Translator(run[0]).searcher

@@ -122,3 +122,10 @@ def test_a_run_that_forecasts_means_is_explained_as_one(table: Path, run: Any) -
     found = explain("run", str(table))
     assert found.answer.startswith("The mean forecast of kiosk0 ") and "mean forecast" in found.effect
     assert "median" not in found.hiding
+
+
+def test_layers_without_gates_are_not_told_as_gates(table: Path, run: Any) -> None:
+    training = {"epochs": 1, "windows": 64, "refit": False}
+    assert run(table, model={"kind": "network"}, encoder={"cell": "rnn"}, training=training).code == 0
+    found = explain("run", str(table))
+    assert found.layers and not any("gates" in note for note in found.notes)

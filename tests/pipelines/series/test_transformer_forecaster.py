@@ -68,7 +68,7 @@ def test_vectors_are_the_final_states_of_keras(run: Any) -> None:
 def test_it_is_explained_without_gates(run: Any) -> None:
     found = explain(run[0], str(run[1]))
     assert not found.layers and NO_GATES in found.notes and found.effects.any()
-    assert not any("whose gates these are" in note for note in found.notes)
+    assert not any("whose layers these are" in note for note in found.notes)
 
 
 def test_smoothing_takes_no_transformer() -> None:
