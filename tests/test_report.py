@@ -99,6 +99,13 @@ def test_a_page_loads_nothing_and_stays_small():
     assert not re.findall(r"@import|url\((?!#)", html)
 
 
+def test_a_caption_is_not_inside_what_is_read_out_as_one_picture():
+    figure, _ = report.canvas(4, 3)
+    html = page(picture(figure, "points", "what they are"))
+    drawn, rest = html.split('role="img" aria-label="points">')[1].split("</div>", 1)
+    assert "<svg" in drawn and "what they are" not in drawn and rest.startswith("<figcaption>what they are")
+
+
 def test_drawing_is_repeatable_and_leaves_matplotlib_as_it_was():
     before = dict(matplotlib.rcParams)
     first, second = (picture(report.learning_curves(HISTORY), "curves") for _ in range(2))

@@ -32,7 +32,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         if tag == "tr":
             self.rows.append([])
-        if tag == "figure":
+        if dict(attrs).get("role") == "img":
             self.pictures.append(dict(attrs)["aria-label"])
 
     def handle_data(self, data):
