@@ -15,7 +15,7 @@ MOST_LABELS = 30  # in a picture
 
 def label_table(labels: Sequence[str], scores: LabelScores) -> Table:
     """Precision, recall, F1 and rows of every label; those that no row has or was given are not in macro F1."""
-    rows, counted = scores.support.tolist(), (scores.support + scores.predicted > 0).tolist()
+    rows, counted = scores.support.tolist(), scores.counted.tolist()
     parts = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist())
     columns = ([score if n else None for score, n in zip(part, counted, strict=True)] for part in parts)
     return Table(("label", "precision", "recall", "F1", "rows"), list(zip(labels, *columns, rows, strict=True)))

@@ -53,7 +53,8 @@ def _labels_section(model: Answers, baselines: Mapping[str, Answers], labels: tu
     scores = {name: classification.label_scores(*answers.judged()) for name, answers in baselines.items()}
     rival = max(scores, key=lambda name: scores[name].macro_f1)
     own = classification.label_scores(*model.judged())
-    bars = plots.f1_bars(labels, own.f1, scores[rival].f1, rival)
+    counted = np.flatnonzero(own.counted)
+    bars = plots.f1_bars([labels[i] for i in counted], own.f1[counted], scores[rival].f1[counted], rival)
     return Section("Every label", [picture(bars, "F1 of each label"), plots.label_table(labels, own)])
 
 

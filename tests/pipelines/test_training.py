@@ -13,11 +13,14 @@ import pytest
 from keywords import TOPICS, Row, keyword_rows, seqloom, write_config, write_table
 
 from pipelines.text_classification import evaluate, train
+from pipelines.text_classification.answers import Answers
 from pipelines.text_classification.config import Config
 from pipelines.text_classification.model import TextClassifier, loss
 from pipelines.text_classification.predict import Classifier
+from pipelines.text_classification.report import _labels_section
 from toolkit import config as configs
 from toolkit.artifact import read_weights
+from toolkit.report import Picture, Table
 
 UNITS = 16
 
@@ -82,6 +85,13 @@ def test_the_report_page_says_which_won(trained: Any) -> None:
     assert trained.report["verdict"].split(":")[0] in page
     assert "<svg" in page or "<img" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_labels_that_no_test_row_has_or_was_given_are_not_drawn_as_the_worst() -> None:
+    answers = Answers(np.array([0, 1, 0]), np.eye(3)[[0, 1, 0]], [(0,), (1,), (0,)])
+    bars, table = _labels_section(answers, {"majority class": answers}, ("seen", "too", "never")).blocks
+    assert isinstance(bars, Picture) and "seen" in bars.drawing and "never" not in bars.drawing
+    assert isinstance(table, Table) and table.rows[2] == ("never", None, None, None, 0)
 
 
 def test_the_history_has_a_row_an_epoch(trained: Any) -> None:

@@ -54,6 +54,12 @@ class LabelScores:
         return _ratio(self.hits, self.support)
 
     @property
+    def counted(self) -> np.ndarray:
+        """Whether a label has an F1: some row has it or was given it."""
+        counted: np.ndarray = self.support + self.predicted > 0
+        return counted
+
+    @property
     def f1(self) -> np.ndarray:
         return _ratio(2 * self.hits, self.predicted + self.support)
 
