@@ -13,6 +13,9 @@ import pytest
 from toolkit import classification_plots as plots
 from toolkit import report
 from toolkit.evaluation import classification
+from toolkit.gate_plots import gates_figure
+from toolkit.gates import Direction, Trace
+from toolkit.memory_plots import gradients_figure
 from toolkit.report import Paragraph, Section, Table, picture, render_report, verdict
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)> & '$x_{' \x00\x1b\ud800 🎉 नमस्ते"
@@ -117,6 +120,15 @@ def test_the_epoch_that_was_kept_is_marked_where_several_have_the_best_score():
     history = [{**row, "score": min(row["epoch"], 2)} for row in HISTORY]  # the last has the lowest loss
     assert [axes.lines[-1].get_xdata()[0] for axes in report.learning_curves(history).axes] == [4, 4]
     assert report.best_epoch([*HISTORY, HISTORY[2]]) is HISTORY[2]  # of equal ones the first
+
+
+def test_there_is_no_half_of_the_only_epoch_unit_or_step():
+    one = Direction("layer 1", Trace(np.zeros((3, 1)), {"update": np.zeros((3, 1))}))
+    epochs = report.learning_curves(HISTORY[:1]).axes[0].xaxis
+    units = gates_figure(one, ["a", "b", "c"]).axes[0].yaxis
+    steps = gradients_figure({("LSTM", 0): np.ones(1)}).axes[0].xaxis
+    for axis in (epochs, units, steps):
+        assert (axis.get_majorticklocs() % 1 == 0).all()
 
 
 def test_pictures_take_on_the_colours_of_the_page():

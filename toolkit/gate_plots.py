@@ -32,7 +32,7 @@ def gates_figure(direction: Direction, steps: Sequence[str]) -> Figure:
     for axes, (name, gate) in zip(rows, gates.items(), strict=False):
         image = axes.imshow(gate.T, cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         axes.grid(visible=False)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         axes.set(ylabel="unit")
         axes.set_title(f"{name} gate", loc="left", fontsize=9)
     if gates:

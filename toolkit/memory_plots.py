@@ -32,7 +32,7 @@ def gradients_figure(curves: Mapping[tuple[str, int], np.ndarray]) -> Figure:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_title("before training" if not step else f"after {step:,} training steps", loc="left", fontsize=9)
         axes.set_xlabel("steps back from the end of the sequence")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     panels[0, 0].set_ylabel("norm of the gradient")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(plain))

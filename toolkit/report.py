@@ -258,7 +258,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
             axes.plot(epochs, values, linestyle=dashes, color=colour, marker=".", label=_curve_title(name))
         axes.axvline(kept, color=FAINT, linewidth=1, label="epoch kept")
         axes.set(xlabel="epoch", ylabel=title)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.legend()
     return figure
 
