@@ -1,10 +1,12 @@
 """Operations on padded rows stay inside each row's length."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
+from toolkit.layers.segments import split_segments
 from toolkit.layers.sequence import last_step, reverse_sequences, sequence_mask, take_steps, zero_padding
 
 TIME = 6
@@ -50,6 +52,17 @@ def test_last_step_is_at_each_row_s_own_end():
     inputs, lengths = _rows([0, 1, 4, 6])
     found = ops.convert_to_numpy(last_step(inputs, ops.convert_to_tensor(lengths)))
     np.testing.assert_array_equal(found, inputs[[0, 1, 2, 3], [0, 0, 3, 5]])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_lengths_may_have_fewer_bits_than_the_numbers_of_steps(dtype):
+    inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(150, 300, 1)).astype(np.float32))
+    lengths = np.arange(150) % 128
+    wide, narrow = (ops.convert_to_tensor(lengths.astype(kind)) for kind in ("int32", dtype))
+    for function in (zero_padding, reverse_sequences, last_step):
+        np.testing.assert_array_equal(function(inputs, narrow), function(inputs, wide))
+    for found, expected in zip(split_segments(inputs, narrow, 50), split_segments(inputs, wide, 50), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_steps_may_be_taken_in_any_order_and_more_than_once():

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from toolkit.layers.encoders import Encoder
-from toolkit.layers.sequence import Tensor
+from toolkit.layers.sequence import Tensor, counted
 
 
 @keras.saving.register_keras_serializable(package="seqloom")
@@ -49,6 +49,6 @@ def split_segments(inputs: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, 
         (batch * n, size, features); lengths of the pieces (batch * n,), 0 where a piece is all padding
     """
     features = inputs.shape[2]
-    starts = ops.arange(0, ops.shape(inputs)[1], size, dtype=lengths.dtype)
-    pieces = ops.clip(ops.expand_dims(lengths, 1) - ops.expand_dims(starts, 0), 0, size)
+    starts = ops.arange(0, ops.shape(inputs)[1], size, dtype="int32")
+    pieces = ops.clip(ops.expand_dims(counted(lengths), 1) - ops.expand_dims(starts, 0), 0, size)
     return ops.reshape(inputs, (-1, size, features)), ops.reshape(pieces, (-1,))

@@ -7,9 +7,14 @@ from keras import ops
 Tensor = Any  # a tensor of any backend, or a symbolic one
 
 
+def counted(lengths: Tensor) -> Tensor:
+    """Lengths to count with: in eight bits or sixteen the numbers of steps and of rows overflow."""
+    return ops.cast(lengths, "int32")
+
+
 def sequence_mask(lengths: Tensor, time: int | Tensor) -> Tensor:
     """True at the real steps of each row. Shapes: lengths (batch,) -> (batch, time)."""
-    return ops.expand_dims(ops.arange(time, dtype=lengths.dtype), 0) < ops.expand_dims(lengths, 1)
+    return ops.expand_dims(ops.arange(time, dtype="int32"), 0) < ops.expand_dims(counted(lengths), 1)
 
 
 def zero_padding(inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -23,8 +28,8 @@ def reverse_sequences(inputs: Tensor, lengths: Tensor) -> Tensor:
 
     Shapes: inputs (batch, time, features); lengths (batch,) -> (batch, time, features)
     """
-    steps = ops.expand_dims(ops.arange(ops.shape(inputs)[1], dtype=lengths.dtype), 0)
-    lengths = ops.expand_dims(lengths, 1)
+    steps = ops.expand_dims(ops.arange(ops.shape(inputs)[1], dtype="int32"), 0)
+    lengths = ops.expand_dims(counted(lengths), 1)
     return take_steps(inputs, ops.where(steps < lengths, lengths - 1 - steps, steps))
 
 
@@ -33,7 +38,7 @@ def last_step(inputs: Tensor, lengths: Tensor) -> Tensor:
 
     Shapes: inputs (batch, time, features); lengths (batch,) -> (batch, features)
     """
-    return take_steps(inputs, ops.expand_dims(ops.maximum(lengths - 1, 0), 1))[:, 0, :]
+    return take_steps(inputs, ops.expand_dims(ops.maximum(counted(lengths) - 1, 0), 1))[:, 0, :]
 
 
 def take_steps(inputs: Tensor, steps: Tensor) -> Tensor:
