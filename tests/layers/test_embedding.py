@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from toolkit.layers import SubwordEmbedding, WordDropout, WordEmbedding
@@ -102,6 +103,20 @@ def test_a_word_is_the_sum_of_its_ngrams_also_where_the_vocabulary_lacks_it():
     expected = _composed(subwords, [*NGRAMS, *UNKNOWN_NGRAMS])[tokens]
     np.testing.assert_allclose(subwords(tokens, UNKNOWN_NGRAMS), expected, atol=1e-6)
     np.testing.assert_allclose(subwords.vectors(), expected.reshape(6, 3)[:4], atol=1e-6)
+
+
+def test_xla_compiles_the_sum_of_ngrams_and_its_gradient():
+    subwords = _subwords()
+    tokens = tf.constant([[0, 1, 2], [3, 4, 5]])
+
+    def run():
+        with tf.GradientTape() as tape:
+            outputs = subwords(tokens, UNKNOWN_NGRAMS)
+            loss = tf.reduce_sum(tf.sin(outputs))
+        return outputs, tf.convert_to_tensor(tape.gradient(loss, subwords.table.value))
+
+    for found, expected in zip(tf.function(run, jit_compile=True, autograph=False)(), run(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_training_changes_the_vectors_of_ngrams_that_were_read_and_no_word_s_ngrams():

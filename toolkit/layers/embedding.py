@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from toolkit import kernels
 from toolkit.layers.sequence import Tensor
 
 
@@ -88,7 +89,9 @@ class SubwordEmbedding(keras.layers.Layer):
         self.table = self.add_weight(shape=(self.buckets + 1, self.units), initializer=small, name="table")
 
     def call(self, tokens: Tensor, unknown_ngrams: Tensor) -> Tensor:
-        if isinstance(tokens, keras.KerasTensor) or keras.backend.backend() != "tensorflow":
+        symbolic = isinstance(tokens, keras.KerasTensor)
+        # XLA has no such segments.
+        if symbolic or keras.backend.backend() != "tensorflow" or kernels.in_xla():
             return self.compose(self._ngrams_of(tokens, unknown_ngrams))
         import tensorflow as tf
 
