@@ -263,6 +263,16 @@ def test_an_encoder_gives_the_same_without_the_kernel(cell, stanza, monkeypatch)
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", KINDS)
+def test_a_mask_of_keras_changes_nothing_without_the_kernel_either(cell, monkeypatch):
+    layer, embedding = _layer(cell, 4), keras.layers.Embedding(3, FEATURES, mask_zero=True)
+    words, lengths = embedding(tf.constant([[1, 0, 2, 1], [0, 1, 0, 0]])), tf.constant([4, 3])
+    with_kernel = recur(layer, words, lengths)
+    _without_kernel(monkeypatch)
+    for one, other in zip(with_kernel, recur(layer, words, lengths), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def _trained(folder, *, compiled=False, epochs=2, watch=lambda *_: None):
     """The weights and losses of a small training from the same start each time."""
     keras.utils.clear_session()

@@ -47,7 +47,8 @@ def recur(
     run = _recurrence_for(layer, inputs)
     if run:
         return _in_kernel(run, layer, inputs, lengths, reverse, initial_state)
-    inputs = reverse_sequences(inputs, lengths) if reverse else inputs
+    # What an Embedding gives may carry Keras' mask, which the layer would find; nothing carries it to a copy.
+    inputs = reverse_sequences(inputs, lengths) if reverse else ops.copy(inputs)
     with read_once(layer.weights) if keras.backend.backend() == "tensorflow" else nullcontext():
         outputs = layer(inputs, initial_state=list(initial_state) or None)
     if lengths is None:
