@@ -273,6 +273,15 @@ def test_a_mask_of_keras_changes_nothing_without_the_kernel_either(cell, monkeyp
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", KINDS)
+def test_rows_without_padding_are_read_from_their_ends_without_the_kernel_too(cell, monkeypatch):
+    layer, inputs = _layer(cell, 4), tf.constant(_case(cell, 4, [5, 5], started=False)[0])
+    with_kernel = recur(layer, inputs, reverse=True)
+    _without_kernel(monkeypatch)
+    for one, other in zip(with_kernel, recur(layer, inputs, reverse=True), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def _trained(folder, *, compiled=False, epochs=2, watch=lambda *_: None):
     """The weights and losses of a small training from the same start each time."""
     keras.utils.clear_session()

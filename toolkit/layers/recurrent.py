@@ -47,6 +47,8 @@ def recur(
     run = _recurrence_for(layer, inputs)
     if run:
         return _in_kernel(run, layer, inputs, lengths, reverse, initial_state)
+    if reverse and lengths is None:
+        lengths = _whole_rows(inputs)
     # What an Embedding gives may carry Keras' mask, which the layer would find; nothing carries it to a copy.
     inputs = reverse_sequences(inputs, lengths) if reverse else ops.copy(inputs)
     with read_once(layer.weights) if keras.backend.backend() == "tensorflow" else nullcontext():
@@ -63,16 +65,22 @@ def recur(
 
 
 def _in_kernel(run, layer, inputs, lengths, reverse: bool, initial_state) -> tuple[Tensor, Tensor]:
-    cell, (batch, time, _) = layer.cell, ops.shape(inputs)
+    cell = layer.cell
     outputs, final, *_ = run(
         inputs,
-        ops.full((batch,), time, "int32") if lengths is None else ops.cast(lengths, "int32"),
+        _whole_rows(inputs) if lengths is None else ops.cast(lengths, "int32"),
         *map(ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)),
         ops.stack(initial_state) if initial_state else ops.zeros((0, 0, 0), "float32"),
         cell=_kind(layer),
         reverse=reverse,
     )
     return outputs, final[0]
+
+
+def _whole_rows(inputs: Tensor) -> Tensor:
+    """The lengths of rows without padding. Shapes: inputs (batch, time, features) -> (batch,)."""
+    batch, time, _ = ops.shape(inputs)
+    return ops.full((batch,), time, "int32")
 
 
 def kernel_for(layer: keras.layers.Layer, inputs: Tensor) -> Any:
