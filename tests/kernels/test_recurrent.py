@@ -166,6 +166,23 @@ def test_large_inputs_saturate(value):
     np.testing.assert_allclose(found, keras.layers.LSTM.call(layer, tf.constant(inputs)), atol=1e-6)
 
 
+@pytest.mark.parametrize("traced", [False, True])
+def test_second_derivatives_are_refused_with_what_to_do(traced):
+    layer, inputs = _layer("lstm", 7), tf.constant(_case("lstm", 7, [3, 5], started=False)[0])
+
+    def run():
+        with tf.GradientTape() as second:
+            second.watch(inputs)
+            with tf.GradientTape() as first:
+                first.watch(inputs)
+                loss = tf.reduce_sum(recur(layer, inputs)[0] ** 2)
+            loss = tf.reduce_sum(first.gradient(loss, inputs) ** 2)
+        return second.gradient(loss, inputs)
+
+    with pytest.raises(LookupError, match="second derivatives need SEQLOOM_KERNEL=off"):
+        (tf.function(run, autograph=False) if traced else run)()
+
+
 @pytest.mark.parametrize("cell", KINDS)
 def test_a_layer_that_is_called_twice_keeps_both_calls_apart(cell):
     layer = _layer(cell, 7)

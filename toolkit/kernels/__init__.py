@@ -64,6 +64,8 @@ def _load() -> tuple[Any, str]:
     tf.RegisterGradient("SeqloomRecurrence")(partial(gradients.recurrence, operations))
     tf.RegisterGradient("SeqloomDecoder")(partial(gradients.decoder, operations))
     tf.RegisterGradient("SeqloomSoftmax")(partial(gradients.softmax, operations))
+    for kind in ("Recurrence", "Decoder", "Softmax"):
+        tf.RegisterGradient(f"Seqloom{kind}Grad")(gradients.refuse)
     name = ctypes.CDLL(str(path)).seqloom_kernel_name
     name.restype = ctypes.c_char_p
     return operations, name().decode()

@@ -4,6 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from toolkit.kernels.libraries import SWITCH
+
 
 def recurrence(operations: Any, operation: Any, d_outputs: Any, d_final: Any, _: Any) -> list[Any]:
     """All by its own operation."""
@@ -56,6 +58,11 @@ def softmax(operations: Any, operation: Any, *gradients: Any) -> list[Any]:
     normalizer = operation.outputs[0]
     given = [tf.zeros_like(normalizer) if each is None else each for each in gradients]
     return [operations.seqloom_softmax_grad(logits, ids, normalizer, *given), None]
+
+
+def refuse(operation: Any, *_: Any) -> None:
+    """Raises: LookupError, as TensorFlow does where there is no gradient, with what to do."""
+    raise LookupError(f"{operation.type} has no gradient: second derivatives need {SWITCH}=off, without the kernel.")
 
 
 def _of_matrix(inputs: Any, d_outputs: Any) -> Any:
