@@ -207,9 +207,9 @@ def _predict(words: list[str], vectors: WordVectors, seed: int) -> np.ndarray:
         dtype=np.float32,
     )
     known = np.linspace(0, len(vectors.words) - 1, min(len(vectors.words), _MOST_KNOWN)).astype(int)
-    counts = ngrams.transform([vectors.words[row] for row in known])
-    used = np.flatnonzero(counts.getnnz(axis=0))
-    counts, features = counts[:, used], ngrams.transform(words)[:, used]
+    counts, features = ngrams.transform([vectors.words[row] for row in known]), ngrams.transform(words)
+    used = np.flatnonzero(np.minimum(counts.getnnz(axis=0), features.getnnz(axis=0)))  # what both have
+    counts, features = counts[:, used], features[:, used]
     frequency = counts.getnnz(axis=0).astype(np.float32)
     rarity = np.log((1 + len(known)) / frequency)
     targets = vectors.matrix[known].astype(np.float32)
