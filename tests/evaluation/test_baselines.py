@@ -97,6 +97,17 @@ def test_how_strongly_weights_are_held_back_is_chosen_on_validation_texts(noise)
     assert len(set(losses.values())) == len(STRENGTHS)
 
 
+def test_labels_fitted_side_by_side_have_the_weights_of_those_fitted_one_by_one(monkeypatch):
+    random = np.random.default_rng(3)
+    texts = [" ".join(f"w{word}" for word in random.integers(300, size=12)) for _ in range(600)]
+    flags, fitted = random.random((600, 40)) < 0.2, []
+    for threads in ("1", "8"):
+        monkeypatch.setenv("SEQLOOM_THREADS", threads)
+        fitted.append(fit_tfidf_logistic(texts, flags, 40, strength=10.0))
+    np.testing.assert_array_equal(fitted[0].weights, fitted[1].weights)
+    np.testing.assert_array_equal(fitted[0].bias, fitted[1].bias)
+
+
 def test_a_rare_label_that_weighs_as_much_as_the_others_is_given_more_often():
     random = np.random.default_rng(2)
     ids = (random.random(400) < 0.1).astype(int)

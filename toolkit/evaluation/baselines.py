@@ -5,6 +5,7 @@ by the same functions of `decisions` as for the model; only then do they compare
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,8 +15,10 @@ import numpy as np
 from toolkit.evaluation.calibration import calibrated_loss
 from toolkit.evaluation.classification import as_flags
 from toolkit.evaluation.linear import MOST_TERMS, TfidfLogistic, text_pieces, text_terms
+from toolkit.threads import thread_count
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # that `tune_tfidf_logistic` chooses from
+MOST_THREADS = 8  # each has a copy of the texts' values
 
 
 def majority(targets: np.ndarray, labels: int) -> np.ndarray:
@@ -102,10 +105,17 @@ def _fit(vectorized: tuple[Any, Any], flags: np.ndarray, strength: float, balanc
     from threadpoolctl import threadpool_limits
 
     (model, values), labels = vectorized, flags.shape[1]
-    regression = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
     weights, bias = np.zeros((values.shape[1], labels), dtype=np.float32), majority(flags, labels)
-    with threadpool_limits(1):  # its sums are so short that two threads, one waiting for the other, take five times it
-        for label in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):  # the others have nothing to tell apart
-            regression.fit(values, flags[:, label])
-            weights[:, label], bias[label] = regression.coef_[0], regression.intercept_[0]
+
+    def fit(label: int) -> tuple[np.ndarray, np.ndarray]:
+        kind = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced" if balanced else None)
+        fitted = kind.fit(values, flags[:, label])
+        return fitted.coef_[0].astype(np.float32), fitted.intercept_[0]
+
+    values.sum_duplicates()  # of which there are none; once it is known, no thread looks for them again
+    told = np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0))  # the others have nothing to tell apart
+    # Sums of a fit are so short that threads of BLAS mostly wait for one another. So each thread has a label.
+    with threadpool_limits(1), ThreadPoolExecutor(min(thread_count(), MOST_THREADS)) as pool:
+        for label, (column, constant) in zip(told, pool.map(fit, told), strict=True):
+            weights[:, label], bias[label] = column, constant
     return model(weights, bias, strength=strength)
