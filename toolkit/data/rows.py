@@ -7,34 +7,29 @@ import json
 import os
 import random
 import re
-import stat
 import tarfile
-import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
+from toolkit.data.documents import ARCHIVES, read_labelled
 from toolkit.data.files import (
     LONGEST_LINE,
     bounded_lines,
-    decode,
     ending,
     explained,
     foreign,
     open_binary,
     open_text,
-    read_whole,
     require,
     split_part,
 )
 from toolkit.errors import ConfigError, DataError
 
 T = TypeVar("T")
-Document = tuple[str, Callable[[], Any]]  # its name, and what opens it
 Format = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "folder", "lines"]
 
 _FORMATS = {
@@ -47,7 +42,6 @@ _FORMATS = {
     ".txt": "lines",
 }
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 _SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
 # A whole number beyond what any float holds stays text, as it is in CSV: infinite among values, itself among names.
 _JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 309 else digits)
@@ -95,12 +89,14 @@ def read_rows(source: Source) -> Iterator[Row]:
         ConfigError: when the format or the encoding cannot be what the source asks for.
     """
     path, part = split_part(source.path)
+    rows: Iterator[Row]
     row = None
     with explained(source.path):
         kind = _format(source, path, part)
         match kind:
             case "folder":
-                rows = _folder_rows(path, part, source.encoding)
+                documents = read_labelled(path, part, source.encoding)
+                rows = (Row(where, {"text": text, "label": label}) for where, label, text in documents)
             case "parquet":
                 rows = _parquet_rows(path)
             case _:
@@ -179,7 +175,7 @@ def _format(source: Source, path: Path, part: str) -> str:
     require(path)
     kind: str = source.format
     if kind == "auto":
-        folder = path.is_dir() or path.name.lower().endswith(_ARCHIVES)
+        folder = path.is_dir() or path.name.lower().endswith(ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(ending(source.path), "")
         if not kind:
             mend = foreign(path.suffix) or "Set data.format in a config."
@@ -370,61 +366,3 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 yield Row(f"{where}:row {number}", values)
         except pyarrow.ArrowException as error:
             raise DataError(f"not readable as Parquet ({error}).", where=where, mend="Write it anew.") from error
-
-
-def _folder_rows(path: Path, part: str, encoding: str | None) -> Iterator[Row]:
-    if path.is_dir():
-        base, part = f"{path / part}/", ""
-        documents = _files(Path(base))
-    else:
-        base = f"{path}#"
-        documents = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
-    warned = False
-    for name, opened in documents:
-        place = PurePosixPath(name.lstrip("/"))
-        if not place.is_relative_to(part):
-            continue
-        label, *inner = place.relative_to(part).parts
-        if not inner or any(each.startswith(".") for each in (label, *inner)):
-            continue
-        if len(inner) > 1:
-            mend = f"Name the folder that holds the folders of the labels, such as {base}{place.parent.parent}."
-            raise DataError("lies too deep; expected label/document.", where=f"{base}{place}", mend=mend)
-        with opened() as stream:
-            text, guess = decode(read_whole(stream, f"{base}{place}"), encoding, f"{base}{place}")
-        if guess and not warned:
-            warnings.warn(f"{guess} Others may be like it.", stacklevel=2)
-            warned = True
-        yield Row(f"{base}{place}", {"text": text, "label": label})
-
-
-def _files(root: Path) -> Iterator[Document]:
-    require(root)
-    for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):  # a label may be a link to a folder
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for link in filter(Path.is_symlink, (Path(folder, each) for each in folders)):
-            if link.resolve() in map(Path.resolve, link.parents):
-                raise DataError("this link leads to a folder that it lies in.", where=str(link), mend="Remove it.")
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_file():
-                yield path.relative_to(root).as_posix(), partial(path.open, "rb")
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _tar_members(path: Path) -> Iterator[Document]:
-    with tarfile.open(path, "r|*") as archive:
-        while member := archive.next():
-            archive.members.clear()  # type: ignore[attr-defined]  # a list of all members would take growing memory
-            if member.isreg():
-                yield member.name, partial(archive.extractfile, member)
-
-
-def _zip_members(path: Path) -> Iterator[Document]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
-                yield info.filename, partial(archive.open, info)
