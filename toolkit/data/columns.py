@@ -22,6 +22,7 @@ _VALUE_NAMES = ("y", "target", "value")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
+_WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
 _M4_NAME = re.compile(r"V\d+")
 
 
@@ -210,7 +211,8 @@ class _Search:
         or year and week."""
         found = {name.strip().lower(): name for name in named + self._named(("hour", "minute"))}
         if set(found) in ({"year", "quarter"}, {"year", "week"}) and self._has_numbers(found["year"]):
-            return found.pop("year"), *found.values()
+            year, within = found.pop("year"), *found.values()
+            return (year, within) if all(_WITHIN.fullmatch(str(cell).strip()) for cell in self._cells(within)) else ()
         if set(found) - {*_PARTS, "week", "quarter"} or not {"year", "month"} <= set(found):
             return ()
         parts: list[str] = []
