@@ -20,8 +20,7 @@ from toolkit.data.rows import Row, Source, as_text, read_cell, read_rows
 from toolkit.errors import DataError
 
 Labels = tuple[str, ...]
-FLAGS = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
-FLAGS[""] = False  # a table that leaves out what does not hold
+FLAGS = dict.fromkeys(("1", "1.0", "true", "yes"), True) | dict.fromkeys(("0", "0.0", "false", "no", ""), False)
 nfc = partial(normalize, "NFC")  # a letter with its accent may be written as two
 
 
@@ -191,7 +190,7 @@ def shared_texts(first: Examples, second: Examples) -> int:
 def as_list(cell: Any) -> Any:
     """A list that Python wrote into a cell of text, as pandas does; any other cell as it is."""
     if isinstance(cell, str) and cell.strip()[:1] == "[":
-        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             found = ast.literal_eval(cell.strip())
             if isinstance(found, list) and all(isinstance(part, str | int) for part in found):
                 return found

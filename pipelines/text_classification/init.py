@@ -67,8 +67,9 @@ def init(data: Path) -> str:
         rows, header = _rows(data, header=False), False  # what should be the column's name is one of the labels
         text, label = _columns(rows, str(data))
     if flags := _flags(rows, text, label):
-        rows = [{**row, label: [name for name in flags if as_flag(row[name])]} for row in rows]
-    values = [as_list(row[label]) for row in rows if row[label] is not None]
+        values = [[name for name in flags if as_flag(row[name])] for row in rows]
+    else:
+        values = [as_list(row[label]) for row in rows if row[label] is not None]
     separator = _separator(values)
     labels = [part for value in values for part in _parts(value, separator)]
     counts = Counter(labels)

@@ -120,9 +120,9 @@ def test_many_labels_come_from_columns_of_0_and_1_or_lists_that_pandas_wrote() -
     Path("lists.csv").write_text("text,label\nhello,\"['a', 'b']\"\nbye,[1]\nhm,[]\n")
     examples = read_examples(DataConfig(train="lists.csv"), "lists.csv")
     assert examples.many and examples.labels == [("a", "b"), ("1",), ()]
-    Path("one.csv").write_text("text,label\nhello,[a]\nbye,[b\n")
+    Path("one.csv").write_text("text,label\nhello,[a]\nbye,[b\nhm,[{[]: 1}]\n")
     examples = read_examples(DataConfig(train="one.csv"), "one.csv")
-    assert not examples.many and examples.labels == [("[a]",), ("[b",)]
+    assert not examples.many and examples.labels == [("[a]",), ("[b",), ("[{[]: 1}]",)]
     Path("flags.csv").write_text("text,a,b\nhello,1,2\n")
     with pytest.raises(DataError, match=r"flags.csv:2: found '2' in column 'b', expected 0 or 1"):
         read_examples(DataConfig(train="flags.csv", label=["a", "b"]), "flags.csv")
