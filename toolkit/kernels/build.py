@@ -27,9 +27,9 @@ if platform.machine() in ("x86_64", "AMD64"):
     SETS |= {"avx2": ("Avx2", "-mavx2 -mfma"), "avx512": ("Avx512", AVX512)}
 TILES = ("amx", ("Amx", f"{AVX512} -mavx512bf16 -mamx-tile -mamx-bf16"))  # one more, where the compiler knows it,
 TILED = ("recurrent_kernel.cpp", "decoder_kernel.cpp", "output_kernel.cpp")  # for these sources
-KINDS = {  # what is said of each, and the package that it is for
-    "recurrent": ("training kernel", "layers run as Keras runs them", "tensorflow"),
+KINDS = {  # what is said of each, and the package that it is for; the longest compilations first
     "prediction": ("prediction kernel", "what it would compute ONNX Runtime computes", ""),
+    "recurrent": ("training kernel", "layers run as Keras runs them", "tensorflow"),
     "jax": ("kernel for JAX", "layers run as Keras runs them", "jaxlib"),
 }
 
