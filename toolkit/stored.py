@@ -12,7 +12,8 @@ import numpy as np
 def from_json(kind: Any, value: Any, **given: Any) -> Any:
     """A value of the type `kind` from what `json.load` gives; of a dataclass, these fields are given and not in it.
 
-    Types: plain ones, Literal, those or None, lists, tuples, dicts and dataclasses of them, and arrays of numbers.
+    Types: plain ones, Literal, those or None, or a list of them; lists, tuples, dicts and dataclasses of them, and
+    arrays of numbers.
     Nothing is converted but lists to tuples and arrays, and whole numbers to floats.
 
     Raises:
@@ -26,8 +27,9 @@ def from_json(kind: Any, value: Any, **given: Any) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and types.NoneType in inner:
             return None
-        (only,) = (each for each in inner if each is not types.NoneType)
-        return from_json(only, value)
+        kinds = [each for each in inner if each is not types.NoneType]
+        fitting = [each for each in kinds if isinstance(value, list) == (typing.get_origin(each) in (tuple, list))]
+        return from_json((fitting or kinds)[0], value)
     if origin in (tuple, list):
         items = value if isinstance(value, list) else _refuse(value, "a list")
         alike = origin is list or inner[-1] is ...

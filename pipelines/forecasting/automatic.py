@@ -58,17 +58,18 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
         ConfigError: they came through standard input.
         DataError: most times are shared by several rows of a series, which seems to be several.
     """
-    if look.path == STANDARD_INPUT:
+    path = look.source.path
+    if path == STANDARD_INPUT:
         mend = "Write the series to a file, or name a trained run with --model."
-        raise ConfigError("standard input is read once, and to train is to read again.", where=look.path, mend=mend)
+        raise ConfigError("standard input is read once, and to train is to read again.", where=path, mend=mend)
     if 2 * sum(finding.rows for finding in look.findings) >= len(look.panel.values):
         raise DataError(
             "most times stand there several times in a series, as if it were several.",
-            where=look.path,
-            mend="Name the column that tells them apart, data.id in the config that `seqloom init forecast` prints;"
+            where=path,
+            mend="Name the columns that tell them apart, data.id in the config that `seqloom init forecast` prints;"
             " without it, that config keeps the last of each time.",
         )
-    document = parse(suggest(look) + OWN_TRAINING, look.path)
+    document = parse(suggest(look) + OWN_TRAINING, path)
     apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
     apply_override(document, "season=auto")  # what was looked at holds the test part, too
     for name, value in split.items():

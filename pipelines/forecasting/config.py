@@ -23,8 +23,9 @@ class DataConfig(Stanza):
     """File format; auto: by the file name."""
     encoding: str | None = None
     """Text encoding, such as utf-8 or latin-1; empty: detected."""
-    id: str | None = None
-    """Column of the series' names; empty: detected."""
+    id: str | Annotated[Columns, Field(min_length=1)] | None = None
+    """Column of the series' names, or a list of columns that together name one, such as [store, product]; empty:
+    detected."""
     time: str | None = None
     """Column of the times; empty: detected."""
     value: str | None = None
@@ -202,7 +203,9 @@ class Config(Stanza):
     @model_validator(mode="after")
     def _columns_have_one_use(self) -> "Config":
         data = self.data
-        named = [*data.known, *data.past, *data.static, *filter(None, (data.id, data.time, data.value))]
+        names = [data.id] if isinstance(data.id, str) else data.id or []
+        static = [name for name in data.static if len(names) < 2 or name not in names]  # a part of names may be both
+        named = [*data.known, *data.past, *static, *names, *filter(None, (data.time, data.value))]
         twice = sorted({name for name in named if named.count(name) > 1})
         if twice:
             raise ValueError(f"the column {twice[0]!r} is named twice. Remove one.")

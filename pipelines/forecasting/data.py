@@ -49,7 +49,8 @@ def read(config: DataConfig, *, path: str | None = None, **fixed: Any) -> Panel:
 
 def source(config: DataConfig, path: str | None = None) -> SeriesSource:
     frequency = None if config.frequency is None else str(config.frequency)
-    columns = {"covariates": (*config.known, *config.past), "statics": tuple(config.static)}
+    id = tuple(config.id) if isinstance(config.id, list) else config.id
+    columns = {"id": id, "covariates": (*config.known, *config.past), "statics": tuple(config.static)}
     alike = config.model_dump(include={field.name for field in fields(SeriesSource)})
     return SeriesSource(**{**alike, **columns, "frequency": frequency, "path": path or config.path})
 

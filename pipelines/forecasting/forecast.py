@@ -69,11 +69,11 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     panel, steps = forecaster.read(path), _steps(horizon, forecaster)
     with opened(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([forecaster.source.id or "unique_id", forecaster.source.time or "ds", *names])
-        for k, name in enumerate(panel.ids):
+        writer.writerow([*(forecaster.source.id_columns or ["unique_id"]), forecaster.source.time or "ds", *names])
+        for k in range(len(panel)):
             first = int(panel.starts[k] + panel.ends[k] - panel.offsets[k])
             for time in panel.frequency.text(np.arange(first, first + steps)):
-                writer.writerow([name, time, *[""] * len(names)])
+                writer.writerow([*panel.named(k), time, *[""] * len(names)])
 
 
 def from_ends(forecaster: Forecaster, panel: Panel, steps: int) -> Forecasts:

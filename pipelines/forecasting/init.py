@@ -1,5 +1,6 @@
 """A first config, fitted to some series."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def suggest(look: Look) -> str:
         season="auto" if several else season,
         found=f"{season:,} steps{f', a {span},' if span else ''} were found" if season > 1 else "none was found",
         other="one column alone may have another" if several else "auto looks anew, 1 is none",
-        path=quoted(look.path),
+        path=quoted(look.source.path),
         columns="".join(f"  {line}\n" for line in _hints(look)),
         values="".join(f"  {line}\n" for line in _of_values(look)),
     )
@@ -54,17 +55,7 @@ def suggest(look: Look) -> str:
 
 def _hints(look: Look) -> list[str]:
     """What a training needs to be told, and comments about what could be said besides."""
-    lines, kinds = [], {finding.kind for finding in look.findings}
-    if column := _series_column(look):
-        lines.append(_line(f"id: {quoted(column)}", "names the series, for most times stand there several times"))
-    elif "duplicates" in kinds:
-        lines.append(_line("duplicates: last", "error | last | mean | sum, of several values at one time"))
-        lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
-    if names := _columns(look):
-        first, *others = names
-        lines.append(_line(f"# value: {quoted(first)}", "to forecast this column alone"))
-        past = f"# past: [{', '.join(map(quoted, others[:10]))}]"
-        lines.append(_line(past, "and to learn from the others; known: [...] for those known ahead"))
+    lines, kinds = _of_columns(look), {finding.kind for finding in look.findings}
     if "dst" in kinds:
         lines.append(_line("# timezone: Europe/Berlin", "of the place, where clocks change"))
     if look.panel.frequency.unit != "integer":
@@ -77,16 +68,33 @@ def _hints(look: Look) -> list[str]:
     return lines
 
 
+def _of_columns(look: Look) -> list[str]:
+    """What names the series, what holds their values, and what becomes of several values at one time."""
+    lines, names, others = list[str](), look.source.id_columns, list(look.others)
+    if names:
+        written = quoted(names[0]) if len(names) == 1 else _list(names)
+        verb = "names" if len(names) == 1 else "together name"
+        lines.append(_line(f"id: {written}", f"{verb} the series, for most times stand there several times"))
+    if any(finding.kind == "duplicates" for finding in look.findings):
+        lines.append(_line("duplicates: last", "error | last | mean | sum, of several values at one time"))
+        if not names:
+            lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
+    if columns := _columns(look):
+        value, *others = columns
+        lines.append(_line(f"# value: {quoted(value)}", "to forecast this column alone"))
+    elif look.source.value:
+        lines.append(_line(f"value: {quoted(look.source.value)}", "the column to forecast"))
+    if others:
+        past = f"# past: {_list(others[:10])}"
+        lines.append(_line(past, "and to learn from the others; known: [...] for those known ahead"))
+    return lines
+
+
 def _columns(look: Look) -> tuple[str, ...]:
     """The columns that are series, if there are several: they may be of different kinds."""
-    several = len(look.panel) > 1 and set(look.panel.ids) <= next(read_rows(Source(look.path))).values.keys()
-    return look.panel.ids if several else ()
-
-
-def _series_column(look: Look) -> str:
-    """The column of text that surely tells several series apart: without it, most times stand there several times."""
-    steps = int(look.panel.lengths.sum())
-    return next((each.column for each in look.findings if each.column and 2 * each.rows >= steps), "")
+    several = len(look.panel) > 1 and not look.source.id
+    columns = several and set(look.panel.ids) <= next(read_rows(Source(look.source.path))).values.keys()
+    return look.panel.ids if columns else ()
 
 
 def _of_values(look: Look) -> list[str]:
@@ -98,6 +106,10 @@ def _of_values(look: Look) -> list[str]:
     if mostly_sparse(sizes):
         lines.append(_line("point: mean", "not the median, for most values are 0, and so is their median"))
     return lines
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"[{', '.join(map(quoted, names))}]"
 
 
 def _line(setting: str, note: str) -> str:

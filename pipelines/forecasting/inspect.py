@@ -1,6 +1,6 @@
 """A look at series before anything is trained: what is there, what is odd, and what would be done about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from toolkit.data.sources import SeriesSource
 from toolkit.evaluation.diagnostics import choose_season, search_season
 
 EXAMINED = 200  # series, evenly spread, that seasons, trends and outliers are looked for in
+VARIED = 0.9  # times the different values of the column that has most
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Look:
     """What was found.
 
     Attributes:
-        path: of the file.
+        source: how the file was read.
+        others: columns of numbers that were not read as values, where there is a choice.
         findings: oddities of the file, and the rules that were applied to them.
         examined: (series,) positions in the panel of the series that were looked at more closely.
         season: steps in the season that most of them have; 1 for none.
@@ -28,7 +30,8 @@ class Look:
         facts: name -> a sentence or a few, in reading order.
     """
 
-    path: str
+    source: SeriesSource
+    others: tuple[str, ...]
     panel: Panel
     findings: list[Finding]
     examined: np.ndarray
@@ -40,12 +43,20 @@ class Look:
 def inspect(path: Path) -> Look:
     """Read series and tell what they are like.
 
-    Of several values at one time the last counts: here they are to be told, where a training would stop.
+    Of several values at one time the last counts: here they are to be told, where a training would stop. Where they
+    are of several series, the columns that tell these apart name them.
 
     Raises:
         DataError: the file cannot be read as series.
     """
-    panel, findings = read_panel(SeriesSource(str(path), duplicates="last"))
+    source = SeriesSource(str(path), duplicates="last")
+    panel, findings = read_panel(source)
+    others: tuple[str, ...] = ()
+    if naming := _naming(panel, findings):
+        value, others = _values(panel, naming)
+        source = replace(source, id=naming, value=value)
+        panel, findings = read_panel(source)
+        findings.insert(0, Finding("layout", f"{path}: {_told(naming, value, others)}"))
     sizes = facts.measure(panel)
     examined = facts.evenly(np.flatnonzero(sizes.known > 0), EXAMINED)
     season = find_season([panel.history(k) for k in examined.tolist()], panel.frequency)
@@ -57,7 +68,32 @@ def inspect(path: Path) -> Look:
         **facts.of_nature(panel, examined, season),
         **facts.of_horizon(panel.frequency, horizon),
     }
-    return Look(str(path), panel, findings, examined, season, horizon, found)
+    return Look(source, others, panel, findings, examined, season, horizon, found)
+
+
+def _naming(panel: Panel, findings: list[Finding]) -> tuple[str, ...]:
+    """The columns that tell series apart, if without them most steps are there several times."""
+    steps = int(panel.lengths.sum())
+    return next((each.columns for each in findings if each.columns and 2 * each.rows >= steps), ())
+
+
+def _values(panel: Panel, naming: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Which of several columns of numbers to forecast, and the others: the first of those that vary most, as numbers of
+    days and prices do not."""
+    if len(panel) == 1:
+        return None, ()
+    varied = {name: len(np.unique(panel.history(k))) for k, name in enumerate(panel.ids) if name not in naming}
+    value = next((name for name, many in varied.items() if many >= VARIED * max(varied.values())), None)
+    return value, tuple(name for name in varied if name != value)
+
+
+def _told(naming: tuple[str, ...], value: str | None, others: tuple[str, ...]) -> str:
+    names = " and ".join(map(repr, naming))
+    told = f"{names} {'tells' if len(naming) == 1 else 'together tell'} the rows of a time apart and"
+    told += f" {'was' if len(naming) == 1 else 'were'} read as the names of series"
+    if others:
+        told += f"; of the columns of numbers {value!r} was read, not {', '.join(map(repr, others[:10]))}"
+    return f"{told}."
 
 
 def find_season(series: list[np.ndarray], frequency: Frequency) -> int:

@@ -29,7 +29,7 @@ def render(look: Look) -> str:
         sections.append(_memory(look))
     return render_report(
         title="Series",
-        subtitle=look.path,
+        subtitle=look.source.path,
         verdict=f"{count(len(panel), 'series')}, {title}, with {season}.",
         sections=sections,
     )

@@ -44,6 +44,8 @@ def format_of(out: Path | None) -> str:
 def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[float] | None) -> None:
     """Write one row a series and step: unique_id, ds, seqloom, seqloom-lo-80, seqloom-hi-80.
 
+    Where several columns together name a series, these follow unique_id.
+
     Args:
         out: the file; None is standard output, as CSV.
         intervals: percents of the intervals to write; none for the run's own that is nearest to USUAL.
@@ -68,7 +70,14 @@ def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[float] | N
 
 
 def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
-    return ["unique_id", "ds", *(["cutoff", "y"] if forecasts.truth is not None else []), *columns]
+    truth = ["cutoff", "y"] if forecasts.truth is not None else []
+    return ["unique_id", *_id_columns(forecasts.panel), "ds", *truth, *columns]
+
+
+def _id_columns(panel: Panel) -> tuple[str, ...]:
+    """Those that follow unique_id: none where one has the name of another column."""
+    taken = any(name in ("unique_id", "ds", "cutoff", "y") or name.startswith("seqloom") for name in panel.id_columns)
+    return () if taken else panel.id_columns
 
 
 def nearest_interval(levels: tuple[float, ...]) -> tuple[int, int]:
@@ -104,11 +113,12 @@ def _rows(forecasts: Forecasts, columns: dict[str, int]) -> Iterator[tuple]:
         digits, values = _digits(quantiles).tolist(), quantiles[:, :, list(columns.values())]
         steps, cutoffs = (_times(panel, ordinals(panel, part, *ends)) for ends in ((0, horizon), (-1, 0)))
         for i, series in enumerate(part.series.tolist()):
+            names = (panel.ids[series], *(panel.named(series) if _id_columns(panel) else ()))
             for step, numbers in enumerate(values[i].tolist()):
                 middle: tuple = ()
                 if forecasts.truth is not None:
                     middle = (cutoffs[i][0], _shown(forecasts.truth[start + i, step]))
-                yield (panel.ids[series], steps[i][step], *middle, *(_shown(x, digits[i][step]) for x in numbers))
+                yield (*names, steps[i][step], *middle, *(_shown(x, digits[i][step]) for x in numbers))
 
 
 def _times(panel: Panel, numbers: np.ndarray) -> list[list[str]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data import arrow_tables, series
+from toolkit.data import arrow_tables, series_tables
 from toolkit.data.frequency import Frequency, parse_frequency
 from toolkit.data.panel import Panel
 from toolkit.data.series import read_panel
@@ -438,8 +438,10 @@ def test_duplicates_are_refused_by_default_with_both_places(read):
 
 
 def test_duplicates_in_a_file_without_names_of_series_ask_for_them(read):
+    twice = table(*daily(5, 6), *daily(7, 8), header="date,sales")
+    assert "If a column names the series, set data.id to it in a config." in refusal(read, twice)
     text = table(*daily("1,5", "1,6"), *daily("2,5", "2,6"), header="date,store,sales")
-    assert "If a column names the series, set data.id to it in a config." in refusal(read, text)
+    assert "If column 'store' names the series, set data.id to it in a config." in refusal(read, text)
     assert histories(read(text, id="store")[0]) == {"1": [5, 6], "2": [5, 6]}
 
 
@@ -791,17 +793,17 @@ def test_the_fast_path_reads_what_the_plain_one_does(tmp_path_factory, rows, sty
     path = tmp_path_factory.mktemp("fast") / ("a.parquet" if parquet else "a.csv")
     if parquet:
         frame["y"] = pandas.to_numeric(frame["y"], errors="coerce")
-        frame["ds"] = days
+        frame["ds"], frame["sky"] = days, frame["sky"].where(frame["sky"] != "", None)
         frame.to_parquet(path)
     else:
         path.write_text(frame.to_csv(index=False, sep=mark))
     source = SeriesSource(str(path), duplicates="mean", covariates=("sky",))
     results, tables = [], []
-    fast = series.read_fast
+    fast = series_tables.read_fast
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(series, "read_fast", lambda *args: tables.append(fast(*args)) or tables[-1])
+        patch.setattr(series_tables, "read_fast", lambda *args: tables.append(fast(*args)) or tables[-1])
         for large, block in ((False, 0), (True, 1 << 20), (True, 300)):
-            patch.setattr(series, "is_large", lambda source, large=large: large)
+            patch.setattr(series_tables, "is_large", lambda source, large=large: large)
             patch.setattr(arrow_tables, "_BLOCK", block)
             try:
                 results.append(read_panel(source))
@@ -818,8 +820,8 @@ def test_the_fast_path_reads_what_the_plain_one_does(tmp_path_factory, rows, sty
 
 def test_a_large_plain_file_takes_the_fast_path_and_others_do_not(read, monkeypatch):
     taken = []
-    fast = series.read_fast
-    monkeypatch.setattr(series, "read_fast", lambda *args: taken.append(fast(*args)) or taken[-1])
+    fast = series_tables.read_fast
+    monkeypatch.setattr(series_tables, "read_fast", lambda *args: taken.append(fast(*args)) or taken[-1])
     text = table(*daily(1, 2, 3, name="a"), header="id,ds,y")
     read(text)
     assert taken == []

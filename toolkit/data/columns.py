@@ -32,7 +32,7 @@ class Columns:
 
     Args:
         layout: as in `SeriesSource`; a single series is long without an id.
-        id: None when the file holds one series or one column a series.
+        id: none when the file holds one series or one column a series.
         times: the column of times, or those that a time is put together from; none when rows are counted. Of rows that
             are series, the columns of values where their names are times.
         values: one column, one a series, or none in a file of covariates alone.
@@ -42,7 +42,7 @@ class Columns:
     """
 
     layout: Literal["long", "wide", "rows"]
-    id: str | None
+    id: tuple[str, ...]
     times: tuple[str, ...]
     values: tuple[str, ...]
     numbers: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Columns:
     @property
     def as_text(self) -> tuple[str, ...]:
         """All that are read as they are written."""
-        return (*filter(None, [self.id]), *self.times, *self.words)
+        return tuple(dict.fromkeys((*self.id, *self.times, *self.words)))
 
     @property
     def as_numbers(self) -> tuple[str, ...]:
@@ -112,18 +112,19 @@ class _Search:
         self._later = later
         self._names = list(dict.fromkeys(name for row in head for name in row.values))
         self._findings: list[Finding] = []
-        for name in (source.id, source.time, source.value, *source.covariates, *source.statics):
+        asked = (*source.id_columns, source.time, source.value, *source.covariates, *source.statics)
+        self._taken = {name for name in asked if name is not None}
+        for name in asked:
             if name is not None:
                 self._require(name)
-        self._taken = {source.id, source.time, source.value, *source.covariates, *source.statics}
 
     def columns(self, categories: Mapping[str, Sequence[str]] | None) -> tuple[Columns, list[Finding]]:
         if self._source.layout == "rows" or (self._source.layout == "auto" and self._is_a_series_a_row()):
             return self._rows(), self._findings
         times = (self._source.time,) if self._source.time else self._times()
         self._taken |= set(times)
-        id = self._source.id or self._id(times)
-        self._taken.add(id)
+        id = self._source.id_columns or self._id(times)
+        self._taken |= set(id)
         values = self._values(id)
         others = (*self._source.covariates, *self._source.statics)
         words = tuple(name for name in others if self._holds_words(name, categories))
@@ -237,10 +238,10 @@ class _Search:
 
     # Names of series and values
 
-    def _id(self, times: tuple[str, ...]) -> str | None:
+    def _id(self, times: tuple[str, ...]) -> tuple[str, ...]:
         if self._source.layout == "wide":
-            return None
-        return next((name for name in self._named(_ID_NAMES) if not self._counts_rows(name, times)), None)
+            return ()
+        return tuple(name for name in self._named(_ID_NAMES) if not self._counts_rows(name, times))[:1]
 
     def _counts_rows(self, name: str, times: tuple[str, ...]) -> bool:
         """Whether a column numbers the rows: such an "id" names no series."""
@@ -256,7 +257,7 @@ class _Search:
             self._tell("layout", f"column {name!r} only counts the rows and was left out.")
         return counts
 
-    def _values(self, id: str | None) -> tuple[str, ...]:
+    def _values(self, id: tuple[str, ...]) -> tuple[str, ...]:
         if self._source.covariates_only:
             return ()
         if self._source.value:
@@ -279,13 +280,15 @@ class _Search:
                 if number := bare(first[1]):
                     mend = f"Write {number}, without what stands around it."
             raise DataError(f"{found}.", where=self._source.path, mend=mend)
-        if len(numbers) > 1 and (id is not None or self._source.layout == "long"):
+        if len(numbers) > 1 and (id or self._source.layout == "long"):
             found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."
             mend = f"Set value in a config, such as value: {numbers[0]}."
             raise DataError(found, where=self._source.path, mend=mend)
         return numbers
 
     def _holds_words(self, name: str, categories: Mapping[str, Sequence[str]] | None) -> bool:
+        if name in self._source.id_columns:
+            return True
         if categories is not None:
             return name in categories
         cells = self._cells(name) or list(self._later([name]).values())
@@ -322,8 +325,8 @@ class _Search:
             raise DataError(found, where=self._source.path, mend=mend)
 
     def _rows(self) -> Columns:
-        id = self._source.id or self._names[0]
-        read = {id, *self._taken}
+        id = self._source.id_columns or (self._names[0],)
+        read = {*id, *self._taken}
         values = tuple(name for name in self._names if name not in read)
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
@@ -334,8 +337,8 @@ class _Search:
             mend = "Delete columns of totals; name those of one value per series in data.static."
             raise DataError(found, where=self._source.path, mend=mend)
         told = f", whose times are the names of their columns, {values[0]} to {values[-1]}" if dated else ""
-        self._tell("layout", f"every row was read as a series: its name in {id!r}, then its values{told}.")
-        words = tuple(name for name in self._source.statics if self._has_words(name))
+        self._tell("layout", f"every row was read as a series: its name in {_listed(id)}, then its values{told}.")
+        words = tuple(name for name in self._source.statics if name in id or self._has_words(name))
         numbers = tuple(name for name in self._source.statics if name not in words)
         return Columns("rows", id, values if dated else (), values, numbers, words)
 

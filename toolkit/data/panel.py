@@ -10,6 +10,8 @@ import numpy as np
 from toolkit.data.frequency import Frequency
 from toolkit.errors import DataError
 
+SEPARATOR = "|"  # between the names of several columns that together name a series
+
 
 class Finding(NamedTuple):
     """Something odd about data that was handled by a rule.
@@ -19,13 +21,13 @@ class Finding(NamedTuple):
             decimals, frequency, partial, future or categories.
         message: a full sentence with counts, the first place and the rule that was applied.
         rows: how many became part of others, by the rule for duplicates.
-        column: of text, that may tell such rows apart as those of several series.
+        columns: that may tell such rows apart as those of several series.
     """
 
     kind: str
     message: str
     rows: int = 0
-    column: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Panel:
         categories: the words of every column that held text; a column `weather` became the columns "weather=rain",
             "weather=sun", ... of 0 and 1.
         day_first: whether its dates were read so; None where none had an order that is open.
+        id_columns: where several columns together name a series, those; ids hold one name of each, with SEPARATOR
+            between them.
     """
 
     ids: tuple[str, ...]
@@ -57,6 +61,7 @@ class Panel:
     statics: dict[str, np.ndarray]
     categories: dict[str, tuple[str, ...]]
     day_first: bool | None = None
+    id_columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,6 +74,10 @@ class Panel:
     def history(self, k: int) -> np.ndarray:
         """Values of series k before its cutoff, a view of shape (time,)."""
         return self.values[self.offsets[k] : self.ends[k]]
+
+    def named(self, k: int) -> list[str]:
+        """The name of series k, or its names where several columns hold them."""
+        return self.ids[k].split(SEPARATOR) if self.id_columns else [self.ids[k]]
 
     def at(self, ends: np.ndarray) -> Panel:
         """The same panel with other cutoffs, flat positions (series,); all arrays are shared.

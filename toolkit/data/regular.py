@@ -57,6 +57,10 @@ class Observations:
         """A row in words, such as `2010-03-14 of series 'a'`."""
         return f"{self.frequency.text(self.ordinals[row : row + 1])[0]} of series {self.ids[self.series[row]]!r}"
 
+    def repeats(self) -> np.ndarray:
+        """Whether each row but the first is of the same series and step as the one before it (rows - 1,)."""
+        return (self.series[1:] == self.series[:-1]) & (self.ordinals[1:] == self.ordinals[:-1])
+
 
 def place_after(place: Callable[[int], str], rows: np.ndarray | slice, many: int) -> Callable[[int], str]:
     """Where rows stand of which some were taken out of so many, or put in another order."""
@@ -120,7 +124,7 @@ def without_duplicates(rows: Observations, rule: str, advice: str) -> tuple[Obse
     Raises:
         DataError: there are duplicates and the rule is `error`.
     """
-    same = (rows.series[1:] == rows.series[:-1]) & (rows.ordinals[1:] == rows.ordinals[:-1])
+    same = rows.repeats()
     if not same.any():
         return rows, []
     first = int(np.argmax(same))

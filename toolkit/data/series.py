@@ -1,21 +1,18 @@
 """Series read from files of many layouts into a panel, with what was odd about them told."""
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.data.arrow_tables import is_large, read_fast
 from toolkit.data.categories import one_hot
-from toolkit.data.columns import Columns, find_columns, looks_like_data
-from toolkit.data.files import STANDARD_INPUT, ending, split_part
+from toolkit.data.columns import Columns
+from toolkit.data.files import STANDARD_INPUT, ending
 from toolkit.data.frequency import Frequency
 from toolkit.data.moments import Moments, read_moments
-from toolkit.data.numbers import is_missing
-from toolkit.data.panel import Finding, Panel, placed
+from toolkit.data.naming import find_naming
+from toolkit.data.panel import SEPARATOR, Finding, Panel, placed
 from toolkit.data.regular import (
     Observations,
     extremes,
@@ -26,13 +23,12 @@ from toolkit.data.regular import (
     without_duplicates,
     without_parts,
 )
-from toolkit.data.rows import Row, Source, read_rows
+from toolkit.data.series_tables import read_series_table
 from toolkit.data.sources import SeriesSource
-from toolkit.data.tables import Table, Words, read_series_rows, read_table, row_place, without_blank_rows
+from toolkit.data.tables import Table, Words
 from toolkit.errors import ConfigError, DataError
 
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
-_HEAD = 1000
 
 
 def read_panel(
@@ -68,23 +64,20 @@ def read_panel(
     if source.format == "auto" and ending(source.path) == ".txt":  # to other pipelines a text a line
         mend = "Let it end in .csv or .tsv, or set data.format in a config."
         raise ConfigError("the name does not tell the format.", where=source.path, mend=mend)
-    table, columns, findings = _read(source, categories)
+    table, columns, findings = read_series_table(source, categories)
     cells = _cells(table, columns)
     moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency, day_first)
     covariates, covariate_words, told_words = _columns(source.covariates, table, columns, categories)
     statics, static_words, told_statics = _columns(source.statics, table, columns, categories)
     rows, told_infinite = _without_infinity(_observations(cells, moments, covariates))
     statics = _statics(rows, {name: _tiled(column, cells.copies)[moments.order] for name, column in statics.items()})
-    advice = moments.advice
-    if not columns.id:
-        named = f"column {columns.unused[0]!r}" if columns.unused else "a column"
-        advice += f" If {named} names the series, set data.id to it in a config."
     told_parts: list[Finding] = []
     if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
+    naming = _naming(source, columns, rows)
+    advice = moments.advice + ("" if columns.id else _advice(naming))
     rows, told_twice = without_duplicates(rows, source.duplicates, advice)
-    if columns.unused and not columns.id:
-        told_twice = [finding._replace(column=columns.unused[0]) for finding in told_twice]
+    told_twice = [finding._replace(columns=naming) for finding in told_twice]
     rows, ends, told_behind = trimmed(rows)
     starts, offsets, positions = spread(rows)
     findings += [*told, *told_words, *told_statics, *told_infinite, *told_parts, *told_twice, *told_behind]
@@ -100,61 +93,28 @@ def read_panel(
         statics=statics,
         categories={**covariate_words, **static_words},
         day_first=moments.day_first,
+        id_columns=columns.id if len(columns.id) > 1 else (),
     )
     if columns.values:
         findings += _value_findings(rows, panel)
     return panel, findings
 
 
-# Reading
+def _naming(source: SeriesSource, columns: Columns, rows: Observations) -> tuple[str, ...]:
+    """The columns that may name series, if nothing says what does: where most steps are there several times, those
+    that tell these apart; otherwise the first that is text."""
+    if columns.id:
+        return ()
+    several = 3 * np.count_nonzero(rows.repeats()) >= len(rows.series)
+    return find_naming(source, columns.times) if several else columns.unused[:1]
 
 
-def _read(source: SeriesSource, categories: Mapping[str, Sequence[str]] | None) -> tuple[Table, Columns, list[Finding]]:
-    rows = read_rows(Source(source.path, source.format, True, source.encoding))
-    head = list(itertools.islice(rows, _HEAD))
-    names = list(head[0].values)
-    findings: list[Finding] = []
-    header = not (_is_delimited(source) and looks_like_data(names))
-    if not header:
-        findings.append(
-            Finding("layout", f"{source.path}: the first row holds data, so columns are called 0, 1, 2, ...")
-        )
-        first = Row(f"{source.path}:1", {name: name for name in names})
-        rows = _numbered(itertools.chain([first], head, rows))
-        head = list(itertools.islice(rows, _HEAD))
-    columns, told = find_columns(source, head, categories, partial(_first_cells, source, header))
-    findings += told
-    table = read_fast(source, columns, list(head[0].values), header) if is_large(source) else None
-    if table is None:
-        read = read_series_rows if columns.layout == "rows" else read_table
-        table, told = read(itertools.chain(head, rows), columns, row_place(source, header))
-        findings += told
-    table, told = without_blank_rows(table)
-    return table, columns, [*findings, *told]
-
-
-def _first_cells(source: SeriesSource, header: bool, names: Sequence[str]) -> dict[str, Any]:
-    """The first cells behind the head that hold something, of these columns; of a pipe, which is read once, none."""
-    found: dict[str, Any] = {}
-    if split_part(source.path)[0].is_file():
-        rows = read_rows(Source(source.path, source.format, header, source.encoding))
-        for row in itertools.islice(rows, _HEAD, None):
-            cells = {name: row.values.get(name) for name in names if name not in found}
-            found |= {name: cell for name, cell in cells.items() if not is_missing(cell)}
-            if len(found) == len(names):
-                break
-    return found
-
-
-def _numbered(rows: Iterator[Row]) -> Iterator[Row]:
-    """Rows of a file without names of columns, by their numbers."""
-    for row in rows:
-        yield Row(row.where, {str(column): cell for column, cell in enumerate(row.values.values())})
-
-
-def _is_delimited(source: SeriesSource) -> bool:
-    kind = ending(source.path).lstrip(".") if source.format == "auto" else source.format
-    return kind in ("csv", "tsv")
+def _advice(naming: tuple[str, ...]) -> str:
+    if len(naming) > 1:
+        told, setting = f"columns {' and '.join(map(repr, naming))} together name", f"[{', '.join(naming)}]"
+    else:
+        told, setting = f"{f'column {naming[0]!r}' if naming else 'a column'} names", "it"
+    return f" If {told} the series, set data.id to {setting} in a config."
 
 
 class _Cells(NamedTuple):
@@ -176,8 +136,11 @@ def _cells(table: Table, columns: Columns) -> _Cells:
     if table.series:
         if "" in table.series.words:
             row = int(np.argmax(table.series.codes == table.series.words.index("")))
+            named = " or ".join(map(repr, columns.id))
             mend = "Name the series of every row."
-            raise DataError(f"there is no name in column {columns.id!r}.", where=table.place(row), mend=mend)
+            raise DataError(f"there is no name in column {named}.", where=table.place(row), mend=mend)
+        if many := len(columns.id) - 1:
+            _check_parts(table, table.series, many)
         values = table.values[0] if table.values else np.full(table.rows, np.nan)
         return _Cells(table.series.words, table.series.codes, table.times, values, 1, table.place)
     ids = list(columns.values) or ["series"]
@@ -185,6 +148,15 @@ def _cells(table: Table, columns: Columns) -> _Cells:
     series = np.repeat(np.arange(len(ids), dtype=np.int32), table.rows)
     times = table.times and Words(_tiled(table.times.codes, len(ids)), table.times.words)
     return _Cells(ids, series, times, values, len(ids), lambda row: table.place(row % table.rows))
+
+
+def _check_parts(table: Table, series: Words, many: int) -> None:
+    """Refuse names of which it is open where one part ends and the next begins."""
+    for code, word in enumerate(series.words):
+        if word.count(SEPARATOR) > many:
+            row = int(np.argmax(series.codes == code))
+            found = f"the names of several columns are joined by {SEPARATOR!r}, which one of {word!r} holds itself."
+            raise DataError(found, where=table.place(row), mend="Write another sign there.")
 
 
 def _tiled(column: np.ndarray, copies: int) -> np.ndarray:

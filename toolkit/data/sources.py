@@ -14,7 +14,7 @@ class SeriesSource:
         path: a file of a format that `toolkit.data.rows` reads.
         layout: long has one row a time and series, wide one column a series, rows one row a series: its name first,
             then its values, as the files of the M4 competition have them.
-        id: column of the names of series.
+        id: column of the names of series, or columns whose names together name one.
         time: column of times.
         value: column of values.
         frequency: a pandas alias; times between its points are moved back to the grid.
@@ -30,7 +30,7 @@ class SeriesSource:
 
     path: str
     layout: Literal["auto", "long", "wide", "rows"] = "auto"
-    id: str | None = None
+    id: str | tuple[str, ...] | None = None
     time: str | None = None
     value: str | None = None
     frequency: str | None = None
@@ -42,3 +42,7 @@ class SeriesSource:
     encoding: str | None = None
     format: Format = "auto"
     covariates_only: bool = False
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        return (self.id,) if isinstance(self.id, str) else self.id or ()

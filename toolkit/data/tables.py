@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.data.columns import Columns
 from toolkit.data.numbers import NumberColumn, is_missing
-from toolkit.data.panel import Finding
+from toolkit.data.panel import SEPARATOR, Finding
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
 from toolkit.errors import DataError
@@ -28,6 +28,20 @@ class Words(NamedTuple):
         """Some of the rows, in their order, and only the words that these have."""
         used, codes = np.unique(self.codes[rows], return_inverse=True)
         return Words(codes.astype(np.int32), [self.words[code] for code in used.tolist()])
+
+
+def joined(columns: Sequence[Words]) -> Words:
+    """The texts of several columns as one; "" where one of them is."""
+    if len(columns) == 1:
+        return columns[0]
+    codes = np.zeros(len(columns[0].codes), np.int64)
+    for column in columns:
+        codes = np.unique(codes * len(column.words) + column.codes, return_inverse=True)[1]
+    _, rows, codes = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(rows)  # of first appearance
+    texts = [[column.words[column.codes[row]] for column in columns] for row in rows[order].tolist()]
+    words = [SEPARATOR.join(parts) if all(parts) else "" for parts in texts]
+    return Words(np.argsort(order)[codes].astype(np.int32), words)
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
         DataError: naming file and line of what is no number.
     """
     numbers = {name: NumberColumn(name) for name in columns.as_numbers}
-    words = {name: _WordColumn() for name in (*filter(None, [columns.id]), *columns.words)}
+    words = {name: _WordColumn() for name in (*columns.id, *columns.words)}
     times, count = _WordColumn(), 0
     mark = {"quarter": "Q", "week": "W"}.get(columns.times[-1].strip().lower(), "") if columns.times else ""
     for row in rows:
@@ -103,8 +117,9 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
     findings: list[Finding] = []
     read = {name: _numbers(column, findings) for name, column in numbers.items()}
     texts = {name: column.finish() for name, column in words.items()}
-    series = texts.pop(columns.id) if columns.id else None
+    series = joined([texts[name] for name in columns.id]) if columns.id else None
     values = [read.pop(name) for name in columns.values]
+    texts = {name: texts[name] for name in columns.words}
     return Table(count, series, times.finish() if columns.times else None, values, read, texts, place), findings
 
 
@@ -138,7 +153,8 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
     words = {name: _WordColumn() for name in columns.words}
     findings: list[Finding] = []
     for row in rows:
-        names.add(text_of(row.values.get(columns.id or "")))
+        named = [text_of(row.values.get(column)) for column in columns.id]
+        names.add(SEPARATOR.join(named) if all(named) else "")
         if len(names.index) < len(names.codes):
             mend = "Give every series its own name."
             raise DataError(

@@ -1,0 +1,70 @@
+"""Which columns name the series, where several rows of a time show that the file holds several."""
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+
+from toolkit.data.columns import Columns
+from toolkit.data.files import split_part
+from toolkit.data.numbers import is_missing, is_number
+from toolkit.data.series_tables import open_series, read_columns
+from toolkit.data.sources import SeriesSource
+from toolkit.data.tables import Words, joined, text_of
+
+_MOST = 3  # columns that together name a series
+_ROWS = 100_000  # that are looked at
+_DUPLICATES = 0.05  # share of the rows that may be repeated all the same
+_FILLED = 0.25  # share of the times that a series has on average, two at least: values, all different, have one each
+
+
+def find_naming(source: SeriesSource, times: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of a file that tell apart the rows of one time; () of none, and of a pipe, which is read once.
+
+    Of as many columns, those of text go before those of integers.
+    """
+    if not times or not split_part(source.path)[0].is_file():
+        return ()
+    file = open_series(source)
+    cells = {name: [text_of(row.values.get(name)) for row in file.head] for name in file.head[0].values}
+    free = [name for name in cells if name not in times]
+    words = [name for name in free if not all(is_number(cell) or is_missing(cell) for cell in cells[name])]
+    integers = [name for name in free if all(cell.lstrip("-").isdecimal() for cell in cells[name])]
+    table, _ = read_columns(source, Columns("long", (), times, (), words=(*words, *integers)), file)
+    assert table.times is not None
+    found = naming_columns(table.times, table.words)
+    return tuple(name for name in cells if name in found)
+
+
+def naming_columns(times: Words, columns: Mapping[str, Words]) -> tuple[str, ...]:
+    """The fewest columns whose names tell apart the rows of one time, in the order of `columns`; () if none do.
+
+    Shapes: times and each of the columns have `codes` (rows,)
+
+    Args:
+        columns: those that may name series; of several answers the first counts.
+    """
+    rows = _of_some_times(times.codes)
+    looked = {name: column.take(rows) for name, column in columns.items()}
+    kept = [name for name, column in looked.items() if len(column.words) > 1 and "" not in column.words]
+    codes = times.codes[rows]
+    for many in range(1, _MOST + 1):
+        for names in itertools.combinations(kept, many):
+            if _tell_apart(codes, joined([looked[name] for name in names])):
+                return names
+    return ()
+
+
+def _tell_apart(times: np.ndarray, names: Words) -> bool:
+    series, many = len(names.words), len(np.unique(times))
+    pairs = len(np.unique(times.astype(np.int64) * series + names.codes))
+    return pairs >= (1 - _DUPLICATES) * len(times) and pairs >= max(2, _FILLED * many) * series
+
+
+def _of_some_times(codes: np.ndarray) -> np.ndarray:
+    """All rows of as many times, evenly spread, as have about `_ROWS` together; at least of ten."""
+    many = int(codes.max(initial=-1)) + 1
+    shown = max(10, many * _ROWS // max(len(codes), 1))
+    chosen = np.zeros(many, bool)
+    chosen[np.unique(np.linspace(0, many - 1, min(shown, many)).astype(int))] = True
+    return np.flatnonzero(chosen[codes])
