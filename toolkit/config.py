@@ -35,6 +35,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")
 _BASED = re.compile(r"0x[0-9a-fA-F]{1,25}|0o[0-7]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_COMMENT = re.compile(r"(^|\s)#")
 
 
 class Stanza(BaseModel):
@@ -272,7 +273,10 @@ def _value_node(text: str, place: str) -> Node:
     except ConfigError:
         root = None
     if isinstance(root, MappingNode) and len(root.value) == 1:
-        return root.value[0][1]
+        node: Node = root.value[0][1]
+        plain = isinstance(node, ScalarNode) and not node.style
+        if not (plain and _COMMENT.search(text)):  # in a shell nobody comments; `#` is a sign between labels, say
+            return node
     return ScalarNode(tag="tag:yaml.org,2002:str", value=text)
 
 
