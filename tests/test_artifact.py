@@ -473,6 +473,12 @@ def test_a_run_that_fails_before_it_wrote_anything_leaves_no_folder(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "config.yaml"]
 
 
+def test_a_run_that_fails_leaves_an_empty_folder_that_was_there_before(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    assert tmp_path.is_dir()
+
+
 def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(SeqloomError), locked(tmp_path / "run"):

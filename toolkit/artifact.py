@@ -326,6 +326,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process alone, so that two runs never write to one folder."""
     import fcntl
 
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW  # a link may be a stranger's
@@ -343,5 +344,6 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             (folder / ".lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # a run that failed before it wrote anything leaves nothing
-                folder.rmdir()
+            if new:  # a run that failed before it wrote anything leaves nothing
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
