@@ -70,7 +70,7 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
     monkeypatch.setattr(os, call, _full_disk)
     with pytest.raises(SeqloomError) as caught:
         write_bytes(path, b"new")
-    mend = "Free some space and run again; what trains goes on with --resume."
+    mend = "Free some space and run again. What `seqloom run` began goes on with --resume."
     assert str(caught.value) == f"{path}: cannot be written: No space left on device. {mend}"
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([before] if before else [])
 
@@ -350,7 +350,7 @@ def test_a_folder_that_is_no_run_says_so(tmp_path):
 def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     message = _refused(lambda: Artifact(tmp_path, NAME))
-    assert message.endswith("Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`.")
+    assert message.endswith("Its training did not finish. What `seqloom run` began goes on with --resume.")
 
 
 def test_a_manifest_that_may_not_be_read_is_not_called_damaged(run):

@@ -30,7 +30,8 @@ LARGEST_MANIFEST = 16 << 20  # bytes
 WEIGHTS = "weights.safetensors"  # to fine-tune and to look into
 OTHER_NAME = "Choose another name."
 _STATE = re.compile(r"\..*|epoch\d+\.(json|safetensors)")  # of `Checkpoints`, or what a killed write left
-FREE_SPACE = "Free some space and run again; what trains goes on with --resume."
+GOES_ON = "What `seqloom run` began goes on with --resume."  # what `forecast` or `update` began does not
+FREE_SPACE = f"Free some space and run again. {GOES_ON}"
 
 
 def _mode(path: Path) -> int:
@@ -273,11 +274,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     path = folder / MANIFEST
     if not path.exists():
-        mend = (
-            "Its training did not finish: go on with `seqloom run CONFIG --out DIR --resume`."
-            if _is_begun(folder)
-            else "Give the folder that `seqloom run` wrote."
-        )
+        begun = f"Its training did not finish. {GOES_ON}"
+        mend = begun if _is_begun(folder) else "Give the folder that `seqloom run` wrote."
         raise ArtifactError(f"there is no {MANIFEST} in this folder.", where=str(folder), mend=mend)
     try:
         manifest = json.loads(_read(path, LARGEST_MANIFEST))
@@ -318,7 +316,8 @@ def refuse_foreign(folder: Path, resume: bool) -> None:
     if names and resume:
         raise SeqloomError("this folder holds no run to go on with.", where=str(folder), mend="Choose another folder.")
     if names:
-        raise SeqloomError("this folder is not empty.", where=str(folder), mend="Choose another folder, or --resume.")
+        mend = "Choose another folder." + (f" {GOES_ON}" if _is_begun(folder) else "")
+        raise SeqloomError("this folder is not empty.", where=str(folder), mend=mend)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,13 @@ def test_folders_that_are_new_empty_or_only_locked_are_taken(tmp_path, resume):
 def test_an_unfinished_run_is_taken_only_to_go_on_with(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     refuse_foreign(tmp_path, True)
-    assert _refusal(tmp_path, False) == f"{tmp_path}: this folder is not empty. Choose another folder, or --resume."
+    told = f"{tmp_path}: this folder is not empty. Choose another folder."
+    assert _refusal(tmp_path, False) == f"{told} What `seqloom run` began goes on with --resume."
+
+
+def test_a_folder_of_something_else_does_not_advise_to_go_on(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    assert _refusal(tmp_path, False) == f"{tmp_path}: this folder is not empty. Choose another folder."
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_results_is_taken_to_go_on_with(tmp_path):
