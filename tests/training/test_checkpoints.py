@@ -80,10 +80,11 @@ def _drop(path, key):
     path.write_text(json.dumps({k: value for k, value in json.loads(path.read_text()).items() if k != key}))
 
 
-def test_nothing_is_found_where_every_state_is_damaged(checkpoints):
+def test_where_every_state_is_damaged_nothing_is_found_and_that_is_told(checkpoints):
     _save(checkpoints, 1)
     _cut(checkpoints.folder / "epoch00001.safetensors")
-    assert checkpoints.load("f") is None
+    with pytest.warns(UserWarning, match="all checkpoints in .*run/checkpoints are damaged: this training begins anew"):
+        assert checkpoints.load("f") is None
 
 
 def test_another_training_s_state_is_refused(checkpoints):

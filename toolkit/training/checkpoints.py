@@ -1,6 +1,7 @@
 """Everything that the next epoch depends on, on disk after each epoch."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -81,12 +82,13 @@ class Checkpoints:
             old.with_suffix(".safetensors").unlink(missing_ok=True)
 
     def load(self, fingerprint: str) -> tuple[Progress, dict[str, Arrays]] | None:
-        """The latest whole state, or None where there is none.
+        """The latest whole state, or None where there is none, with a warning where there were some.
 
         Raises:
             SeqloomError: it belongs to another config or other data.
         """
-        for path in sorted(self.folder.glob("epoch*.json"), reverse=True):
+        states = sorted(self.folder.glob("epoch*.json"), reverse=True)
+        for path in states:
             progress = self._read(path)
             if progress is None:
                 continue
@@ -97,6 +99,8 @@ class Checkpoints:
                 group, _, name = key.partition("|")
                 groups.setdefault(group, {})[name] = array
             return progress, groups
+        if states:
+            warnings.warn(f"all checkpoints in {self.folder} are damaged: this training begins anew.", stacklevel=2)
         return None
 
     def _read(self, path: Path) -> Progress | None:
