@@ -153,7 +153,7 @@ def every_figure(name: str, steps: int) -> list[Figure]:
         series_plots.season_figure(values, values - 1, values + 1, "hour of the day", name),
         series_plots.autocorrelation_figure(random.random(steps + 1), 100, 3),
         forecast_figure([Outlook(name, times, values[:1], values[1:], *[values[1:]] * 4)], time=name, rival=name),
-        forecast_plots.error_by_step_figure(errors),
+        forecast_plots.error_by_step_figure(errors, "RMSSE"),
         forecast_plots.coverage_figure(np.array([0.5, 0.8]), np.array([0.4, 1.0]), random.random(steps)),
         forecast_plots.weights_figure(weights, list(errors), [name, "b", "c"]),
     ]

@@ -104,15 +104,15 @@ def _draw_interval(axes: Axes, times: np.ndarray, lower: np.ndarray, upper: np.n
 
 
 @styled
-def error_by_step_figure(errors: Mapping[str, np.ndarray]) -> Figure:
-    """MASE by step of the horizon, each (horizon,), from step 1 on; this model's first, at most eight."""
+def error_by_step_figure(errors: Mapping[str, np.ndarray], metric: str) -> Figure:
+    """A metric by step of the horizon, each (horizon,), from step 1 on; this model's first, at most eight."""
     figure, axes = canvas(9.4, 3.2)
     for number, (name, error) in enumerate(list(errors.items())[: len(COLOURS)]):
         steps, dots = np.arange(1, len(error) + 1), "o" if len(error) <= 31 else None
         look = {"color": COLOURS[number], "linestyle": DASHES[number], "linewidth": 1.2 if number else 2}
         axes.plot(steps, error, **look, marker=dots, markersize=3, zorder=3 - number / 10, label=one_line(name, 30))
     longest = max(len(error) for error in errors.values())
-    axes.set(xlabel="steps ahead", ylabel="MASE", xlim=(0.5, longest + 0.5))
+    axes.set(xlabel="steps ahead", ylabel=metric, xlim=(0.5, longest + 0.5))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     figure.legend(loc="outside right upper")

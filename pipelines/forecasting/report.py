@@ -92,11 +92,11 @@ def _leaderboard(report: Mapping[str, Any], board: Leaderboard) -> Table:
 
 def _forecasts_section(board: Leaderboard, forecaster: Forecaster) -> Section:
     """The last window of the series with the largest errors, worst first."""
-    errors, season = _by_series(board, "seqloom"), forecaster.plan.season
+    errors, season, title = _by_series(board, "seqloom"), forecaster.plan.season, METRICS[board.metric].title
     worst = np.argsort(-np.nan_to_num(errors, nan=-1), kind="stable")
     scored = [int(series) for series in worst if np.isfinite(errors[series])]
     drawing = forecast_plots.forecast_figure(
-        [_outlook(board, season, series, f"MASE {errors[series]:.2f}") for series in scored[:PICTURES]],
+        [_outlook(board, season, series, f"{title} {errors[series]:.2f}") for series in scored[:PICTURES]],
         season=season,
         time=f"time ({forecaster.plan.frequency.title})",
         rival="seasonal naive",
@@ -107,13 +107,13 @@ def _forecasts_section(board: Leaderboard, forecaster: Forecaster) -> Section:
     if len(scored) > PICTURES:
         own, naive = (_by_series(board, name) for name in ("seqloom", "seasonal_naive"))
         rows = [(board.panel.ids[series], float(own[series]), float(naive[series])) for series in scored[:WORST]]
-        caption = f"The worst {len(rows)} of {len(scored):,} series by MASE."
+        caption = f"The worst {len(rows)} of {len(scored):,} series by {title}."
         blocks.append(Table(("series", "this model", "seasonal naive"), rows, caption))
     return Section("Forecasts", blocks)
 
 
 def _by_series(board: Leaderboard, name: str) -> np.ndarray:
-    return forecasting.score_series(board.truth, board.rivals[name].forecasts, board.cutoffs.series)["mase"]
+    return forecasting.score_series(board.truth, board.rivals[name].forecasts, board.cutoffs.series)[board.metric]
 
 
 def _outlook(board: Leaderboard, season: int, series: int, note: str) -> Outlook:
@@ -125,15 +125,16 @@ def _outlook(board: Leaderboard, season: int, series: int, note: str) -> Outlook
 
 
 def _errors_section(board: Leaderboard) -> Section:
-    best = sorted(board.rivals, key=lambda name: (name != "seqloom", board.scores[name]["mae"]))[:DRAWN]
+    best = sorted(board.rivals, key=lambda name: (name != "seqloom", board.scores[name][board.metric]))[:DRAWN]
     errors = {
         "this model" if name == "seqloom" else _name(name): forecasting.score_steps(
             board.truth, board.rivals[name].forecasts
-        )["mase"]
+        )[board.metric]
         for name in best
     }
-    drawing = forecast_plots.error_by_step_figure(errors)
-    return Section("How far ahead?", [picture(drawing, "MASE by step of the horizon")])
+    title = METRICS[board.metric].title
+    drawing = forecast_plots.error_by_step_figure(errors, title)
+    return Section("How far ahead?", [picture(drawing, f"{title} by step of the horizon")])
 
 
 def _intervals_section(board: Leaderboard) -> Section:
@@ -171,7 +172,7 @@ def _weights_section(combination: Combination, board: Leaderboard) -> Section:
     parts = [f"steps {start + 1:,} to {stop:,}" for start, stop in pairwise(edges.tolist())]
     drawing = forecast_plots.weights_figure(combination.weights, names, parts)
     rows = sorted(combination.validation.items(), key=lambda item: item[1])
-    table = Table(("on validation windows", METRICS[board.metric].title), [(_name(name), mase) for name, mase in rows])
+    table = Table(("on validation windows", METRICS[board.metric].title), [(_name(name), cost) for name, cost in rows])
     return Section("What was weighed", [picture(drawing, "Weights by part of the horizon"), table])
 
 

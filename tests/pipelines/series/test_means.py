@@ -80,6 +80,16 @@ def test_a_network_learns_the_mean_and_the_run_says_what_it_is_compared_by(run: 
     assert sum(float(row["seqloom"]) for row in found) == pytest.approx(came.sum(), rel=0.35)
 
 
+def test_the_page_shows_errors_in_what_forecasters_are_compared_by(run: Callable) -> None:
+    rare_sales(Path("a.csv"))
+    model = {"kind": "seasonal_naive", "point": "mean", "history": None, "segment": None}
+    result = run(Path("a.csv"), horizon=HORIZON, season=1, data={"known": []}, model=model)
+    assert result.code == 0, result.err
+    page = Path("run/report.html").read_text()
+    assert all(told in page for told in ("RMSSE by step of the horizon", "of 30 series by RMSSE."))
+    assert "MASE by step of the horizon" not in page
+
+
 def test_scores_are_in_the_order_of_what_forecasters_are_compared_by() -> None:
     report = {"test": {"mase": 1.0, "rmsse": 3.0}, "baselines": {"ets": {"mase": 2.0, "rmsse": 2.0}}}
     for metric, first in (("mase", "seqloom"), ("rmsse", "ets")):
