@@ -969,6 +969,23 @@ def test_columns_that_were_read_as_no_times_are_named_where_rows_are_counted(rea
     assert "'period' (such as 'last week'), 'branch' (such as 'a')" in told and "Write times such as" in told
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_months_before_their_years_are_times_whatever_the_column_is_called(read, monkeypatch, large):
+    if large:
+        monkeypatch.setattr(arrow_tables, "LARGE", 0)
+    panel, _ = read("Monat;Umsatz\n" + "".join(f"{i % 12 + 1:02d}.20{19 + i // 12};{i},5\n" for i in range(24)))
+    assert (panel.frequency.alias, panel.ids, first_times(panel)) == ("MS", ("Umsatz",), ["2019-01-01"])
+    assert panel.values[:2].tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("write", ["{1}{0:02d}", "{0:02d}.{1}"])
+def test_months_as_names_of_columns_are_the_times_of_a_series_a_row(read, write):
+    times = [write.format(i % 12 + 1, 2019 + i // 12) for i in range(24)]
+    panel, findings = read(f"id;{';'.join(times)}\n" + "".join(f"{id}{';7' * 24}\n" for id in "ab"))
+    assert (panel.frequency.alias, panel.ids, first_times(panel)) == ("MS", ("a", "b"), ["2019-01-01"] * 2)
+    assert f"{times[0]} to {times[-1]}" in message(findings, "layout")
+
+
 def test_numbers_that_are_months_are_times_whatever_the_column_is_called(read):
     panel, findings = read("period,sales\n" + "".join(f"20{19 + i // 12}{i % 12 + 1:02d},{i}\n" for i in range(24)))
     assert panel.frequency.alias == "MS" and panel.ids == ("sales",)

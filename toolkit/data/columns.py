@@ -23,6 +23,7 @@ _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
+_MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 _M4_NAME = re.compile(r"V\d+")
 
 
@@ -81,7 +82,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
     """Whether a header is a row of data: all numbers and dates, or after the name of a series numbers, or one date and
     numbers.
 
-    Numbers that count up, as years do, are names.
+    Numbers that count up, as years and months do, are names.
     """
     if not any(not is_number(name) and not _is_date(name) for name in names):
         return True
@@ -89,7 +90,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
     numbers = [name for name in others if is_number(name)]
     if numbers and len(others) == len(numbers) + 1 and all(is_number(name) or _is_date(name) for name in others):
         return not _are_years(numbers)
-    if len(others) < 2 or len(numbers) < len(others):
+    if len(others) < 2 or len(numbers) < len(others) or _are_months(others):
         return False
     return len({float(b) - float(a) for a, b in itertools.pairwise(name.replace(",", ".") for name in others)}) > 1
 
@@ -194,7 +195,7 @@ class _Search:
         if not days:
             days = [name for name in self._free() if (cells := self._cells(name)) and self._are_dates(cells)][:1]
         if not days and len(self._free()) > 1:
-            days = [name for name in self._free() if self._are_months(self._cells(name))][:1]
+            days = [name for name in self._free() if _are_months(self._cells(name))][:1]
         if not days:
             return ()
         # Of a date and a timestamp, the one that tells rows apart.
@@ -226,15 +227,6 @@ class _Search:
     def _are_dates(self, cells: list[Any]) -> bool:
         texts = [str(cell) for cell in cells[:50]]
         return not all(map(is_number, texts)) and all(map(_is_date, cells[:50]))
-
-    @staticmethod
-    def _are_months(cells: list[Any]) -> bool:
-        """Whether numbers are months or days such as 202401 or 20240131, which no other numbers are by chance."""
-        texts = list(dict.fromkeys(str(cell).strip() for cell in cells))
-        if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
-            return False
-        orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
-        return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(_is_date, texts))
 
     # Names of series and values
 
@@ -343,8 +335,19 @@ class _Search:
         return Columns("rows", id, values if dated else (), values, numbers, words)
 
 
+def _are_months(cells: Sequence[Any]) -> bool:
+    """Whether numbers are months or days such as 202401, 01.2024 or 20240131, which no other numbers are by chance."""
+    texts = list(dict.fromkeys(_MONTH_AND_YEAR.sub(r"\2\1", str(cell).strip()) for cell in cells))
+    if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
+        return False
+    orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
+    return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(_is_date, texts))
+
+
 def _are_years(names: Sequence[str]) -> bool:
-    """Whether numbers are years, one after the other, and not steps that are counted."""
+    """Whether numbers are years, one after the other, or months or days, and not steps that are counted."""
+    if _are_months(names):
+        return True
     if not all(name.isdecimal() and len(name) == 4 and name[:2] in ("18", "19", "20") for name in names):
         return False
     return all(int(after) > int(before) for before, after in itertools.pairwise(names))

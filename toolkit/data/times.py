@@ -33,6 +33,7 @@ _LAYOUTS = [
         r"(?P<year>0000)[-/](?P<month>00?)",
         r"(?P<year>0000)(?P<month>00)",
         r"(?P<month>00?)[-/](?P<year>0000)",
+        r"(?P<month>00)\.(?P<year>0000)",  # and not 1.2024, which is a number more often
         r"(?P<year>0000)",
         r"(?P<year>0000)[- ]?[Qq](?P<quarter>0)",
         r"[Qq](?P<quarter>0)[-/ ]?(?P<year>0000)",
