@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import pwd
 import subprocess
 import sys
 import tracemalloc
@@ -296,6 +297,14 @@ def test_the_cache_stands_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     load_vectors(path)
     assert len(list((tmp_path / "xdg" / "seqloom").glob("*.npy"))) == 1
+
+
+def test_without_a_home_the_environment_must_say_where(tmp_path, monkeypatch):
+    for name in ("SEQLOOM_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(DataError, match=r"no home folder .* Set SEQLOOM_CACHE"):
+        load_vectors(write(tmp_path / "w.txt", TEXT))
 
 
 # Training

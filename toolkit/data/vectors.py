@@ -227,7 +227,11 @@ def _predict(words: list[str], vectors: WordVectors, seed: int) -> np.ndarray:
 def _cache_folder() -> Path:
     if own := os.environ.get("SEQLOOM_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqloom"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqloom"
+    except RuntimeError:  # HOME is not set, and the system does not know the user, as in some containers
+        mend = "Set SEQLOOM_CACHE to a folder."
+        raise DataError("there is no home folder to keep parsed vectors in.", mend=mend) from None
 
 
 def _load_cached(path: Path, member: str, max_words: int | None, folder: Path) -> WordVectors:
