@@ -65,8 +65,10 @@ def climb(config: Any, folder: Path, seeds: int) -> Iterator[Result]:
     """Train every rung from several seeds; runs that are there already are read, and one that was stopped goes on.
 
     Raises:
-        SeqloomError: the folder holds runs of another config, or a rung cannot be trained on this config.
+        SeqloomError: the folder holds runs of another config or of other data, or a rung cannot be trained on this
+            config.
     """
+    data = dict[int, Any]()  # by seed, which may have drawn the rows of each part
     for rung in RUNGS:
         for seed in range(config.seed, config.seed + seeds):
             changed = rung_config(config, rung, seed)
@@ -76,6 +78,10 @@ def climb(config: Any, folder: Path, seeds: int) -> Iterator[Result]:
             else:
                 with whole_trainings():  # a rung of fewer epochs would be compared with others
                     stage(config.pipeline, "train").train(changed, run, resume=run.exists())
+            read = artifact.read_manifest(run).get("data")
+            if data.setdefault(seed, read) != read:
+                told = f"this run has read other data than that of the rung {RUNGS[0].name}, as if files had changed."
+                raise ConfigError(told, where=str(run), mend="Choose another --out to begin a new ladder.")
             yield _result(rung, seed, run)
 
 

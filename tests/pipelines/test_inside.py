@@ -146,6 +146,19 @@ def test_a_ladder_goes_on_where_it_stopped(two_rungs: Path, monkeypatch: pytest.
     assert changed.code == 2 and "another config" in changed.err
 
 
+def test_a_ladder_does_not_go_on_with_other_data(two_rungs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ladder.RUNGS
+    rows = Path(validate(read_document(two_rungs), stage("text_classification", "config").Config).data.train)
+    monkeypatch.setattr(ladder, "RUNGS", (first,))
+    Path("rows.csv").write_text(rows.read_text())
+    changes = ("--seeds", 1, "--out", "runs", "--set", "data.train=rows.csv")
+    assert seqloom("ladder", two_rungs, *changes).code == 0
+    Path("rows.csv").write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))
+    monkeypatch.setattr(ladder, "RUNGS", (first, second))
+    changed = seqloom("ladder", two_rungs, *changes)
+    assert changed.code == 2 and "other data than that of the rung vanilla RNN" in changed.err
+
+
 def test_ctrl_c_ends_a_ladder_and_its_rung_goes_on_later(two_rungs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         at_call(patch, 14, interrupt)  # in the second epoch of the first rung
