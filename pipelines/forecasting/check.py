@@ -8,7 +8,7 @@ from pipelines.forecasting.fitting import LEAST_WINDOWS, batches_of, begin_netwo
 from pipelines.forecasting.inputs import Plan
 from pipelines.forecasting.prepare import Prepared, prepare
 from toolkit.stanzas import STATES_PER_WEIGHT
-from toolkit.training.members import steps_told
+from toolkit.training.members import memory_told, steps_told
 
 
 def check(config: Config) -> dict[str, str]:
@@ -39,13 +39,13 @@ def check(config: Config) -> dict[str, str]:
     parameters, batch = network.count_params(), batches_of(config, prepared)
     steps = max(min(len(cutoffs), config.training.windows) // batch, 1)
     pieces = plan.history // plan.segment
-    megabytes = 4e-6 * (STATES_PER_WEIGHT * parameters + batch * config.encoder.floats_kept(pieces))
+    kept = STATES_PER_WEIGHT * parameters + batch * config.encoder.floats_kept(pieces)
     return {
         **facts,
         "network reads": f"{plan.history:,} steps, in {pieces:,} segments of {plan.segment:,}",
         **({"calendar": _calendar(plan)} if plan.calendar else {}),
         "parameters": f"{config.model.members} x {parameters:,}",
-        "memory": f"about {megabytes:,.0f} MB to train, beside the series",
+        "memory": memory_told(kept),
         "steps an epoch": f"{steps:,} of {batch:,} windows, {steps_told(steps, config.training)}",
     }
 

@@ -14,7 +14,7 @@ from toolkit.data.batches import LENGTH_STEP, epoch_order, padding_waste
 from toolkit.data.text import TextEncoder, one_line
 from toolkit.errors import try_all
 from toolkit.stanzas import STATES_PER_WEIGHT
-from toolkit.training.members import steps_told
+from toolkit.training.members import memory_told, steps_told
 
 
 def check(config: Config) -> dict[str, str]:
@@ -45,7 +45,7 @@ def check(config: Config) -> dict[str, str]:
         "vectors": _coverage(prepared.coverage, config.vectors.training),
         "unknown words": f"{_unknown(prepared.splits.validation, encoder):.2%} of the words in the validation texts",
         "parameters": f"{config.model.members} x {network.count_params():,}, of which {trainable:,} train",
-        "memory": f"about {_memory(config, network.count_params(), trainable, lengths, batch):,.0f} MB to train",
+        "memory": memory_told(_floats(config, network.count_params(), trainable, lengths, batch)),
         "steps an epoch": f"{len(order):,} of {batch} rows, {steps_told(len(order), config.training)}",
         "padding": f"{padding:.1%} of the computed steps",
     }
@@ -93,9 +93,9 @@ def _unknown(examples: Examples, encoder: TextEncoder) -> float:
     return encoder.unknown(words) / len(words)
 
 
-def _memory(config: Config, parameters: int, trainable: int, lengths: np.ndarray, batch: int) -> float:
-    """Megabytes, roughly: weights with their optimizer state, and what the longest batch keeps for its gradient."""
+def _floats(config: Config, parameters: int, trainable: int, lengths: np.ndarray, batch: int) -> float:
+    """Numbers that training keeps, roughly: weights with their optimizer state, and a long batch for its gradient."""
     time = int(np.percentile(lengths, 99))
     size = min(time, config.model.segment or time)
     activations = batch * config.encoder.floats_kept(size) * time / max(size, 1)
-    return 4e-6 * (parameters + (STATES_PER_WEIGHT - 1) * trainable + activations)
+    return parameters + (STATES_PER_WEIGHT - 1) * trainable + activations

@@ -20,7 +20,7 @@ from toolkit.data.pairs import Grouped, shared_sources, suspicious
 from toolkit.errors import try_all
 from toolkit.evaluation.sql import Database
 from toolkit.stanzas import FLOATS_PER_UNIT, STATES_PER_WEIGHT
-from toolkit.training.members import steps_told
+from toolkit.training.members import memory_told, steps_told
 
 FLOATS_PER_SCORE = 4  # kept for the backward pass, for each target piece and piece of the vocabulary
 
@@ -131,7 +131,7 @@ def _steps(config: Config, prepared: Prepared, parameters: int) -> dict[str, str
     shapes = [shape for _, shape in plan]
     most = max(_activations(config, prepared.codec.target_size, shape) for shape in shapes)
     return {
-        "memory": f"about {4e-6 * (STATES_PER_WEIGHT * parameters + most):,.0f} MB to train",
+        "memory": memory_told(STATES_PER_WEIGHT * parameters + most),
         "steps an epoch": f"{len(plan):,} of about {training.batch_tokens:,} target pieces,"
         f" {steps_told(len(plan), training)}",
         "batch shapes": f"{len(set(shapes)):,}",

@@ -203,7 +203,7 @@ def test_check_tells_what_a_run_would_do(here: Path) -> None:
     assert facts["steps an epoch"] == "6 of 16 rows, 30 in all at most"
     assert re.match(r"\d+\.\d+% of the computed steps", facts["padding"])
     assert re.match(r"1 x [\d,]+, of which [\d,]+ train", facts["parameters"])
-    assert re.match(r"about \d+ MB to train", facts["memory"])
+    assert re.match(r"about \d+ MB to train, beside the data and some 1,000 MB for libraries", facts["memory"])
     assert facts["unknown words"].endswith("of the words in the validation texts")
     assert not Path("runs").exists()
 

@@ -118,6 +118,15 @@ def refit_members(
     return None
 
 
+def memory_told(floats: float) -> str:
+    """How much memory training takes, roughly, said in `check`; of the libraries, TensorFlow takes most.
+
+    Args:
+        floats: how many numbers it keeps.
+    """
+    return f"about {4e-6 * floats:,.0f} MB to train, beside the data and some 1,000 MB for libraries"
+
+
 def steps_told(steps: int, training: Any) -> str:
     """How many steps all epochs of one network are, said in `check`."""
     again = ", then as many epochs again with the validation part (training.refit)" if training.refit else ""
