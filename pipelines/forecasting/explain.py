@@ -57,6 +57,7 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
 
 def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     """The first network's final state, of a transformer the mean of its outputs, after the last window of each series.
+    That of a series without a value is zero.
 
     Raises:
         ConfigError: the run has no encoder of the shared kind, or a column was named.
@@ -70,8 +71,9 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
         raise ConfigError("this run has no encoder that gives vectors.", where=str(folder), mend=mend)
     panel = forecaster.read(path)
     finals = [_final(*traced) for traced in _traces(Path(folder), _inputs(forecaster, panel))]
-    ends = _times(panel, -1, 0)
-    return Vectors(list(panel.ids), ends, np.array(finals, np.float32), [""] * len(panel))
+    known = [np.isfinite(panel.history(series)).any() for series in range(len(panel))]
+    vectors = np.where(np.array(known)[:, None], finals, 0).astype(np.float32)
+    return Vectors(list(panel.ids), _times(panel, -1, 0), vectors, [""] * len(panel))
 
 
 def _one(panel: Panel, series: str | None, path: str) -> Panel:

@@ -60,6 +60,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
 
 def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     """The pooled features of all networks: of each row of a table, each file of a folder, or each line of a file.
+    Those of a blank text are zero.
 
     Raises:
         SeqloomError: the run folder cannot be used, or some input could not be read.
@@ -76,6 +77,8 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     labels = classifier.policy.labels
     decided = zip(items, classifier.policy.decide(logits, features), strict=True)
     groups = [labels[ids[0]] if ids and item.text.strip() else "(none)" for item, ids in decided]
+    written = np.array([bool(item.text.strip()) for item in items])
+    features = np.where(written[:, None], features, 0)
     return Vectors([item.source for item in items], [item.text[:200] for item in items], features, groups)
 
 

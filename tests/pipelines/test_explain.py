@@ -216,6 +216,13 @@ def test_vectors_are_the_pooled_features_of_each_line(trained: Any, texts: list[
     assert "Vectors as points" in Path("m.html").read_text()
 
 
+def test_the_vector_of_a_blank_text_is_zero(trained: Any) -> None:
+    Path("a.txt").write_text("my parcel\n \n")
+    result = seqloom("encode", "a.txt", "--model", trained.folder, "-o", "v.npy", "--neighbours", 2)
+    assert np.load("v.npy").any(axis=1).tolist() == [True, False]
+    assert [record["neighbours"] for record in result.records] == [[], []]
+
+
 def test_vectors_of_a_table_go_to_parquet(trained: Any) -> None:
     write_table(Path("a.csv"), [("my parcel", "x"), ("", "y")], header=("message", "label"))
     refused(seqloom("encode", "a.csv", "--model", trained.folder, "-o", "v.parquet"), "message")

@@ -116,6 +116,14 @@ def test_a_run_without_a_recurrent_network_is_explained_but_gives_no_vectors(tab
     assert result.code == 2 and "no encoder" in result.err
 
 
+def test_the_vector_of_a_series_without_a_value_is_zero(plain: Path) -> None:
+    values = np.tile(np.arange(20.0), (2, 1))
+    values[1] = np.nan
+    table = write_sales(Path("gaps.csv"), Sales(values, np.zeros((2, 20))))
+    assert seqloom("encode", table, "--model", plain, "-o", "v.npy").code == 0
+    assert np.load("v.npy").any(axis=1).tolist() == [True, False]
+
+
 def test_a_run_that_forecasts_means_is_explained_as_one(table: Path, run: Any) -> None:
     model = {"kind": "seasonal_naive", "point": "mean", "history": None, "segment": None}
     assert run(table, model=model).code == 0
