@@ -102,7 +102,7 @@ def command(config: Any, folder: Path, *, seeds: int, as_json: bool) -> None:
         if not as_json:
             scores = "  ".join(f"{name} {value:.4g}" for name, value in result.test.items())
             print(f"{result.rung}, seed {result.seed}: {scores}", flush=True)
-    metric = stage(config.pipeline, "ladder").METRIC
+    metric = stage(config.pipeline, "ladder").metric(config)
     artifact.write_json(folder / "ladder.json", [each._asdict() for each in found])
     artifact.write_text(folder / "ladder.html", page(found, metric, config.pipeline))
     if as_json:

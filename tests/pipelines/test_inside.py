@@ -108,6 +108,14 @@ def test_every_rung_is_a_config_of_every_pipeline(pipeline: str) -> None:
     assert all(each.encoder.units == config.encoder.units and each.data == config.data for each in changed)
 
 
+def test_forecasters_of_means_are_compared_by_squared_errors() -> None:
+    settings = stage("forecasting", "ladder")
+    document = read_document(CONFIGS / "forecasting.yaml", ["model.point=mean"])
+    assert settings.metric(validate(document, stage("forecasting", "config").Config)) == "rmsse"
+    document = read_document(CONFIGS / "forecasting.yaml")
+    assert settings.metric(validate(document, stage("forecasting", "config").Config)) == "mase"
+
+
 @pytest.fixture
 def two_rungs(trained: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config to climb two rungs with."""
