@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.printing import watched
 from pipelines.text_classification.predict import Classifier, Prediction
 from toolkit.artifact import check_outputs, opened
+from toolkit.data.documents import refuse_circle
 from toolkit.data.files import STANDARD_INPUT, ending, explained, open_binary, read_document, read_text, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows, refuse_column
 from toolkit.errors import ConfigError, DataError, SeqloomError
@@ -77,14 +78,25 @@ class Inputs:
             yield path
             return
         failures, empty = self.failures, True
-        for folder, subfolders, names in os.walk(path, onerror=self._fail_folder):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for folder, subfolders, names in os.walk(path, onerror=self._fail_folder, followlinks=True):
+            seen = sorted(name for name in subfolders if not name.startswith("."))
+            subfolders[:] = [name for name in seen if self._ends(Path(folder, name), Path(path))]
             for file in (os.path.join(folder, name) for name in sorted(names) if not name.startswith(".")):
                 if os.path.isfile(file):
                     empty = False
                     yield file
         if empty and self.failures == failures:
             self._fail(DataError("there is no file in this folder.", where=path, mend="Is this the right path?"))
+
+    def _ends(self, folder: Path, root: Path) -> bool:
+        """Whether all below a folder is read once; a link for which it is not is told."""
+        try:
+            if folder.is_symlink():
+                refuse_circle(folder, root)
+        except DataError as error:
+            self._fail(error)
+            return False
+        return True
 
     def _texts(self, path: str) -> Iterator[Item]:
         if self.keep and (self.lines or ending(path) not in TABLES):

@@ -154,8 +154,18 @@ def test_a_label_may_be_a_link_to_a_folder_and_a_loop_is_told(tmp_path):
     write(tmp_path / "elsewhere/2.txt", "buy")
     (tmp_path / "mail/spam").symlink_to(tmp_path / "elsewhere")
     assert values(tmp_path / "mail") == [{"text": "hi", "label": "ham"}, {"text": "buy", "label": "spam"}]
-    (tmp_path / "mail/again").symlink_to(tmp_path / "mail")
-    assert "mail/again: this link leads to a folder that it lies in." in refusal(tmp_path / "mail")
+    for target in (tmp_path / "mail", tmp_path):
+        (tmp_path / "mail/again").symlink_to(target)
+        assert "mail/again: this link leads to a folder that it lies in." in refusal(tmp_path / "mail")
+        (tmp_path / "mail/again").unlink()
+
+
+def test_a_label_may_be_a_link_to_the_folder_that_a_command_runs_in(tmp_path, monkeypatch):
+    write(tmp_path / "mail/ham/1.txt", "hi")
+    write(tmp_path / "here/2.txt", "buy")
+    (tmp_path / "mail/spam").symlink_to(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert values("../mail") == [{"text": "hi", "label": "ham"}, {"text": "buy", "label": "spam"}]
 
 
 def test_archives_are_read_like_folders_and_nothing_is_unpacked(tmp_path):

@@ -63,6 +63,20 @@ def test_a_folder_is_read_in_order_without_hidden_files(classify: Any) -> None:
     assert [record["source"] for record in classify("docs").records] == ["docs/a.txt", "docs/b.txt", "docs/sub/c.txt"]
 
 
+def test_a_link_to_a_folder_is_followed_and_one_that_leads_back_is_told(classify: Any) -> None:
+    Path("docs").mkdir()
+    Path("elsewhere").mkdir()
+    Path("elsewhere/a.txt").write_text("my parcel")
+    Path("docs/linked").symlink_to(Path("elsewhere").resolve())
+    assert [record["source"] for record in classify("docs").records] == ["docs/linked/a.txt"]
+    for target in (".", ".."):
+        Path("docs/back").symlink_to(target)
+        result = classify("docs")
+        assert [record["source"] for record in result.records] == ["docs/linked/a.txt"]
+        assert result.code == 1 and "docs/back: this link leads to a folder that it lies in." in result.err
+        Path("docs/back").unlink()
+
+
 def test_pipes_in_a_folder_are_passed_over_and_a_folder_without_files_is_told(classify: Any) -> None:
     Path("docs").mkdir()
     os.mkfifo("docs/pipe")

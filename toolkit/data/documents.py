@@ -56,12 +56,18 @@ def _files(root: Path) -> Iterator[Document]:
     for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):  # a label may be a link to a folder
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for link in filter(Path.is_symlink, (Path(folder, each) for each in folders)):
-            if link.resolve() in map(Path.resolve, link.parents):
-                raise DataError("this link leads to a folder that it lies in.", where=str(link), mend="Remove it.")
+            refuse_circle(link, root)
         for name in sorted(names):
             path = Path(folder, name)
             if path.is_file():
                 yield path.relative_to(root).as_posix(), partial(path.open, "rb")
+
+
+def refuse_circle(link: Path, root: Path) -> None:
+    """Raise a DataError when a link, met on the way down from `root`, leads to a folder that it lies in."""
+    met = (folder.resolve() for folder in link.parents if folder.is_relative_to(root))
+    if any(folder.is_relative_to(link.resolve()) for folder in met):
+        raise DataError("this link leads to a folder that it lies in.", where=str(link), mend="Remove it.")
 
 
 def _raise(error: OSError) -> None:
