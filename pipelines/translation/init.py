@@ -2,6 +2,7 @@
 
 import random
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -17,7 +18,7 @@ from toolkit.data.codec import Kind, fit_codec
 from toolkit.data.files import ending
 from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
-from toolkit.data.rows import Format, Source, are_numbers, drawn, read_rows
+from toolkit.data.rows import Format, Source, are_numbers, drawn, listed, read_rows
 from toolkit.errors import DataError
 from toolkit.evaluation.translation import word_splitter
 
@@ -197,15 +198,20 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
     texts = [column for column in names if lengths[column]]
     varied = [column for column in texts if len({str(_first(row.get(column))) for row in rows}) > 1]
     texts = varied if len(varied) > 1 else texts  # what all rows say, such as eng, is about the pairs
+    objects = [names[column] for column in names if any(isinstance(_first(row.get(column)), dict) for row in rows)]
+    nested = f"What is inside objects is not read ({listed(objects)}): write a row with two texts for each pair."
     if len(texts) < 2:
         found = ", ".join(names[column] for column in texts) or "none"
-        raise DataError(f"columns of texts: {found}; expected two, a source and a target.", where=path)
+        found = f"columns of texts: {found}; expected two, a source and a target."
+        raise DataError(found, where=path, mend=nested if objects else "")
     named = {names[column].lower(): column for column in texts}
     source = next((named[name] for name in SOURCE_NAMES if name in named), None)
     target = next((named[name] for name in TARGET_NAMES if name in named and named[name] != source), None)
     languages = [column for column in texts if _is_language(names[column])]
     if (source is None or target is None) and len(languages) > 1:
         return languages[0], languages[1]
+    if objects and (source is None or target is None):  # the texts of a side may be there
+        warnings.warn(f"{path}: {nested}", stacklevel=2)
     numbered = all(name.isdecimal() for name in names.values())
     others = texts if numbered else sorted(texts, key=lambda column: -lengths[column])
     others = [column for column in others if column not in (source, target)]

@@ -138,6 +138,17 @@ def test_lists_of_references_are_texts() -> None:
     assert (config.data.source, config.data.target) == ("input", "other")
 
 
+def test_that_texts_inside_objects_are_not_read_is_told() -> None:
+    told = "What is inside objects is not read (sentences): write a row with two texts for each pair."
+    rows = [{"split": "ab"[i % 2], "sentences": [{"text": a}], "sql": [b]} for i, (a, b) in enumerate(queries(40))]
+    Path("d.json").write_text(json.dumps(rows))
+    assert f"note: d.json: {told}" in seqloom("init", "translate", "d.json").err
+    Path("d.json").write_text(json.dumps([{"question": row["split"], **row} for row in rows]))
+    assert told not in seqloom("init", "translate", "d.json").err
+    Path("d.json").write_text(json.dumps([{"sentences": row["sentences"][0]} for row in rows]))
+    assert told in seqloom("init", "translate", "d.json").err
+
+
 def test_queries_are_dotted_words_that_may_be_copied() -> None:
     config = init(write("d.csv", queries(60), ["question", "query"]))
     assert (config.data.source, config.data.target) == ("question", "query")
