@@ -274,7 +274,8 @@ def _check_export(prepared: Prepared, network: models.Translator, searcher: Sear
 def _fingerprint(config: Config, prepared: Prepared, network: models.Translator) -> str:
     """Of everything that the weights of a network depend on, which has not begun to train."""
     training = config.training.model_copy(update={"refit": False})
-    fitted = config.model_copy(update={"search": SearchConfig(), "compare": [], "training": training})
+    search = SearchConfig(replace_unknown=config.search.replace_unknown)  # validation translates as this says
+    fitted = config.model_copy(update={"search": search, "compare": [], "training": training})
     digest = hashlib.sha256(configs.dump(fitted).encode())
     for part in (prepared.splits.train, prepared.splits.validation, prepared.codec):
         digest.update(repr(part).encode())

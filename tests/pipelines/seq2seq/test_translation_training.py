@@ -88,6 +88,8 @@ def test_another_config_cannot_go_on_with_a_run_but_another_search_can(tiny_conf
             tmp_path / "run",
             resume=True,
         )
+    with pytest.raises(SeqloomError, match="another config or other data"):  # which validation scores depend on
+        train(changed(config, search={"replace_unknown": False}), tmp_path / "run", resume=True)
     search = {"beam": 2, "length_penalty": "auto", "coverage_penalty": 0.1, "block_ngrams": 2}
     train(changed(config, search=search), tmp_path / "run", resume=True)
     settings = Translator(tmp_path / "run").settings
