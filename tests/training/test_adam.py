@@ -106,6 +106,14 @@ def test_what_is_not_computed_is_refused(option):
     assert Adam.from_config(Adam(lazy=True, global_clipnorm=2.0).get_config()).lazy
 
 
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_that_another_backend_is_never_lazy_is_told(backend, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    Adam()
+    with pytest.warns(UserWarning, match=f"training.lazy_embeddings changes nothing on {backend}"):
+        Adam(lazy=True)
+
+
 def test_xla_compiles_its_step():
     network = keras.Sequential([keras.layers.Embedding(ROWS, WIDTH), keras.layers.Dense(1)])
     network.compile(Adam(**SETTINGS), "mse", jit_compile=True)

@@ -1,5 +1,6 @@
 """Adam in fewer passes over memory than Keras', and on request only over what a batch touches."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -34,6 +35,9 @@ class Adam(keras.optimizers.Adam):
             raise ValueError(f"{' and '.join(refused)}: this is plain Adam, clipped by global_clipnorm or not at all")
         super().__init__(learning_rate, **options)
         self.lazy = lazy
+        if lazy and (backend := keras.backend.backend()) != "tensorflow":
+            told = f"training.lazy_embeddings changes nothing on {backend}, which has no gradients of rows"
+            warnings.warn(f"{told}; this is Adam as it is.", stacklevel=2)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "lazy": self.lazy}
