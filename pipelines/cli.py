@@ -293,7 +293,8 @@ def update(
 def evaluate(model: Model, data: Annotated[Path, typer.Option(help="Labelled data.")], as_json: AsJson = False) -> None:
     """Score a trained run on other labelled data."""
     scores = stage(pipeline_of(model), "evaluate").evaluate(model, data)
-    print(json.dumps(scores) if as_json else "\n".join(f"{name:<20}{value:.4f}" for name, value in scores.items()))
+    lines = (f"{name:<20}{value if isinstance(value, str) else f'{value:.4f}'}" for name, value in scores.items())
+    print(json.dumps(scores) if as_json else "\n".join(lines))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Scores on test sources beside the baselines, and the report."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,14 @@ def evaluate_run(
         "test": score([each.text for each in found], test.references, config.data.database),
         "baselines": {name: score(texts, test.references, config.data.database) for name, texts in others.items()},
         "seconds": {"train": seconds, "evaluate": evaluated - started, "baselines": time.monotonic() - evaluated},
-        "signature": metrics.bleu(*as_lines([each.text for each in found], test.references)).signature,
+        "signature": _signature([each.text for each in found], test.references),
     }
     page, report["verdict"] = render(report, found, others, history, test, config, translator.shown)
     return report, page
 
 
-def evaluate(folder: Path, data: Path) -> dict[str, float]:
-    """Score a run on pairs that its own data stanza describes.
+def evaluate(folder: Path, data: Path) -> dict[str, float | str]:
+    """Score a run on pairs that its own data stanza describes; `signature` tells how BLEU was computed.
 
     Raises:
         DataError: the pairs cannot be read.
@@ -47,8 +48,12 @@ def evaluate(folder: Path, data: Path) -> dict[str, float]:
     sources, references = grouped(read_files(config, str(data)))
     tell_learned(str(data), config.train, config.validation)
     tell_few(str(data), len(sources))
-    found = translator.translate(sources)
-    return score([each.text for each in found], references, config.database)
+    texts = [each.text for each in translator.translate(sources)]
+    return {**score(texts, references, config.database), "signature": _signature(texts, references)}
+
+
+def _signature(texts: Sequence[str], references: Sequence[Sequence[str]]) -> str:
+    return metrics.bleu(*as_lines(texts, references)).signature
 
 
 def fit_baselines(splits: Splits) -> dict[str, list[str]]:

@@ -355,6 +355,9 @@ def test_evaluate_scores_a_run_on_a_file(tiny_run: Path, tiny_pairs: Path) -> No
     scores = json.loads(result.out)
     assert scores["exact_match"] > 0.8
     assert scores["bleu"] > 80
+    assert scores["signature"].startswith("nrefs:1|case:mixed|")
+    shown = seqloom("evaluate", "--model", tiny_run, "--data", tiny_pairs).out
+    assert f"{'signature':<20}{scores['signature']}" in shown
     assert "has learned from this file" in result.err  # which the run split for itself
 
 
