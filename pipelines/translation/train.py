@@ -99,7 +99,8 @@ def _set_vectors(config: Config, codec: PairCodec, network: models.Translator) -
         ("target", codec.target, network.target_embedding),
     ):
         if vectors := word_vectors(config, side):
-            matrix, _ = build_matrix(pieces.pieces, vectors, seed=config.seed)
+            words = [*map(pieces.shown, pieces.pieces)]  # a sign without what tells whether it touches a word
+            matrix, _ = build_matrix(words, vectors, seed=config.seed)
             layer.embeddings.assign(scaled(matrix, f"vectors.{side}") / config.model.embedding**0.5)
 
 

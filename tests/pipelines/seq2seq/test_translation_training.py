@@ -216,6 +216,20 @@ def test_word_vectors_are_where_training_begins(tiny_config, tmp_path):
         training._set_vectors(config, codec, models.build(config, **sizes))
 
 
+def test_a_sign_has_its_vector_wherever_it_touches_a_word(tiny_config, tmp_path):
+    table, vectors = tmp_path / "pairs.csv", tmp_path / "vectors.txt"
+    table.write_text("source,target\n" + "".join(f'"one, two , {i}",eins\n' for i in range(9)))
+    vectors.write_text("one 1 0 0\n, 0 1 0\n")
+    changes = dict(data={"train": str(table)}, vectors={"source": str(vectors)}, model={"embedding": 3})
+    config = changed(tiny_config, **changes)
+    codec = prepare(config).codec
+    network = models.build(config, **codec.sizes)
+    training._set_vectors(config, codec, network)
+    rows, ids = network.source_embedding.get_weights()[0], codec.source.ids
+    assert rows[ids[","]][0] == rows[ids[","]][2] == 0
+    np.testing.assert_array_equal(rows[ids["￭,"]], rows[ids[","]])
+
+
 def test_words_that_training_lacks_are_known_by_their_vectors(tiny_config, tmp_path):
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("one 1 0 0\nuno 1 0 0\ntwo 0 1 0\ndue 0 1 0\n")
