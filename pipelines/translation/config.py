@@ -135,7 +135,8 @@ class VectorsConfig(Stanza):
     """File of word vectors, or gensim-data name, for the source side; empty: random."""
     extra_words: int = Field(0, ge=0, le=500_000)
     """The most source words that training lacks to add from the vectors file, the first in the file, so that an unseen
-    word is read like others of similar meaning."""
+    word is read like others of similar meaning. Words are added as the file writes them: where it has lower-case words
+    alone, as GloVe's files do, set tokens.lowercase_source."""
     target: str | None = None
     """The same for the target side."""
 
