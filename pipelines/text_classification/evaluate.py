@@ -36,7 +36,8 @@ def fit_linear(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -
     capitals, pieces = config.tokens.capitals, len(splits.train) <= FEW
     model = _tuned_linear(splits, labels, balanced=is_balanced(config), capitals=capitals, pieces=pieces)
     texts, truth = splits.validation.texts, targets(splits.validation, labels)
-    return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth)
+    expected = _taken_by_weights(config, splits, labels)
+    return fit_linear_member(model, scorer.score(texts)[0], model.logits(texts), truth, expected)
 
 
 def refit_linear(config: Config, member: LinearMember, splits: Splits, labels: Labels) -> LinearMember:
@@ -75,10 +76,17 @@ def fit_policy(config: Config, splits: Splits, labels: Labels, scorer: Scorer) -
     """The decision rule of a run, fitted on its validation rows."""
     logits, features = scorer.score(splits.validation.texts)
     centroids = fit_centroids(config.decision, splits, labels, scorer)
-    truth, expected = targets(splits.train, labels), None
-    if is_balanced(config):
-        expected = label_odds(truth, len(labels), row_weights(truth, len(labels)))
+    expected, _ = _taken_by_weights(config, splits, labels)
     return _fit(config, labels, logits, targets(splits.validation, labels), expected, features, centroids)
+
+
+def _taken_by_weights(config: Config, splits: Splits, labels: Labels) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The shifts of labels that undo the weights of training rows, where these have some: those of networks, and those
+    of one regression a label, each half of whose rows has it."""
+    if not is_balanced(config):
+        return None, None
+    truth = targets(splits.train, labels)
+    return label_odds(truth, len(labels), row_weights(truth, len(labels))), baselines.majority(truth, len(labels))
 
 
 def fit_centroids(config: DecisionConfig, splits: Splits, labels: Labels, scorer: Scorer) -> np.ndarray | None:

@@ -91,6 +91,19 @@ def test_the_weaker_model_weighs_less(model: TfidfLogistic, targets: np.ndarray)
     assert member is not None and 0.1 <= member.weight <= 0.4
 
 
+def test_what_weighted_training_rows_took_from_a_label_counts_against_no_model(
+    model: TfidfLogistic, targets: np.ndarray
+) -> None:
+    networks, linear = (noisy(targets, 4, 2, seed) - 2 * (targets.ndim == 2) for seed in (1, 2))
+    taken = np.array([4.0, 2, -2, -4])
+    fair = fit_linear_member(model, networks, linear, targets)
+    told = fit_linear_member(model, networks - taken, linear, targets, (taken, None))
+    untold = fit_linear_member(model, networks - taken, linear, targets)
+    assert fair and told and untold
+    assert told.weight == fair.weight < untold.weight
+    np.testing.assert_allclose(told.temperatures, fair.temperatures, rtol=0.1)
+
+
 def test_a_useless_model_gets_no_weight(model: TfidfLogistic, targets: np.ndarray) -> None:
     noise = np.random.default_rng(3).normal(size=(len(targets), 4))
     networks = noisy(targets, 4, 2, seed=1)

@@ -10,6 +10,8 @@ import pytest
 from keywords import keyword_rows, seqloom, write_config, write_splits
 
 from pipelines.text_classification import evaluate
+from pipelines.text_classification.config import Config
+from pipelines.text_classification.data import label_set, read_splits
 from pipelines.text_classification.explain import _without_each, explain
 from pipelines.text_classification.predict import Classifier, Scorer
 from toolkit.artifact import Artifact
@@ -88,6 +90,30 @@ def test_a_useless_linear_model_is_left_out(trained: Any, monkeypatch: pytest.Mo
     assert not any(Path("run", name).exists() for name in PARTS)
     assert Path("run/decision.json").read_bytes() == (trained.folder / "decision.json").read_bytes()
     assert "earned no weight" in Path("run/report.html").read_text()
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_both_are_weighed_once_the_weights_of_labels_are_undone(
+    weights: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_splits(here)
+    training = {"class_weights": weights}
+    values = {"pipeline": "text_classification", "data": data, "training": training, "model": {"linear": True}}
+    config = Config.model_validate(values)
+    splits, told = read_splits(config.data, config.seed), list[Any]()
+    rows = [i for i, (label,) in enumerate(splits.train.labels) if label == "delivery" or i % 4 == 0]
+    splits, labels = replace(splits, train=splits.train.take(rows)), label_set(splits.train)
+    monkeypatch.setattr(evaluate, "fit_linear_member", lambda *arguments: told.extend(arguments))
+
+    class Even:
+        def score(self, texts: list[str]) -> tuple[np.ndarray, None]:
+            return np.zeros((len(texts), len(labels))), None
+
+    evaluate.fit_linear(config, splits, labels, Even())  # type: ignore[arg-type]
+    expected = told[4]
+    assert weights == "balanced" or expected == (None, None)
+    for shift in expected if weights == "balanced" else ():
+        assert shift.argmax() == labels.index("delivery") and shift.max() > shift.min() + 0.5
 
 
 @pytest.mark.usefixtures("plain_report")

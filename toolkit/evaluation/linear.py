@@ -171,15 +171,24 @@ class LinearMember:
 
 
 def fit_linear_member(
-    model: TfidfLogistic, networks: np.ndarray, linear: np.ndarray, targets: np.ndarray
+    model: TfidfLogistic,
+    networks: np.ndarray,
+    linear: np.ndarray,
+    targets: np.ndarray,
+    expected: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> LinearMember | None:
     """The member with the weight at which validation rows are most likely; None where that is no weight at all.
 
     Args:
         networks, linear: logits of validation rows (rows, labels).
         targets: ids (rows,), where rows out of scope are left out, or flags (rows, labels).
+        expected: the shift (labels,) of each that `calibration.calibrate` is told. Both are weighed by what they say
+            once it is undone; it is no part of the member, whose logits are calibrated as one.
     """
-    many = targets.ndim == 2
-    first, second = (calibration.fit_temperature(logits, targets, many) for logits in (networks, linear))
-    weight = calibration.fit_weight(networks / first, linear / second, targets, many)
-    return LinearMember(model, weight, (first, second)) if weight else None
+    many, calibrated, temperatures = targets.ndim == 2, list[np.ndarray](), list[float]()
+    for logits, undone in zip((networks, linear), expected, strict=True):
+        temperature, shift = calibration.calibrate(logits, targets, many, undone)
+        calibrated.append(logits / temperature + np.array(shift or 0.0))
+        temperatures.append(temperature)
+    weight = calibration.fit_weight(calibrated[0], calibrated[1], targets, many)
+    return LinearMember(model, weight, (temperatures[0], temperatures[1])) if weight else None
