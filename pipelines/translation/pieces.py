@@ -24,6 +24,7 @@ _SENTENCES = re.compile(
     rf"(?<=[.!?;।])\s+|(?<=[{_FULL_WIDTH}])(?![{_FULL_WIDTH}{_CLOSING}])\s*"
     rf"|(?<=[{_FULL_WIDTH}][{_CLOSING}])(?![{_CLOSING}])\s*"
 )
+_STRINGS = re.compile(r"""'[^']*'|"[^"]*\"""")  # of SQL
 
 
 class Source(NamedTuple):
@@ -56,6 +57,11 @@ def join_sentences(parts: Sequence[str]) -> str:
     for part in filter(None, parts):
         text += part if not text or text.rstrip(_CLOSING)[-1:] in _FULL_WIDTH else f" {part}"
     return text
+
+
+def _in_string(pieces: Sequence[str]) -> bool:
+    """Whether a query has opened a string with a single quote and not closed it."""
+    return "'" in _STRINGS.sub("", " ".join(pieces))
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,12 @@ class PairCodec:
 
     def write(self, source: Source, tokens: Sequence[int]) -> list[str]:
         """The pieces that tokens stand for."""
-        size = self.target_size
-        return [self.target.pieces[token] if token < size else source.pieces[token - size] for token in tokens]
+        size, pieces = self.target_size, list[str]()
+        for token in tokens:
+            piece = self.target.pieces[token] if token < size else source.pieces[token - size]
+            value = token >= size and " " in piece and "'" in piece
+            pieces.append(self._doubled(piece) if value and _in_string(pieces) else piece)
+        return pieces
 
     def inputs(self, sources: Sequence[Source], rows: int, time: int) -> dict[str, np.ndarray]:
         """A batch of sources. Shapes: source, copies (rows, time); lengths (rows,); columns (rows, time, columns)."""
@@ -210,16 +220,25 @@ class PairCodec:
 
     def _whole_values(self, source: Source, words: list[str]) -> list[str]:
         """The words of a target with each value of several words that its source has as one of them."""
-        values = [piece.split(" ") for piece in source.pieces if " " in piece] if self.copies else []
+        values = [piece for piece in source.pieces if " " in piece] if self.copies else []
         if not values:
             return words
+        plain = {tuple(value.split(" ")): value for value in values}
+        quoted = {tuple(self._doubled(value).split(" ")): value for value in values}
         whole, place = list[str](), 0
         while place < len(words):
-            found = (value for value in values if words[place : place + len(value)] == value)
-            value = max(found, key=len, default=words[place : place + 1])
-            whole.append(" ".join(value))
-            place += len(value)
+            here = quoted if quoted != plain and _in_string(words[:place]) else plain
+            found = (value for value in here if tuple(words[place : place + len(value)]) == value)
+            value = max(found, key=len, default=())
+            whole.append(here[value] if value else words[place])
+            place += len(value) or 1
         return whole
+
+    def _doubled(self, value: str) -> str:
+        """A value as it stands in a string of SQL between single quotes, which has each of the value's own twice."""
+        if "'" not in value:
+            return value
+        return " ".join(self.target.split([self.target.join([value]).replace("'", "''")], MOST)[0])
 
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target

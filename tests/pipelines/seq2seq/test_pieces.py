@@ -70,6 +70,26 @@ def test_a_value_of_several_words_is_one_piece_that_is_copied_whole():
     assert codec.inputs([source], 1, 4)["columns"][0, :, 0].tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("value", "query"),
+    [
+        ("O'Fallon", "= 'O''Fallon'"),
+        ("O'Fallon", '= "O\'Fallon" or = "O\'Fallon"'),
+        ("O'Fallon", "= \"O'Fallon\" or = 'O''Fallon' or = \"O'Fallon\" or = '%O''Fallon%'"),
+        ("the dogs' home", "= 'the dogs'' home'"),
+    ],
+)
+def test_quotes_of_a_value_are_doubled_where_a_query_puts_it_between_single_ones(value, query):
+    pieces = [f"{left}{sign}{right}" for sign in "'\"%" for left in ("", "￭") for right in ("", "￭")]
+    codec = make_codec(target=("=", "or", *pieces), copies=True)
+    words = " ".join(codec.source.split([value.lower()], 9)[0])
+    codec = dataclasses.replace(codec, values=ColumnValues(["city"], {words: [0]}))
+    (source,) = codec.read([f"one {value}"])
+    (target,) = codec.targets([source], [query], 40)
+    assert UNKNOWN not in target and target.count(source.copies[1]) == query.count("Fallon") + query.count("dogs")
+    assert codec.target.join(codec.write(source, target)) == query
+
+
 def test_the_form_of_a_piece_is_read_after_the_columns_that_hold_it():
     values = ColumnValues(["city", "state"], {"new york": [0, 1]})
     codec = dataclasses.replace(COPYING, values=values, forms=True)
