@@ -99,8 +99,10 @@ def fit_weights(
     blocks = min(blocks, y.shape[1])
     power = 2 if squared else 1
     losses = [_loss(each, power) for each in errors]
-    judged = _held_out(errors, blocks, power)
-    gains = _window_losses(_best_held_out(errors, power), power) - _window_losses(judged, power)
+    halves = _halves(errors)
+    judged = np.concatenate([combine(_weights(seen, blocks, power), held_out) for seen, held_out in halves])
+    alone = np.concatenate([_best(seen, held_out, power) for seen, held_out in halves])
+    gains = _window_losses(alone, power) - _window_losses(judged, power)
     if gains.mean() > gains.std() / len(gains) ** 0.5:
         weights = _weights(errors, blocks, power)
     else:
@@ -135,28 +137,15 @@ def _loss(errors: np.ndarray, power: int) -> float:
     return float(_window_losses(errors, power).mean())
 
 
-def _held_out(errors: np.ndarray, blocks: int, power: int) -> np.ndarray:
-    """Errors of the combination (windows, horizon), of each half with the weights of the other half."""
-    half = errors.shape[1] // 2
-    if not half:
-        return combine(_weights(errors, blocks, power), errors)  # one window: there is nothing else to judge it by
-    earlier, later = errors[:, :half], errors[:, half:]
-    halves = ((later, earlier), (earlier, later))
-    return np.concatenate([combine(_weights(seen, blocks, power), judged) for seen, judged in halves])
+def _halves(errors: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What is seen and what is held out: each half of the windows once; a single window is both."""
+    earlier, later = np.split(errors, [errors.shape[1] // 2], axis=1)
+    return [(later, earlier), (earlier, later)] if earlier.size else [(errors, errors)]
 
 
-def _best_held_out(errors: np.ndarray, power: int) -> np.ndarray:
-    """Errors (windows, horizon) of a best model alone, in each half the one that is best in the other half."""
-    half = errors.shape[1] // 2
-    if not half:
-        return _best(errors, errors, power)
-    earlier, later = errors[:, :half], errors[:, half:]
-    return np.concatenate([_best(later, earlier, power), _best(earlier, later, power)])
-
-
-def _best(seen: np.ndarray, errors: np.ndarray, power: int) -> np.ndarray:
-    """Of `errors` (models, windows, horizon) those of the model that is best in `seen`."""
-    return np.asarray(errors[np.argmin([_loss(each, power) for each in seen])])
+def _best(seen: np.ndarray, held_out: np.ndarray, power: int) -> np.ndarray:
+    """Of the errors (models, windows, horizon) that are held out those of the model that is best in `seen`."""
+    return np.asarray(held_out[np.argmin([_loss(each, power) for each in seen])])
 
 
 def _weights(errors: np.ndarray, blocks: int, power: int) -> np.ndarray:
