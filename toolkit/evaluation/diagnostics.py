@@ -89,7 +89,17 @@ def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
 
     0 where there is no such pair or the series is constant.
     """
-    return _autocorrelation(_in_unit_range(values), lags)
+    values = _in_unit_range(values)
+    known = ~np.isnan(values)
+    if not known.any() or _is_flat(values[known]):
+        return np.zeros(lags + 1)
+    x = np.where(known, values - values[known].mean(), 0.0)
+    size = 1 << (len(x) + lags).bit_length()
+    both = np.stack([x, known.astype(float)])
+    products, pairs = np.fft.irfft(np.abs(np.fft.rfft(both, size)) ** 2, size)[:, : lags + 1]  # by the power spectrum
+    pairs = np.round(pairs)
+    means = np.where(pairs > 0, products / np.maximum(pairs, 1), 0.0)
+    return means / means[0]
 
 
 def choose_season(series: np.ndarray | Sequence[np.ndarray], candidates: Sequence[int], *, searched: int = 1) -> int:
@@ -184,20 +194,6 @@ def outliers(values: np.ndarray, season: int = 1) -> np.ndarray:
     return known & (np.abs(rest) > 2 * spread) & (spread > 1e-9 * np.abs(values[known]).max())
 
 
-def _autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
-    """See `autocorrelation`; of values that are neither very large nor very small. Through the power spectrum."""
-    known = ~np.isnan(values)
-    if not known.any() or _is_flat(values[known]):
-        return np.zeros(lags + 1)
-    x = np.where(known, values - values[known].mean(), 0.0)
-    size = 1 << (len(x) + lags).bit_length()
-    both = np.stack([x, known.astype(float)])
-    products, pairs = np.fft.irfft(np.abs(np.fft.rfft(both, size)) ** 2, size)[:, : lags + 1]
-    pairs = np.round(pairs)
-    means = np.where(pairs > 0, products / np.maximum(pairs, 1), 0.0)
-    return means / means[0]
-
-
 def _several(series: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
     if isinstance(series, np.ndarray) and series.ndim == 1:
         return [_in_unit_range(series)]
@@ -224,7 +220,7 @@ def _has_season(values: np.ndarray, season: int, tests: int) -> bool:
     if found := _season_of_phases(values, season):
         probability, share = found
         return probability < NOISE / tests and (share > FAINT or seasonal_strength(values, season) > SLIGHT)
-    r = _autocorrelation(rest, season)
+    r = autocorrelation(rest, season)
     return bool(r[season] > FAINT and r[season] - r[1:season].min() > FAINT)
 
 
@@ -310,8 +306,7 @@ def _moving_average(values: np.ndarray, window: int) -> np.ndarray:
 
 def _phase_medians(values: np.ndarray, season: int) -> np.ndarray:
     whole = np.append(values, np.full(-len(values) % season, np.nan)).reshape(-1, season)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a phase without a value
+    with warnings.catch_warnings(action="ignore"):  # of a phase without a value
         medians = np.nanmedian(whole, axis=0)
     return np.resize(np.where(np.isnan(medians), 0.0, medians), len(values))
 

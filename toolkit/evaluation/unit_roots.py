@@ -56,8 +56,7 @@ def stationarity(values: np.ndarray) -> Stationarity | None:
 
     # In units of their spread: the regressions of huge or tiny values would lose digits.
     scaled = (known - known.mean()) / known.std()
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # above all, that a p-value is outside of the table
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):  # above all, p-values outside the table
         try:
             root, level = adfuller(scaled, autolag="AIC")[1], kpss(scaled, nlags="auto")[1]
         except (ValueError, np.linalg.LinAlgError):  # a straight line leaves nothing to regress on
