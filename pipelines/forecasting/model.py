@@ -82,8 +82,7 @@ class ForecastNetwork(keras.Model):
         if self.features["future"]:
             future = inputs["future"]
             features.append(ops.reshape(future, (-1, self.parts * self.features["future"])))
-        joined = features[0] if len(features) == 1 else ops.concatenate(features, axis=-1)
-        outputs = ops.concatenate([state, self.hidden(joined)], axis=-1)
+        outputs = ops.concatenate([state, self.hidden(ops.concatenate(features, axis=-1))], axis=-1)
         return ops.expand_dims(outputs, 1)
 
     def _queries(self, inputs):
@@ -94,8 +93,7 @@ class ForecastNetwork(keras.Model):
             context.append(inputs["future"])
         if not context:
             return ops.repeat(positions, batch, axis=0)
-        joined = context[0] if len(context) == 1 else ops.concatenate(context, axis=-1)
-        return positions + self.condition(joined)
+        return positions + self.condition(ops.concatenate(context, axis=-1))
 
 
 Network = ForecastNetwork | SmoothingNetwork
@@ -206,8 +204,8 @@ def _add_direct(graph: export.Graph, network: ForecastNetwork, state: str, conte
     if network.features["future"]:
         width = network.parts * network.features["future"]
         features.append(graph.add("Reshape", "future", graph.constant([0, width], np.int64)))
-    joined = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=-1)
-    outputs = graph.add("Concat", state, export.dense(graph, network.hidden, joined), axis=-1)
+    hidden = export.dense(graph, network.hidden, graph.add("Concat", *features, axis=-1))
+    outputs = graph.add("Concat", state, hidden, axis=-1)
     return graph.add("Unsqueeze", outputs, graph.constant([0], np.int64))
 
 
@@ -229,5 +227,5 @@ def _add_queries(graph: export.Graph, network: ForecastNetwork, context: list[st
     if not features:
         units = graph.constant(network.positions.embeddings.shape[1:], np.int64)
         return graph.add("Expand", positions, graph.add("Concat", parts, batch, units, axis=0))
-    joined = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=-1)
-    return graph.add("Add", export.dense(graph, network.condition, joined), positions)
+    condition = export.dense(graph, network.condition, graph.add("Concat", *features, axis=-1))
+    return graph.add("Add", condition, positions)

@@ -51,7 +51,7 @@ class SmoothingNetwork(keras.Model):
         rest, level, seasons = self.smoothing(steps[:, :, 0], 1 - steps[:, :, 1], inputs["series"])
         left = ops.concatenate([ops.expand_dims(rest, 2), steps[:, :, 1:]], axis=2)
         features = [self.encoder(left, training=training), *self._context(inputs)]
-        hidden = self.hidden(features[0] if len(features) == 1 else ops.concatenate(features, axis=-1))
+        hidden = self.hidden(ops.concatenate(features, axis=-1))
         corrections = self.head(self.dropout(hidden, training=training))  # (batch, horizon, levels)
         smoothed = level + ops.take(seasons, self.places, axis=1)
         return ops.expand_dims(smoothed, 2) + corrections
