@@ -41,7 +41,7 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
     if _has_encoder(forecaster, Path(folder)):
         (inputs,), read = _inputs(forecaster, panel), plan.segment
         layers = _traces(Path(folder), [inputs])[0][0]
-        steps = _times(panel, -len(inputs) * read, 0)[::read]
+        steps = _times(panel, len(inputs) * read)[::read]
     last = f" to {point[-1]:,.4g}" if len(point) > 1 else ""
     return Explanation(
         answer=f"The {plan.point} forecast of {name} for the next {len(point):,} steps: {point[0]:,.4g}{last}.",
@@ -73,7 +73,7 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     finals = [_final(*traced) for traced in _traces(Path(folder), _inputs(forecaster, panel))]
     known = [np.isfinite(panel.history(series)).any() for series in range(len(panel))]
     vectors = np.where(np.array(known)[:, None], finals, 0).astype(np.float32)
-    return Vectors(list(panel.ids), _times(panel, -1, 0), vectors, [""] * len(panel))
+    return Vectors(list(panel.ids), _times(panel, 1), vectors, [""] * len(panel))
 
 
 def _one(panel: Panel, series: str | None, path: str) -> Panel:
@@ -106,10 +106,8 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
                 rows.statics[name][row] = scales[name][0]
             else:
                 rows.covariates[name][rows.offsets[row] : rows.offsets[row + 1]] = scales[name][0]
-    assert forecaster.combination is not None
-    parts = forecaster.parts(rows, at_ends(rows), forecaster.combination.used)
-    points = forecaster.combination.combine(parts.forecasts)
-    times = _times(panel, -len(values), 0)
+    points = forecaster.fitted.combine(forecaster.parts(rows, at_ends(rows), forecaster.used).forecasts)
+    times = _times(panel, len(values))
     return [*(times[start] for start in edges[:-1]), *columns], np.abs(points[1:] - points[0]).mean(axis=1)
 
 
@@ -127,9 +125,7 @@ def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 
 def _notes(forecaster: Forecaster, layers: bool) -> list[str]:
-    plan, combination = forecaster.plan, forecaster.combination
-    assert combination is not None
-    notes = []
+    plan, combination, notes = forecaster.plan, forecaster.fitted, []
     if NETWORK in combination.names:
         share = combination.weights[:, combination.names.index(NETWORK)].mean()
         part = f"{100 * share:.0f} % of the weight" if share else "no part"
@@ -176,7 +172,6 @@ def _final(layers: list[Direction], outputs: np.ndarray) -> np.ndarray:
     return np.concatenate([outputs[-1, :half], outputs[0, half:]])
 
 
-def _times(panel: Panel, first: int, stop: int) -> list[str]:
-    """Times of the steps of each series, counted from its end, one series after the other."""
-    cutoffs = at_ends(panel)
-    return panel.frequency.text(ordinals(panel, cutoffs, first, stop).ravel())
+def _times(panel: Panel, steps: int) -> list[str]:
+    """Times of the last steps of each series, one series after the other."""
+    return panel.frequency.text(ordinals(panel, at_ends(panel), -steps, 0).ravel())

@@ -228,14 +228,15 @@ class Forecaster:
         return past.sample(MOST_RECENT)
 
     @property
-    def _fitted(self) -> Combination:
+    def fitted(self) -> Combination:
+        """The combination, once there is one."""
         assert self.combination is not None
         return self.combination
 
     @property
     def used(self) -> tuple[str, ...]:
         """The forecasters that are served."""
-        return self._fitted.used
+        return self.fitted.used
 
     def parts(self, panel: Panel, cutoffs: Cutoffs, names: Sequence[str]) -> Parts:
         """What each of the named forecasters says, before it is weighed and calibrated."""
@@ -252,7 +253,7 @@ class Forecaster:
 
         Shapes: -> (rows, horizon, levels); (rows, horizon)
         """
-        median = self.as_calibrated(self._fitted.combine(parts.forecasts))
+        median = self.as_calibrated(self.fitted.combine(parts.forecasts))
         factors = np.ones(len(median)) if factors is None else factors
         unit = np.broadcast_to((factors * parts.unit)[:, None], median.shape)
         if parts.quantiles is None or NETWORK not in self.used:

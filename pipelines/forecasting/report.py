@@ -26,9 +26,8 @@ def render(
     report: Mapping[str, Any], board: Leaderboard, forecaster: Forecaster, history: list[dict[str, float]]
 ) -> tuple[str, str]:
     """The page as HTML, and its verdict. `report` holds the numbers that report.json has."""
-    assert forecaster.combination is not None
-    combination, verdict = forecaster.combination, _verdict(report, board, forecaster.combination)
-    verdict = f"{_served(combination)} {verdict}"
+    combination = forecaster.fitted
+    verdict = f"{_served(combination)} {_verdict(report, board, combination)}"
     sections = [
         Section("Scores on the test windows", [_leaderboard(report, board)]),
         _forecasts_section(board, forecaster),
