@@ -123,7 +123,9 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
     """Intervals of single series; None where these differ by no more than chance."""
     plan, panel = prepared.plan, prepared.panel
     most = min(MEASURED_ON, max(STEPS_MEASURED // plan.horizon, EACH_MEASURED))
-    cutoffs = _not_learned_from(forecaster, prepared).sample_series(most, EACH_MEASURED)
+    learned = {NETWORK, "ridge"} & set(forecaster.used)  # else windows of the training part count too
+    cutoffs = prepared.splits.validation if learned else _with_earlier(prepared)
+    cutoffs = cutoffs.sample_series(most, EACH_MEASURED)
     parts = forecaster.parts(panel, cutoffs, forecaster.used)
     scores = _beside(forecaster, panel, cutoffs, parts)[-1]
     blocks = windows.ordinals(panel, cutoffs, 0, 1)[:, 0] // plan.horizon
@@ -137,13 +139,6 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
     erred = np.isin(cutoffs.series, cutoffs.series[(np.abs(scores) > STILL).any(axis=1)])
     conformal = _calibrate(forecaster, panel, cutoffs, parts, weighed, np.where(erred, left_out, 0))
     return Own(dict(zip(names, factors[shown].tolist(), strict=True)), conformal)
-
-
-def _not_learned_from(forecaster: Forecaster, prepared: Prepared) -> Cutoffs:
-    """Validation windows, and where nothing that is served is fitted to them, windows of the training part too."""
-    if {NETWORK, "ridge"} & set(forecaster.used):
-        return prepared.splits.validation
-    return _with_earlier(prepared)
 
 
 def _with_earlier(prepared: Prepared) -> Cutoffs:

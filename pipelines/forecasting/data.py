@@ -12,7 +12,7 @@ from pipelines.forecasting.facts import printable
 from pipelines.forecasting.inputs import Plan
 from toolkit.data import windows
 from toolkit.data.frequency import Frequency
-from toolkit.data.panel import Finding, Panel, placed, ranges
+from toolkit.data.panel import Panel, placed, ranges
 from toolkit.data.series import read_panel
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import Cutoffs
@@ -43,7 +43,8 @@ class Splits:
 def read(config: DataConfig, *, path: str | None = None, **fixed: Any) -> Panel:
     """The series of a file; what is odd about them is told as warnings."""
     panel, findings = read_panel(source(config, path), **fixed)
-    tell(findings)
+    for finding in findings:
+        warnings.warn(finding.message, stacklevel=2)
     return panel
 
 
@@ -53,11 +54,6 @@ def source(config: DataConfig, path: str | None = None) -> SeriesSource:
     columns = {"id": id, "covariates": (*config.known, *config.past), "statics": tuple(config.static)}
     alike = config.model_dump(include={field.name for field in fields(SeriesSource)})
     return SeriesSource(**{**alike, **columns, "frequency": frequency, "path": path or config.path})
-
-
-def tell(findings: list[Finding]) -> None:
-    for finding in findings:
-        warnings.warn(finding.message, stacklevel=3)
 
 
 def read_splits(
@@ -82,8 +78,10 @@ def read_splits(
         panel = panel.at(np.maximum(panel.ends - split.drop, panel.offsets[:-1]))
     lengths = panel.lengths
     if isinstance(split.test, str):
+        # Files that count from zero have no grid of their own.
+        grid = None if panel.frequency.unit == "integer" else panel.frequency
         alike: dict[str, Any] = {"categories": panel.categories, "day_first": panel.day_first}
-        later = read(config.data, path=split.test, frequency=_loose(panel.frequency), **alike)
+        later = read(config.data, path=split.test, frequency=grid, **alike)
         panel, test_starts = _append(panel, later)
         tested = panel.ends - test_starts
     else:
@@ -189,11 +187,6 @@ def _rolled(panel: Panel, firsts: np.ndarray, stops: np.ndarray, horizon: int, s
     return windows.rolling(panel, firsts, stops, horizon=horizon, step=step)
 
 
-def _loose(frequency: Frequency) -> Frequency | None:
-    """The grid that a file of later values must have; files that count from zero have none of their own."""
-    return None if frequency.unit == "integer" else frequency
-
-
 def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
     """Each series with the values that follow, and where those begin.
 
@@ -205,9 +198,9 @@ def _append(panel: Panel, later: Panel) -> tuple[Panel, np.ndarray]:
     if missing:
         raise DataError(f"split.test has no series {missing[0]!r} ({len(missing)} of {len(panel)} are missing).")
     order = np.array([number[name] for name in panel.ids])
-    counted = panel.frequency.unit == "integer"
     lengths, more = panel.lengths, later.lengths[order]
-    if not counted and (wrong := np.flatnonzero(panel.starts + lengths != later.starts[order])).size:
+    wrong = np.flatnonzero(panel.starts + lengths != later.starts[order])
+    if panel.frequency.unit != "integer" and len(wrong):
         name = panel.ids[wrong[0]]
         raise DataError(f"split.test: the values of series {name!r} do not begin one step after its last one.")
     offsets = np.concatenate([[0], np.cumsum(lengths + more)])

@@ -54,7 +54,9 @@ def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[float] | N
         ConfigError: the run has no such interval.
     """
     columns = columns_of(forecasts.levels, intervals)
-    kind, names = format_of(out), _names(forecasts, list(columns))
+    truth = ["cutoff", "y"] if forecasts.truth is not None else []
+    names = ["unique_id", *_id_columns(forecasts.panel), "ds", *truth, *columns]
+    kind = format_of(out)
     if kind == "parquet":
         assert out is not None
         _write_parquet(forecasts, out, names, columns)
@@ -67,11 +69,6 @@ def write(forecasts: Forecasts, out: Path | None, intervals: Sequence[float] | N
         else:
             for row in _rows(forecasts, columns):
                 stream.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
-
-
-def _names(forecasts: Forecasts, columns: list[str]) -> list[str]:
-    truth = ["cutoff", "y"] if forecasts.truth is not None else []
-    return ["unique_id", *_id_columns(forecasts.panel), "ds", *truth, *columns]
 
 
 def _id_columns(panel: Panel) -> tuple[str, ...]:
