@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.forecasting.config import Config
-from pipelines.forecasting.data import Splits, read_splits
+from pipelines.forecasting.data import read_splits
 from pipelines.forecasting.evaluate import compare_run, last_windows
 from pipelines.forecasting.leaderboard import Leaderboard, compare, join
 from pipelines.forecasting.output import columns_of
@@ -13,7 +13,7 @@ from toolkit.errors import ConfigError
 
 
 def backtest_with(
-    path: str, model: Path, horizon: str | None, *, count: int, step: int | None, intervals: list[float] | None = None
+    path: str, model: Path, horizon: str | None, *, count: int, step: int | None, intervals: list[float] | None
 ) -> Leaderboard:
     """A trained run at the last cutoffs of each series.
 
@@ -37,7 +37,7 @@ def backtest_anew(
     count: int,
     step: int | None,
     refit: bool,
-    intervals: list[float] | None = None,
+    intervals: list[float] | None,
 ) -> Leaderboard:
     """Runs that are trained on what lies before the cutoffs: one before all of them, or one for each.
 
@@ -66,5 +66,4 @@ def _run(config: Config) -> Leaderboard:
     with TemporaryDirectory() as folder:
         run = Path(folder, "run")
         train(config, run, resume=False)
-        splits: Splits = read_splits(config)[0]
-        return compare(Forecaster.load(run), splits)
+        return compare(Forecaster.load(run), read_splits(config)[0])

@@ -211,8 +211,8 @@ def named(panel: Panel, rows: np.ndarray) -> str:
 
 def messages(findings: list[Finding], kind: str, path: str) -> str:
     """What was told about one kind, without the path, as sentences."""
-    messages = dict.fromkeys(each.message.removeprefix(f"{path}: ") for each in findings if each.kind == kind)
-    return " ".join(messages)
+    told = (each.message.removeprefix(f"{path}: ") for each in findings if each.kind == kind)
+    return " ".join(dict.fromkeys(told))
 
 
 def _percent(share: float) -> str:

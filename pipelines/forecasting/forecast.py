@@ -9,7 +9,7 @@ from pipelines.forecasting.output import Forecasts, columns_of, format_of, write
 from pipelines.forecasting.predict import Forecaster
 from toolkit.artifact import check_outputs, opened, write_output
 from toolkit.data.panel import Panel
-from toolkit.data.windows import ahead, at_ends
+from toolkit.data.windows import ahead, at_ends, ordinals
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 _NOTHING_KNOWN = "this run needs nothing that is known ahead."
@@ -70,9 +70,8 @@ def skeleton(path: str, model: Path, horizon: str | None, out: Path | None) -> N
     with opened(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*(forecaster.source.id_columns or ["unique_id"]), forecaster.source.time or "ds", *names])
-        for k in range(len(panel)):
-            first = int(panel.starts[k] + panel.ends[k] - panel.offsets[k])
-            for time in panel.frequency.text(np.arange(first, first + steps)):
+        for k, row in enumerate(ordinals(panel, at_ends(panel), 0, steps)):
+            for time in panel.frequency.text(row):
                 writer.writerow([*panel.named(k), time, *[""] * len(names)])
 
 

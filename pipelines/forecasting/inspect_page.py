@@ -37,7 +37,7 @@ def render(look: Look) -> str:
 
 def times_of(panel: Panel, k: int) -> np.ndarray:
     """Times (time,) of the history of a series, in its time zone where it has one."""
-    return panel.frequency.clock_times(panel.starts[k] + np.arange(panel.ends[k] - panel.offsets[k]))
+    return panel.frequency.clock_times(panel.starts[k] + np.arange(panel.lengths[k]))
 
 
 def _histories(look: Look) -> Picture:
@@ -52,7 +52,7 @@ def _histories(look: Look) -> Picture:
 def _memory(look: Look) -> Section:
     """The season and the autocorrelation of one series, the longest of those examined."""
     panel, season = look.panel, look.season
-    k = max(look.examined.tolist(), key=lambda each: panel.ends[each] - panel.offsets[each])
+    k = int(look.examined[np.argmax(panel.lengths[look.examined])])
     values = panel.history(k)
     name = f" of {panel.ids[k]}" if len(panel) > 1 else ""
     lags = max(1, min(len(values) - 1, 3 * season if season > 1 else 40))

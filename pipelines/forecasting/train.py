@@ -12,14 +12,7 @@ from pipelines.forecasting.choose import choose
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.data import Splits
 from pipelines.forecasting.evaluate import LEARNED, evaluate_run, learned_until
-from pipelines.forecasting.fitting import (
-    Networks,
-    Start,
-    begin_network,
-    fit_all,
-    refit_all,
-    training_cutoffs,
-)
+from pipelines.forecasting.fitting import Networks, Start, begin_network, fit_all, refit_all, training_cutoffs
 from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, OWN, RIDGE, Forecaster
 from pipelines.forecasting.prepare import Prepared, prepare
@@ -90,7 +83,6 @@ def _write(
     config: Config, splits: Splits, forecaster: Forecaster, fitted: Networks, graph: bytes | None, folder: Path
 ) -> None:
     """The files that predict."""
-    assert forecaster.combination is not None and forecaster.conformal is not None
     artifact.write_text(folder / "config.yaml", configs.dump(config))
     artifact.write_json(folder / "plan.json", forecaster.plan)
     artifact.write_json(folder / "source.json", forecaster.source)
