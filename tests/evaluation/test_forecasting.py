@@ -171,7 +171,7 @@ def test_score_has_the_means_of_the_rows_that_have_something_to_score(seed):
 
 def test_of_single_steps_too_the_mean_has_the_least_rmsse():
     y = np.array([[0.0], [0.0], [0.0], [0.0], [5.0]])
-    truth = metrics.Truth(y, np.ones(5), np.ones(5))
+    truth = metrics.Truth(y, np.ones(5), np.ones(5), y)
     found = {each: metrics.score(truth, np.full_like(y, each))["rmsse"] for each in (0, 1, 2)}
     assert min(found, key=found.__getitem__) == 1
 
@@ -228,7 +228,7 @@ def test_a_metric_that_is_not_defined_is_left_out():
     nothing, zeros, one = np.full((2, 3), np.nan), np.zeros((2, 3)), np.ones(2)
     quantiles = np.zeros((2, 3, 5))
     assert metrics.score(metrics.Truth(nothing, one, one, zeros), zeros, quantiles, LEVELS) == {}
-    assert metrics.score(metrics.Truth(nothing[:0], one[:0], one[:0]), zeros[:0]) == {}
+    assert metrics.score(metrics.Truth(nothing[:0], one[:0], one[:0], zeros[:0]), zeros[:0]) == {}
     scores = metrics.score(metrics.Truth(zeros, one, one, zeros), zeros + 1, quantiles, LEVELS)
     assert "wql" not in scores and "owa" not in scores and scores["mae"] == 1 and scores["coverage_95"] == 1
 

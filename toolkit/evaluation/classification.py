@@ -56,8 +56,7 @@ class LabelScores:
     @property
     def counted(self) -> np.ndarray:
         """Whether a label has an F1: some row has it or was given it."""
-        counted: np.ndarray = self.support + self.predicted > 0
-        return counted
+        return np.asarray(self.support + self.predicted > 0)
 
     @property
     def f1(self) -> np.ndarray:

@@ -148,13 +148,13 @@ class Truth:
         y: what came (rows, horizon); NaN where it is not known.
         scale: (rows,), see `naive_scale`.
         squared_scale: (rows,), the same with `squared`.
-        naive2: the forecast that OWA is relative to (rows, horizon); without one there is no OWA.
+        naive2: the forecast that OWA is relative to (rows, horizon).
     """
 
     y: np.ndarray
     scale: np.ndarray
     squared_scale: np.ndarray
-    naive2: np.ndarray | None = None
+    naive2: np.ndarray
 
 
 def score(
@@ -162,9 +162,8 @@ def score(
 ) -> dict[str, float]:
     """All metrics by their names in report.json, means over the rows that have something to score.
 
-        mse, mae, mase, smape
+        mse, mae, mase, smape, owa
         rmsse                       the root of the mean of `msse`
-        owa                         with `truth.naive2`
         wql                         with quantiles
         coverage_80, width_80       for levels .1 and .9, and likewise for every other pair of levels t and 1 - t;
                                     a width is in the units of `y`
@@ -207,7 +206,7 @@ def score_steps(
         truth.y.reshape(-1, 1),
         truth.scale.repeat(horizon),
         truth.squared_scale.repeat(horizon),
-        None if truth.naive2 is None else truth.naive2.reshape(-1, 1),
+        truth.naive2.reshape(-1, 1),
     )
     flat_quantiles = None if quantiles is None else quantiles.reshape(rows * horizon, 1, -1)
     step = np.tile(np.arange(horizon), rows)
@@ -237,9 +236,8 @@ def _scores(
         "smape": mean(smape(y, forecast)),
         "rmsse": np.sqrt(mean(msse(y, forecast, truth.squared_scale))),
     }
-    if truth.naive2 is not None:
-        naive2 = mean(smape(y, truth.naive2)), mean(mase(y, truth.naive2, truth.scale))
-        scores["owa"] = owa(scores["smape"], scores["mase"], *naive2)
+    naive2 = mean(smape(y, truth.naive2)), mean(mase(y, truth.naive2, truth.scale))
+    scores["owa"] = owa(scores["smape"], scores["mase"], *naive2)
     if quantiles is not None:
         scores["wql"] = wql(y, quantiles, levels, *groups)
         for percent, low, high in _intervals(levels):

@@ -30,7 +30,7 @@ def board(path: Path, *, series: int, count: int, step: int, better: float = 0.0
     last = np.arange(len(y)) >= len(y) - HORIZON
     rival = y + (1 - better) + luck * np.where(last, -1.0, 0.1)[:, None]
     rivals = {"seqloom": Rival(y + 1), "naive": Rival(rival)}
-    return Leaderboard(panel, cutoffs, (0.1, 0.5, 0.9), ones, False, "mase", Truth(y, ones, ones), rivals)
+    return Leaderboard(panel, cutoffs, (0.1, 0.5, 0.9), ones, False, "mase", Truth(y, ones, ones, y), rivals)
 
 
 def test_a_rival_that_is_better_everywhere_is_surely_better(tmp_path: Path) -> None:
