@@ -46,7 +46,5 @@ def one_hot(
 def _left_out(name: str, words: Sequence[str]) -> list[Finding]:
     if not words:
         return []
-    told = (
-        f"words of column {name!r} that have no flag: {len(words)}, such as {words[0]!r}; they count as none of those"
-    )
-    return [Finding("categories", f"{told} that have one.")]
+    told = f"words of column {name!r} that have no flag: {len(words)}, such as {words[0]!r}"
+    return [Finding("categories", f"{told}; they count as none of those that have one.")]

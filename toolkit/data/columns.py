@@ -84,7 +84,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
 
     Numbers that count up, as years and months do, are names.
     """
-    if not any(not is_number(name) and not _is_date(name) for name in names):
+    if all(is_number(name) or _is_date(name) for name in names):
         return True
     others = names[1:]
     numbers = [name for name in others if is_number(name)]
@@ -99,7 +99,7 @@ def _is_date(cell: Any) -> bool:
     if isinstance(cell, date):
         return True
     try:
-        return isinstance(cell, str) and bool(cell.strip()) and len(parse_times([cell.strip()], str).values) == 1
+        return isinstance(cell, str) and len(parse_times([cell.strip()], str).values) == 1
     except DataError:
         return False
 
@@ -303,10 +303,9 @@ class _Search:
         surely = first.lower() in _ID_NAMES and self._are_dates(others)  # then numbers are names too
         if (len(words) < len(names) and not surely) or any(map(_is_date, words)) or len(set(names)) < len(names):
             return False
-        free = replace(self._source, statics=())
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
             return True
-        timeless = not _Search(free, self._head, self._later)._times()
+        timeless = not _Search(replace(self._source, statics=()), self._head, self._later)._times()
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
 
     def _refuse_times(self, values: Sequence[str]) -> None:

@@ -161,10 +161,8 @@ def tell_learned(data: str, *learned: object) -> None:
 def tell_few(data: str, texts: int) -> None:
     """Warn of scores that mean little."""
     if texts < FEW_TEXTS:
-        told = (
-            f"only {texts} text{'s' * (texts != 1)} could be scored, so the scores mean little. Is it what was meant?"
-        )
-        warnings.warn(f"{data}: {told}", stacklevel=2)
+        few = f"only {texts} text{'s' * (texts != 1)} could be scored"
+        warnings.warn(f"{data}: {few}, so the scores mean little. Is it what was meant?", stacklevel=2)
 
 
 def require(path: Path) -> None:

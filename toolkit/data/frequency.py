@@ -1,7 +1,5 @@
 """Regular time grids: steps of seconds, business days, months or plain integers."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal, NoReturn

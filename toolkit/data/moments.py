@@ -79,16 +79,13 @@ def read_moments(
     if zone and timed:
         utc = _utc(parsed, words.codes, series, zone)
         longest = max(HOUR, trained.step) if trained and trained.timezone else HOUR
-        moments = grids.put(*utc, zone, longest)
-        if moments:
+        if moments := grids.put(*utc, zone, longest):
             if parsed.offsets is None and (gone := skipped(parsed.values, zone)).any():
-                found = (
-                    f"times that do not exist in {zone}: {gone.sum()}, first {_shown(parsed.values[np.argmax(gone)])}"
-                )
+                first = _shown(parsed.values[np.argmax(gone)])
+                found = f"times that do not exist in {zone}: {gone.sum()}, first {first}"
                 findings.append(Finding("dst", f"{found}; they were moved an hour on."))
-                moments = replace(
-                    moments, advice=f" Among them are {found}: leave timezone out, or name the right one."
-                )
+                advice = f" Among them are {found}: leave timezone out, or name the right one."
+                moments = replace(moments, advice=advice)
             return replace(moments, day_first=parsed.day_first), findings
     local = parsed.values
     if parsed.offsets is not None and source.timezone and timed:
@@ -97,7 +94,7 @@ def read_moments(
         moments = grids.put(local, words.codes)
     except DataError:  # clocks that are put forward may be what is wrong with steps of some hours
         moments = None
-        if parsed.offsets is not None and zone and timed:
+        if parsed.offsets is not None and timed:
             with contextlib.suppress(DataError):
                 moments = grids.put(*utc, zone, DAY - 1)
         if moments is None:

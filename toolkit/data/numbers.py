@@ -97,7 +97,7 @@ class NumberColumn:
         Raises:
             DataError: commas can be read in two ways, or cells contradict one another.
         """
-        values = np.frombuffer(self._values, np.float64).copy() if self._values else np.zeros(0)
+        values = np.array(self._values)
         if not self._with_comma:
             return values, self._doubt()
         decimal = self._is_decimal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
@@ -202,7 +203,7 @@ def spread(rows: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return starts, offsets, rows.ordinals + (offsets[:-1] - starts)[rows.series]
 
 
-def _refuse_gap(rows: Observations) -> None:
+def _refuse_gap(rows: Observations) -> NoReturn:
     gaps = np.where(rows.series[1:] == rows.series[:-1], np.diff(rows.ordinals), 0)
     before = int(np.argmax(gaps))
     begin, end = rows.bounds[rows.series[before]], rows.bounds[rows.series[before] + 1]
@@ -222,13 +223,10 @@ def gap_findings(rows: Observations) -> list[Finding]:
     if not len(at):
         return []
     many = len(np.unique(rows.series[at]))
-    after = rows.ordinals[at[0]] + 1
-    first = f"{rows.frequency.text(np.array([after]))[0]} of series {rows.ids[rows.series[at[0]]]!r}"
-    told = (
-        f"steps without a row: {gaps.sum()}, in {many} of {len(rows.ids)} series, first {first}; they count as missing."
-    )
-    findings = [Finding("gaps", told)]
     frequency = rows.frequency
+    first = f"{frequency.text(rows.ordinals[at[:1]] + 1)[0]} of series {rows.ids[rows.series[at[0]]]!r}"
+    told = f"steps without a row: {gaps.sum()}, in {many} of {len(rows.ids)} series, first {first}"
+    findings = [Finding("gaps", f"{told}; they count as missing.")]
     if frequency.unit == "second" and frequency.step <= HOUR and not frequency.timezone:
         hours = at[gaps[at] * frequency.step == HOUR]
         skipped = rows.ordinals[hours] + 1

@@ -216,7 +216,7 @@ def without_blank_rows(table: Table) -> tuple[Table, list[Finding]]:
     ), [Finding("layout", found)]
 
 
-def row_place(source: SeriesSource, header: bool = True) -> Callable[[int], str]:
+def row_place(source: SeriesSource, header: bool) -> Callable[[int], str]:
     """From the position of a row to where it stands: the file is read again up to there."""
 
     def place(row: int) -> str:

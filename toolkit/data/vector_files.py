@@ -88,8 +88,7 @@ def read_blocks(path: Path, member: str) -> Iterator[Block]:
             found = f"found {rows} vectors of {units} numbers" if header else f"found {units} numbers after the word"
             raise DataError(f"{found}, expected 1 to {_MOST_UNITS} numbers.", where=f"{where}:1", mend=_MEND)
         stream.seek(len(first) if header else mark)
-        binary = header and (".bin" in path.name.lower() or _CONTROL.search(start))
-        if binary:
+        if header and (".bin" in path.name.lower() or _CONTROL.search(start)):
             yield from _binary_blocks(stream, rows, units, where)
             return
         count, line = 0, 2 if header else 1
