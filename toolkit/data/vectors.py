@@ -46,16 +46,15 @@ class WordVectors:
         return self.index.get(word, self.index.get(word.lower()))
 
 
-def load_vectors(source: str, *, max_words: int | None = None, cache: Path | None = None) -> WordVectors:
-    """Read word vectors; of a word that is there twice the first counts.
+def load_vectors(source: str, *, max_words: int | None = None) -> WordVectors:
+    """Read word vectors; of a word that is there twice the first counts. What was parsed is kept, to be memory-mapped
+    the next time, in $SEQLOOM_CACHE, $XDG_CACHE_HOME/seqloom or ~/.cache/seqloom.
 
     Args:
         source: GloVe or fastText text, word2vec text or binary (also as .gz, .xz, .bz2 or .zip; in a .zip of several
             files `glove.6B.zip#glove.6B.100d.txt`), an .npz of our own (`words`: UTF-8 bytes, newline-joined;
             `vectors`), or the name of a gensim-data model such as glove-wiki-gigaword-100, which is downloaded.
         max_words: read the first words only.
-        cache: folder where what was parsed is kept, to be memory-mapped the next time; $SEQLOOM_CACHE,
-            $XDG_CACHE_HOME/seqloom or ~/.cache/seqloom unless given.
 
     Raises:
         DataError: naming file and line, when the file is missing, damaged or not what it seems to be.
@@ -66,7 +65,7 @@ def load_vectors(source: str, *, max_words: int | None = None, cache: Path | Non
     require(path)
     if path.suffix.lower() == ".npz":
         return WordVectors(*next(_first_of_each(iter([read_npz(path)]), max_words)))
-    return _load_cached(path, member, max_words, cache or _cache_folder())
+    return _load_cached(path, member, max_words)
 
 
 def train_vectors(
@@ -234,11 +233,11 @@ def _cache_folder() -> Path:
         raise DataError("there is no home folder to keep parsed vectors in.", mend=mend) from None
 
 
-def _load_cached(path: Path, member: str, max_words: int | None, folder: Path) -> WordVectors:
+def _load_cached(path: Path, member: str, max_words: int | None) -> WordVectors:
     def blocks() -> Iterator[Block]:
         return _first_of_each(read_blocks(path, member), max_words)
 
-    status = path.stat()
+    folder, status = _cache_folder(), path.stat()
     facts = (str(path.resolve()), member, max_words, status.st_size, status.st_mtime_ns)
     entry = folder / f"vectors-{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"
     with contextlib.suppress(OSError, ValueError, EOFError):  # absent, or damaged
