@@ -243,8 +243,8 @@ class PairCodec:
     def to_json(self) -> dict[str, Any]:
         joint = self.source is self.target
         return {
-            "source": self.source.to_json(),
-            "target": None if joint else self.target.to_json(),
+            "source": to_json(self.source),
+            "target": None if joint else to_json(self.target),
             "copies": self.copies,
             "limits": list(self.limits),
             "growth": self.growth,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.data.codec import END, PADDING, RESERVED, START, UNKNOWN, TextCodec, fit_codec, normalize
 from toolkit.errors import ArtifactError, ConfigError, DataError
+from toolkit.stored import to_json
 
 KINDS = ["bpe", "unigram", "words", "dotted", "characters"]
 TEXTS = [
@@ -179,7 +180,7 @@ def test_signs_of_layout_are_shown_as_they_are():
 
 
 def test_pieces_of_runs_before_layout_was_kept_are_read(codecs):
-    value = codecs["words"].to_json()
+    value = to_json(codecs["words"])
     del value["indent"]
     assert TextCodec.from_json(value, "target.json") == codecs["words"]
 
@@ -241,7 +242,7 @@ def test_a_piece_is_shown_as_people_read_it(codecs, kind, piece, seen):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_codec_comes_back_from_json(codecs, kind):
-    codec = TextCodec.from_json(json.loads(json.dumps(codecs[kind].to_json())), "target.json")
+    codec = TextCodec.from_json(json.loads(json.dumps(to_json(codecs[kind]))), "target.json")
     assert codec == codecs[kind]
     assert codec.encode(TEXTS, 50) == codecs[kind].encode(TEXTS, 50)
 
@@ -279,7 +280,7 @@ def test_a_codec_comes_back_from_json(codecs, kind):
 )
 def test_damaged_pieces_are_refused(codecs, kind, changes):
     with pytest.raises(ArtifactError, match=r"target\.json: these pieces are damaged"):
-        TextCodec.from_json({**codecs[kind].to_json(), **changes}, "target.json")
+        TextCodec.from_json({**to_json(codecs[kind]), **changes}, "target.json")
 
 
 @pytest.mark.parametrize("value", [None, [], "words", {}, {"kind": "words"}])
@@ -289,10 +290,10 @@ def test_what_is_no_codec_is_refused(value):
 
 
 def test_halves_of_characters_among_the_pieces_are_refused_or_never_written(codecs):
-    value = codecs["bpe"].to_json()
+    value = to_json(codecs["bpe"])
     with pytest.raises(ArtifactError, match="damaged"):
         TextCodec.from_json({**value, "pieces": [*value["pieces"], "\ud800"]}, "target.json")
-    codec = TextCodec.from_json({**codecs["words"].to_json(), "pieces": [*RESERVED, "\ud800\n"]}, "target.json")
+    codec = TextCodec.from_json({**to_json(codecs["words"]), "pieces": [*RESERVED, "\ud800\n"]}, "target.json")
     assert codec.join(["\ud800\n"]) == "?"
 
 

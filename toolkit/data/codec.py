@@ -134,12 +134,9 @@ class TextCodec:
         """A piece as people read it, without what marks its place."""
         return piece if piece in RESERVED else self._line([piece]) or _BLANK
 
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
     @classmethod
     def from_json(cls, value: Any, where: str) -> Self:
-        """The reverse of `to_json`.
+        """The reverse of `toolkit.stored.to_json`.
 
         Raises:
             ArtifactError: anything that it cannot have given.
