@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from pipelines.text_classification.config import Config, DecisionConfig
 from pipelines.text_classification.data import Splits, label_set, read_splits, shared_texts
 from toolkit.capitals import CAPITALS
-from toolkit.data.text import TextEncoder, count_words, split_words, vocabulary_words
+from toolkit.data.text import TextEncoder, split_words, vocabulary_words
 from toolkit.data.vectors import WordVectors, build_matrix, coverage, load_vectors, scaled, train_vectors
 from toolkit.errors import ConfigError
 from toolkit.evaluation import thresholds
@@ -56,7 +57,7 @@ def prepare(config: Config) -> Prepared:
 def learn(config: Config, splits: Splits) -> Prepared:
     """Choose the vocabulary of the training texts and look up its vectors."""
     tokens, seed = config.tokens, config.seed
-    counts = count_words(_words(config, splits))
+    counts = Counter(chain.from_iterable(_words(config, splits)))
     words = vocabulary_words(counts, min_count=tokens.min_count, max_words=tokens.max_words)
     tuned = len(words)
     vectors = _vectors(config, splits)

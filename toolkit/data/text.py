@@ -79,14 +79,6 @@ def _words(ascii_only: bool, punctuation: bool) -> re.Pattern[str]:
     return re.compile(f"{_CONTRACTIONS}|{letters}+|{signs}", re.IGNORECASE)
 
 
-def count_words(texts: Iterable[Sequence[str]]) -> Counter[str]:
-    """How often each word occurs in texts that are split into words."""
-    counts: Counter[str] = Counter()
-    for words in texts:
-        counts.update(words)
-    return counts
-
-
 def vocabulary_words(counts: Counter[str], *, min_count: int, max_words: int) -> list[str]:
     """The reserved words, then those seen `min_count` times, the most frequent first, `max_words` at most."""
     frequent = (word for word, count in counts.most_common(max_words) if count >= min_count)
