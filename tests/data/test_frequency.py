@@ -192,7 +192,7 @@ def test_zones_equal_pandas_at_every_clock_change(zone, year):
     for again in (False, True):
         marks = np.full(len(local), not again)
         expected = index.tz_localize(zone, ambiguous=marks, nonexistent="NaT").tz_convert("UTC").tz_localize(None)
-        utc = zones.to_utc(local, zone, np.full(len(local), again))
+        utc = zones.to_utc(local, zone, again)
         there = ~expected.isna()
         np.testing.assert_array_equal(utc[there], expected.to_numpy().astype("datetime64[us]")[there])
         np.testing.assert_array_equal(zones.skipped(local, zone), ~there)

@@ -134,7 +134,7 @@ def _utc(parsed: Times, codes: np.ndarray, series: np.ndarray, zone: str) -> tup
     again, places = np.unique(codes[second], return_inverse=True)
     codes = codes.copy()
     codes[second] = len(parsed.values) + places
-    moved = to_utc(parsed.values[again], zone, again=np.ones(len(again), bool))
+    moved = to_utc(parsed.values[again], zone, again=True)
     return np.concatenate([to_utc(parsed.values, zone), moved]), codes
 
 

@@ -25,25 +25,25 @@ def utc_offsets(utc: np.ndarray, zone: str) -> np.ndarray:
     return offsets[np.searchsorted(changes, seconds, side="right")]
 
 
-def to_utc(local: np.ndarray, zone: str, again: np.ndarray | None = None) -> np.ndarray:
+def to_utc(local: np.ndarray, zone: str, again: bool = False) -> np.ndarray:
     """What a clock in `zone` shows, datetime64[us] -> UTC.
 
     A time that the clock skips is read as if it had not changed yet (as PEP 495 has it), so 02:30 becomes 03:30.
-    A time that it shows twice is the first one, or the second where the mask `again` says so.
+    A time that it shows twice is the first one, or with `again` the second.
     """
     seconds = local.astype("datetime64[s]").astype(np.int64)
     changes, offsets = _changes(zone, *_days(seconds))
     before, after = offsets[:-1], offsets[1:]
     chosen = offsets[np.searchsorted(changes + np.maximum(before, after), seconds, side="right")]
-    if again is not None:
+    if again:
         second = offsets[np.searchsorted(changes + np.minimum(before, after), seconds, side="right")]
-        chosen = np.where(again & (second < chosen), second, chosen)
+        chosen = np.minimum(chosen, second)
     return local - chosen.astype("timedelta64[s]")
 
 
 def shown_twice(local: np.ndarray, zone: str) -> np.ndarray:
     """(times,) whether a clock in `zone` shows this time twice."""
-    return to_utc(local, zone) != to_utc(local, zone, again=np.ones(len(local), bool))
+    return to_utc(local, zone) != to_utc(local, zone, again=True)
 
 
 def skipped(local: np.ndarray, zone: str) -> np.ndarray:
