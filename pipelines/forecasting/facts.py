@@ -150,17 +150,15 @@ def of_nature(panel: Panel, examined: np.ndarray, season: int) -> dict[str, str]
     series = [panel.history(k) for k in examined.tolist()]
     roots = {k: stationarity(panel.history(k)) for k in evenly(examined, TESTED).tolist()}
     trends = np.array([trend_strength(each, season) for each in series])
-    found = {
-        "examined": f"{len(series):,} of {len(panel):,} series, evenly spread, for what follows.",
+    some = f"{len(series):,} of {len(panel):,} series, evenly spread, for what follows."
+    return {
+        **({"examined": some} if len(series) < len(panel) else {}),
         "season": _season(panel, examined, series, season),
         "trend": _share(panel, examined, trends, "of what varies beside the season"),
         "stationarity": _stationarity(roots),
         "random walk": _random_walk(panel, roots, season),
         "outliers": _outliers(panel, examined, season),
     }
-    if len(series) == len(panel):
-        del found["examined"]
-    return found
 
 
 def of_horizon(frequency: Frequency, horizon: int) -> dict[str, str]:
