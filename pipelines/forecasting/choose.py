@@ -93,7 +93,7 @@ def _tried(
         afresh: whether the ridge is fitted anew before each of them, or each few, and not once before validation.
     """
     panel, cutoffs = prepared.panel, cutoffs.sample(CHOSEN_ON)
-    times = windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
+    times = windows.cutoff_ordinals(panel, cutoffs)
     order, parts = np.argsort(times, kind="stable"), []
     cutoffs, times = cutoffs.take(order), times[order]
     if not afresh:
@@ -128,7 +128,7 @@ def _own(forecaster: Forecaster, prepared: Prepared, weighed: float) -> Own | No
     cutoffs = cutoffs.sample_series(most, EACH_MEASURED)
     parts = forecaster.parts(panel, cutoffs, forecaster.used)
     scores = _beside(forecaster, panel, cutoffs, parts)[-1]
-    blocks = windows.ordinals(panel, cutoffs, 0, 1)[:, 0] // plan.horizon
+    blocks = windows.cutoff_ordinals(panel, cutoffs) // plan.horizon
     factors, left_out = own_factors(np.abs(scores), cutoffs.series, blocks)
     if (factors == 1).all():
         return None

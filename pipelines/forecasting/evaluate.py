@@ -98,7 +98,7 @@ def tell_seen(folder: Path, splits: Splits) -> None:
         ArtifactError: the run is damaged.
     """
     until, panel = read_learned(Artifact(folder, NAME)), splits.panel
-    firsts = windows.ordinals(panel, splits.test, 0, 1)[:, 0].tolist()
+    firsts = windows.cutoff_ordinals(panel, splits.test).tolist()
     ids = [panel.ids[series] for series in splits.test.series.tolist()]
     if early := [name for name, first in zip(ids, firsts, strict=True) if first < until.get(name, first)]:
         begin = panel.frequency.text(np.array([until[early[0]]]))[0]

@@ -86,7 +86,7 @@ def difference_interval(board: Leaderboard, rival: str) -> tuple[float, float]:
     common at a time is one piece of evidence and not many.
     """
     rows = np.flatnonzero(~np.isnan(board.truth.y).all(axis=1))
-    times, horizon = windows.ordinals(board.panel, board.cutoffs.take(rows), 0, 1)[:, 0], board.truth.y.shape[1]
+    times, horizon = windows.cutoff_ordinals(board.panel, board.cutoffs.take(rows)), board.truth.y.shape[1]
     span = horizon if (np.diff(np.unique(times)) >= horizon).all() else 2 * horizon
     own, other = (_window_scores(board, name)[rows] for name in ("seqloom", rival))
     differences = own - other

@@ -179,7 +179,7 @@ class Forecaster:
             if self.own:
                 yield np.flatnonzero(~np.isnan(factors)), self.own.conformal
             return
-        horizon, times = self.plan.horizon, windows.ordinals(panel, cutoffs, 0, 1)[:, 0]
+        horizon, times = self.plan.horizon, windows.cutoff_ordinals(panel, cutoffs)
         past = self._past_cutoffs(panel, cutoffs, times)
         steps = windows.ordinals(panel, past, 0, horizon)
         truth = self.as_calibrated(windows.ahead(panel, panel.values, past, horizon))

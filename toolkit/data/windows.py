@@ -154,8 +154,12 @@ def whole_pasts(panel: Panel, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np
 
 def ordinals(panel: Panel, cutoffs: Cutoffs, first: int, stop: int) -> np.ndarray:
     """Ordinals of the steps from `first` to `stop`, counted from each cutoff. Shapes: -> (rows, stop - first)"""
-    at_cutoff = panel.starts[cutoffs.series] + cutoffs.ends - panel.offsets[cutoffs.series]
-    return at_cutoff[:, None] + np.arange(first, stop)
+    return cutoff_ordinals(panel, cutoffs)[:, None] + np.arange(first, stop)
+
+
+def cutoff_ordinals(panel: Panel, cutoffs: Cutoffs) -> np.ndarray:
+    """Ordinals of the cutoffs themselves. Shapes: -> (rows,)"""
+    return panel.starts[cutoffs.series] + cutoffs.ends - panel.offsets[cutoffs.series]
 
 
 def rolling(panel: Panel, firsts: np.ndarray, stops: np.ndarray, *, horizon: int, step: int) -> Cutoffs:

@@ -89,7 +89,7 @@ def test_what_chooses_and_scores_is_new_to_the_run(run: Any) -> None:
     config = configs.validate(configs.read_document(new), Config)
     splits, horizon = read_splits(config, learned=seen)
     panel = splits.panel
-    firsts = windows.ordinals(panel, splits.validation, 0, 1)[:, 0]
+    firsts = windows.cutoff_ordinals(panel, splits.validation)
     assert (firsts >= [seen[panel.ids[k]] for k in splits.validation.series]).all()
     assert len(splits.validation) and len(splits.test)
     assert (splits.validation.ends + horizon <= splits.test_starts[splits.validation.series]).all()
