@@ -47,7 +47,7 @@ def fold_logits(config: Config, rows: Examples, held: Examples, members: int) ->
 
 
 def calibrated(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return logits / calibration.fit_temperature(logits, truth, False)
+    return logits / calibration.fit_temperature(logits, truth)
 
 
 def scores(logits: np.ndarray, truth: np.ndarray) -> str:
@@ -75,7 +75,7 @@ def main() -> None:
     for number, logits in enumerate(networks, 1):
         print(f"network {number}       ", scores(calibrated(logits, truth), truth))
     mean, linear = calibrated(networks.mean(axis=0), truth), calibrated(linear, truth)
-    weight = calibration.fit_weight(mean, linear, truth, False)
+    weight = calibration.fit_weight(mean, linear, truth)
     print("their mean      ", scores(mean, truth))
     print("linear          ", scores(linear, truth))
     print(f"both, {weight:.1f} linear", scores((1 - weight) * mean + weight * linear, truth))

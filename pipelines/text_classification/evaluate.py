@@ -189,7 +189,7 @@ def _fit(
 ) -> Policy:
     """A decision rule from the logits (rows, labels) and the truth of validation rows."""
     many = truth.ndim == 2
-    temperature, shift = calibration.calibrate(logits, truth, many, expected)
+    temperature, shift = calibration.calibrate(logits, truth, expected)
     policy = Policy(labels, many, temperature, (0.5,) * len(labels) * many, shift=shift)
     cutoff = config.decision.cutoff
     if cutoff == "auto":

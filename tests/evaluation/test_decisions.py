@@ -183,7 +183,7 @@ def test_temperature_repairs_logits_that_were_made_too_sure(many):
         targets = random.random(honest.shape) < expit(honest)
     else:
         targets = np.array([random.choice(4, p=row) for row in softmax(honest, axis=1)])
-    temperature = calibration.fit_temperature(3 * honest, targets, many)
+    temperature = calibration.fit_temperature(3 * honest, targets)
     assert temperature == pytest.approx(3, rel=0.1)
     policy = Policy(LABELS, many, temperature, thresholds=(0.5,) * 4 * many)
     grid = [replace(policy, temperature=each).probabilities(3 * honest) for each in np.geomspace(0.5, 20, 200)]
@@ -196,16 +196,16 @@ def test_temperature_repairs_logits_that_were_made_too_sure(many):
 def test_a_model_without_mistakes_on_few_rows_is_not_made_certain():
     targets = np.array([0, 1, 2, 3, 0])
     logits = 5.0 * np.eye(4)[targets]
-    temperature = calibration.fit_temperature(logits, targets, many=False)
+    temperature = calibration.fit_temperature(logits, targets)
     assert Policy(LABELS, False, temperature).probabilities(logits).max() < 0.97
 
 
 def test_temperature_leaves_rows_out_of_scope_out():
     random = np.random.default_rng(0)
     logits, targets = random.normal(size=(50, 4)), random.integers(0, 4, 50)
-    with_strangers = calibration.fit_temperature(np.vstack([logits, 9 * logits]), np.append(targets, [-1] * 50), False)
-    assert with_strangers == pytest.approx(calibration.fit_temperature(logits, targets, False))
-    assert calibration.fit_temperature(logits, np.full(50, -1), False) == 1.0
+    with_strangers = calibration.fit_temperature(np.vstack([logits, 9 * logits]), np.append(targets, [-1] * 50))
+    assert with_strangers == pytest.approx(calibration.fit_temperature(logits, targets))
+    assert calibration.fit_temperature(logits, np.full(50, -1)) == 1.0
 
 
 def test_the_temperature_is_that_of_the_differences_between_logits():
@@ -213,11 +213,11 @@ def test_the_temperature_is_that_of_the_differences_between_logits():
     random = np.random.default_rng(0)
     logits, targets = random.normal(1, 3, size=(20, 4)), random.integers(4, size=20)
     moved = logits + random.normal(2, 5, size=(20, 1))
-    expected = calibration.fit_temperature(logits, targets, False)
-    assert calibration.fit_temperature(moved, targets, False) == pytest.approx(expected, rel=1e-3)
+    expected = calibration.fit_temperature(logits, targets)
+    assert calibration.fit_temperature(moved, targets) == pytest.approx(expected, rel=1e-3)
     flags = random.random((20, 4)) < expit(logits)
-    expected = calibration.fit_temperature(logits, flags, True)
-    assert calibration.fit_temperature(-logits, ~flags, True) == pytest.approx(expected, rel=1e-3)
+    expected = calibration.fit_temperature(logits, flags)
+    assert calibration.fit_temperature(-logits, ~flags) == pytest.approx(expected, rel=1e-3)
 
 
 def f1(targets: np.ndarray, given_labels: np.ndarray) -> float:
@@ -336,7 +336,7 @@ def test_a_label_without_validation_rows_stays_as_frequent_as_in_training():
     random, share = np.random.default_rng(0), np.array([0.6, 0.37, 0.03])
     targets = random.choice(2, p=share[:2] / share[:2].sum(), size=100)
     logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (100, 3))
-    _, shift = calibration.fit_calibration(logits, targets, False, np.log(share))
+    _, shift = calibration.fit_calibration(logits, targets, np.log(share))
     assert abs((shift[2] - shift[1]) - np.log(share[2] / share[1])) < 1.2
 
 
@@ -369,9 +369,9 @@ def test_calibration_gives_labels_that_weighed_alike_the_share_that_they_have(ma
     else:
         targets = random.choice(3, p=share, size=4000)
         logits = 3 * np.eye(3)[targets] + random.normal(0, 1.5, (4000, 3))
-    temperature, shift = calibration.fit_calibration(logits, targets, many, np.log(share))
+    temperature, shift = calibration.fit_calibration(logits, targets, np.log(share))
     policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
-    plain = Policy(("a", "b", "c"), many, calibration.fit_temperature(logits, targets, many), (0.5,) * 3 * many)
+    plain = Policy(("a", "b", "c"), many, calibration.fit_temperature(logits, targets), (0.5,) * 3 * many)
     truth = as_flags(targets, 3)
     np.testing.assert_allclose(policy.probabilities(logits).mean(axis=0), truth.mean(axis=0), atol=5e-3)
     assert np.abs(plain.probabilities(logits).mean(axis=0) - truth.mean(axis=0)).max() > 0.03
@@ -390,7 +390,7 @@ def test_a_model_that_weights_did_not_move_is_not_moved_back(many):
     prior = np.log(share / (1 - share)) if many else np.log(share)
     logits = 3 * as_flags(targets, 3) + random.normal(0, 1.5, (5000, 3)) + prior  # as probable as they are already
     few, rest = slice(0, 100), slice(100, None)
-    temperature, shift = calibration.fit_calibration(logits[few], targets[few], many, prior)
+    temperature, shift = calibration.fit_calibration(logits[few], targets[few], prior)
     policy = Policy(("a", "b", "c"), many, temperature, (0.5,) * 3 * many, shift=shift)
     plain = Policy(("a", "b", "c"), many, thresholds=(0.5,) * 3 * many)
     losses = [nll(targets[rest], each.probabilities(logits[rest])) for each in (policy, plain)]
@@ -401,16 +401,14 @@ def test_what_few_rows_say_of_the_temperature_is_not_taken_at_its_word():
     random = np.random.default_rng(0)
     targets = random.integers(4, size=2000)
     logits = 3.0 * (targets[:, None] == np.arange(4)) + random.normal(0, 3, (2000, 4))
-    best = calibration.fit_temperature(logits, targets, many=False)
-    few = [calibration.fit_temperature(logits[i : i + 10], targets[i : i + 10], False) for i in range(0, 2000, 10)]
+    best = calibration.fit_temperature(logits, targets)
+    few = [calibration.fit_temperature(logits[i : i + 10], targets[i : i + 10]) for i in range(0, 2000, 10)]
     assert best / 3 < min(few) and max(few) < 3 * best
 
 
 def test_calibration_survives_rows_that_do_not_tell():
-    assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), False, np.zeros(2)) == (1.0, (0.0, 0.0))
-    temperature, shift = calibration.fit_calibration(
-        np.array([[50.0, -50.0]] * 5), np.zeros(5, int), False, np.zeros(2)
-    )
+    assert calibration.fit_calibration(np.zeros((0, 2)), np.zeros(0, int), np.zeros(2)) == (1.0, (0.0, 0.0))
+    temperature, shift = calibration.fit_calibration(np.array([[50.0, -50.0]] * 5), np.zeros(5, int), np.zeros(2))
     assert np.isfinite([temperature, *shift]).all()
 
 

@@ -113,13 +113,13 @@ def test_a_useless_model_gets_no_weight(model: TfidfLogistic, targets: np.ndarra
 
 def test_of_equal_models_none_weighs_more(targets: np.ndarray) -> None:
     logits = noisy(targets, 4, 2, seed=1)
-    assert fit_weight(logits, logits, targets, targets.ndim == 2) == 0.5
+    assert fit_weight(logits, logits, targets) == 0.5
 
 
 def test_few_rows_move_the_weight_less_than_many(targets: np.ndarray) -> None:
     some = targets[targets.reshape(len(targets), -1).max(axis=1) >= 0]
     networks, linear = noisy(some, 4, 0, seed=1), np.zeros((len(some), 4))
-    few, more = (fit_weight(networks[:n], linear[:n], some[:n], some.ndim == 2) for n in (2, 100))
+    few, more = (fit_weight(networks[:n], linear[:n], some[:n]) for n in (2, 100))
     assert more == 0 < few < 0.5
 
 
@@ -153,8 +153,8 @@ def test_rows_out_of_scope_do_not_weigh() -> None:
     networks, linear = noisy(targets, 4, 2, seed=1), noisy(targets, 4, 2, seed=2)
     more = np.append(targets, [-1] * 50)
     extended = [np.concatenate([logits, np.full((50, 4), 9.0)]) for logits in (networks, linear)]
-    assert fit_weight(*extended, more, False) == fit_weight(networks, linear, targets, False)
-    assert fit_weight(networks[:5], linear[:5], np.full(5, -1), False) == 0
+    assert fit_weight(*extended, more) == fit_weight(networks, linear, targets)
+    assert fit_weight(networks[:5], linear[:5], np.full(5, -1)) == 0
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ EVEN = 10.0  # how much few rows are distrusted that ask for uneven weights; 300
 NEAR = 4.0  # the same, for temperatures far from 1
 
 
-def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> float:
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """The temperature, from 1/20 to 20, at which the probabilities of validation rows are most likely to be true.
 
         minimise over T:  mean over n rows of  log_partition(z / T) - z[target] / T  +  4 (log T)^2 / n
@@ -24,18 +24,17 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
 
     Args:
         logits: z (rows, labels).
-        targets: ids (rows,), where rows out of scope are left out, or with `many` flags (rows, labels).
+        targets: ids (rows,), where rows out of scope are left out, or of independent labels flags (rows, labels).
 
     Reference: Guo et al. 2017, arXiv:1706.04599, section 4.2
     """
     from scipy.optimize import minimize_scalar
 
-    logits = np.asarray(logits, dtype=np.float64)
-    if not many:
-        logits, targets = logits[targets >= 0], targets[targets >= 0]
+    many = targets.ndim == 2
+    logits, flags = _in_scope(np.asarray(logits, dtype=np.float64), targets)
     if not len(logits):
         return 1.0
-    truth = (logits * targets).sum(axis=1) if many else logits[np.arange(len(logits)), targets]
+    truth = (logits * flags).sum(axis=1)
     even = logits.sum(axis=1) / 2 if many else logits.mean(axis=1)
     evidence = (len(logits) * truth.mean() + even.mean()) / (len(logits) + 1)
 
@@ -47,9 +46,7 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, many: bool) -> floa
     return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x))
 
 
-def fit_calibration(
-    logits: np.ndarray, targets: np.ndarray, many: bool, expected: np.ndarray
-) -> tuple[float, tuple[float, ...]]:
+def fit_calibration(logits: np.ndarray, targets: np.ndarray, expected: np.ndarray) -> tuple[float, tuple[float, ...]]:
     """The temperature and the shift of each label at which validation rows are most likely; for labels that weighed
     otherwise in training than they occur, whose probabilities no temperature can mend.
 
@@ -68,13 +65,12 @@ def fit_calibration(
     """
     from scipy.optimize import minimize
 
-    if not many:
-        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
-    logits = np.asarray(logits, dtype=np.float64)
+    many = targets.ndim == 2
+    logits, flags = _in_scope(np.asarray(logits, dtype=np.float64), targets)
     rows, labels = logits.shape
     even, square = np.full(labels, 0.5 if many else 1 / labels), max(float(expected @ expected), 1e-12)
-    shares = (targets.sum(axis=0) + even) / (rows + 1)
-    evidence = ((logits * targets).sum() + (logits @ even).mean() if rows else 0.0) / (rows + 1)
+    shares = (flags.sum(axis=0) + even) / (rows + 1)
+    evidence = ((logits * flags).sum() + (logits @ even).mean() if rows else 0.0) / (rows + 1)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = values[0] * logits + values[1:]
@@ -92,13 +88,11 @@ def fit_calibration(
     return 1 / scale, tuple(shift)
 
 
-def calibrate(
-    logits: np.ndarray, targets: np.ndarray, many: bool, expected: np.ndarray | None
-) -> tuple[float, tuple[float, ...]]:
+def calibrate(logits: np.ndarray, targets: np.ndarray, expected: np.ndarray | None) -> tuple[float, tuple[float, ...]]:
     """`fit_calibration`, or where no shift is expected `fit_temperature`."""
     if expected is None:
-        return fit_temperature(logits, targets, many), ()
-    return fit_calibration(logits, targets, many, expected)
+        return fit_temperature(logits, targets), ()
+    return fit_calibration(logits, targets, expected)
 
 
 def calibrated_loss(logits: np.ndarray, targets: np.ndarray, expected: np.ndarray | None) -> float:
@@ -108,15 +102,14 @@ def calibrated_loss(logits: np.ndarray, targets: np.ndarray, expected: np.ndarra
         logits, targets: as of `fit_temperature`.
         expected: as of `calibrate`.
     """
-    many = targets.ndim == 2
-    temperature, shift = calibrate(logits, targets, many, expected)
-    if not many:
-        logits, targets = logits[targets >= 0], as_flags(targets[targets >= 0], logits.shape[1])
+    temperature, shift = calibrate(logits, targets, expected)
+    logits, flags = _in_scope(logits, targets)
     scaled = logits / temperature + np.array(shift or 0.0)
-    return float((log_partition(scaled, many) - (scaled * targets).sum(axis=1)).mean()) if len(scaled) else 0.0
+    losses = log_partition(scaled, targets.ndim == 2) - (scaled * flags).sum(axis=1)
+    return float(losses.mean()) if len(losses) else 0.0
 
 
-def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many: bool) -> float:
+def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray) -> float:
     """The share, from 0 to 0.9, of other logits in a mean at which validation rows are most likely.
 
         minimise over w:  sum over rows of  log_partition(z) - z[target]  +  10 (w - 1/2)^2
@@ -126,13 +119,18 @@ def fit_weight(logits: np.ndarray, others: np.ndarray, targets: np.ndarray, many
 
     Args:
         logits, others: calibrated (rows, labels).
-        targets: ids (rows,), where rows out of scope are left out, or with `many` flags (rows, labels).
+        targets: as of `fit_temperature`.
     """
-    if not many:
-        inside = targets >= 0
-        logits, others, targets = logits[inside], others[inside], as_flags(targets[inside], logits.shape[1])
+    many = targets.ndim == 2
+    (logits, flags), (others, _) = (_in_scope(each, targets) for each in (logits, others))
     if not len(logits):
         return 0.0
     mixed = [(1 - weight) * logits + weight * others for weight in WEIGHTS]
-    losses = np.array([(log_partition(each, many) - (each * targets).sum(axis=1)).sum() for each in mixed])
+    losses = np.array([(log_partition(each, many) - (each * flags).sum(axis=1)).sum() for each in mixed])
     return float(WEIGHTS[np.argmin(losses + EVEN * (WEIGHTS - 0.5) ** 2)])
+
+
+def _in_scope(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are in scope, and their flags: all of them where labels are independent."""
+    inside = targets >= 0 if targets.ndim == 1 else slice(None)
+    return logits[inside], as_flags(targets[inside], logits.shape[1])

@@ -185,10 +185,10 @@ def fit_linear_member(
         expected: the shift (labels,) of each that `calibration.calibrate` is told. Both are weighed by what they say
             once it is undone; it is no part of the member, whose logits are calibrated as one.
     """
-    many, calibrated, temperatures = targets.ndim == 2, list[np.ndarray](), list[float]()
+    calibrated, temperatures = list[np.ndarray](), list[float]()
     for logits, undone in zip((networks, linear), expected, strict=True):
-        temperature, shift = calibration.calibrate(logits, targets, many, undone)
+        temperature, shift = calibration.calibrate(logits, targets, undone)
         calibrated.append(logits / temperature + np.array(shift or 0.0))
         temperatures.append(temperature)
-    weight = calibration.fit_weight(calibrated[0], calibrated[1], targets, many)
+    weight = calibration.fit_weight(calibrated[0], calibrated[1], targets)
     return LinearMember(model, weight, (temperatures[0], temperatures[1])) if weight else None
