@@ -101,7 +101,7 @@ def test_confused_pairs_are_the_largest_mistakes_and_nothing_else():
 def test_ece_is_zero_when_every_stated_probability_comes_true():
     confidence = np.repeat([0.2, 0.55, 0.9], [10, 20, 10])
     correct = np.concatenate([np.arange(10) < 2, np.arange(20) < 11, np.arange(10) < 9])
-    assert metrics.ece(confidence, correct) == pytest.approx(0)
+    assert metrics.reliability(confidence, correct).ece == pytest.approx(0)
 
 
 @given(SEEDS, st.integers(1, 20))
@@ -114,7 +114,7 @@ def test_ece_equals_a_sum_over_bins(seed, bins):
         inside = (np.ceil(confidence * bins) == bin_ + 1) | ((confidence == 0) & (bin_ == 0))
         if inside.any():
             expected += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
-    assert metrics.ece(confidence, correct, bins) == pytest.approx(expected)
+    assert metrics.reliability(confidence, correct, bins).ece == pytest.approx(expected)
 
 
 def test_ece_of_single_labels_is_about_rows_in_scope():

@@ -14,7 +14,7 @@ from scipy.special import expit, logsumexp, softmax
 
 from toolkit.errors import ArtifactError, ConfigError
 from toolkit.evaluation import calibration, decisions, thresholds
-from toolkit.evaluation.classification import as_flags, ece, nll
+from toolkit.evaluation.classification import as_flags, nll, reliability
 from toolkit.evaluation.decisions import NoneRule, Policy
 
 SEEDS = st.integers(0, 10_000)
@@ -190,7 +190,7 @@ def test_temperature_repairs_logits_that_were_made_too_sure(many):
     probabilities = policy.probabilities(3 * honest)
     assert nll(targets, probabilities) <= min(nll(targets, each) for each in grid) + 1e-5
     if not many:
-        assert ece(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets) < 0.03
+        assert reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets).ece < 0.03
 
 
 def test_a_model_without_mistakes_on_few_rows_is_not_made_certain():

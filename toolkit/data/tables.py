@@ -92,9 +92,6 @@ class _WordColumn:
         return Words(np.frombuffer(self.codes, np.int32), list(self.index))
 
 
-# Row by row
-
-
 def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
     """All rows, in 8 bytes a number and 4 bytes a text.
 

@@ -138,11 +138,6 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> 
     return Reliability(rows, _ratio(stated, rows), _ratio(came_true, rows))
 
 
-def ece(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error; see `Reliability.ece`."""
-    return reliability(confidence, correct, bins).ece
-
-
 def nll(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean negative log-likelihood in nats: a row (ids; rows out of scope are left out) or a (row, label) pair (flags).
 
@@ -214,8 +209,8 @@ def score_single(targets: np.ndarray, predictions: np.ndarray, probabilities: np
         "accuracy": accuracy(targets, predictions),
         "macro_f1": label_scores(truth, given).macro_f1,
         **_scope_scores(truth, given),
-        "ece": ece(confidence[in_scope], correct[in_scope]),
-        "ece_given": ece(probabilities[given], truth[given]),
+        "ece": reliability(confidence[in_scope], correct[in_scope]).ece,
+        "ece_given": reliability(probabilities[given], truth[given]).ece,
         "nll": nll(targets, probabilities),
         "aurc": _mean(risk_coverage(confidence, correct)[1]),
     }
@@ -240,8 +235,8 @@ def score_many(targets: np.ndarray, predictions: np.ndarray, probabilities: np.n
         "micro_f1": scores.micro_f1,
         "exact_match": exact_match(targets, predictions),
         **_scope_scores(targets, predictions),
-        "ece": ece(probabilities.ravel(), targets.ravel()),
-        "ece_given": ece(probabilities[predictions], targets[predictions]),
+        "ece": reliability(probabilities.ravel(), targets.ravel()).ece,
+        "ece_given": reliability(probabilities[predictions], targets[predictions]).ece,
         "nll": nll(targets, probabilities),
         "aurc": _mean(risk_coverage(confidence, correct)[1]),
     }
