@@ -538,6 +538,7 @@ def test_where_it_is_open_which_column_holds_the_values_it_is_asked_for(read):
         0
     ].values.tolist() == [2, 2]
     assert "nothing to forecast" in refusal(read, table("2024-01-01,a", header="ds,name"))
+    assert "nothing to forecast" in refusal(read, table(*daily(1, 2), header="ds,price"), covariates=("price",))
 
 
 def test_covariates_of_text_become_flags(read):
@@ -732,7 +733,9 @@ def test_another_cutoff_moves_the_history_and_shares_the_values(read):
 def test_the_future_fills_covariates_past_the_cutoff_only(read):
     panel = small(read)
     rows = ["b,2024-01-06,61", "b,2024-01-07,62", "a,2024-01-03,99", "a,2024-01-05,32", "c,2024-01-05,7"]
-    future, findings = read(table(*rows, header="id,ds,heat"), covariates=("heat",), trained=panel.frequency)
+    future, findings = read(
+        table(*rows, header="id,ds,heat"), covariates=("heat",), covariates_only=True, trained=panel.frequency
+    )
     assert "all_missing" not in kinds(findings)
     both = panel.with_future(future)
     np.testing.assert_array_equal(both.covariates["heat"], [10, 20, 30, NAN, 32, 50, 60, 61, 62])
@@ -742,7 +745,9 @@ def test_the_future_fills_covariates_past_the_cutoff_only(read):
 
 
 def test_a_future_without_names_is_that_of_all_series(read):
-    future, _ = read(table(*daily(7, 8, 9, first="2024-01-04"), header="ds,heat"), covariates=("heat",))
+    future, _ = read(
+        table(*daily(7, 8, 9, first="2024-01-04"), header="ds,heat"), covariates=("heat",), covariates_only=True
+    )
     both = small(read).with_future(future)
     np.testing.assert_array_equal(both.covariates["heat"], [10, 20, 30, 7, 8, 9, 50, 60, 9])
 
@@ -754,7 +759,7 @@ def test_a_future_that_does_not_fit_is_refused(read):
         (["x,2024-01-04,1", "z,2024-01-05,1", "x,2024-01-05,1"], "found the series x, z"),
         (["a,2924-01-04,1", "a,2924-01-05,1"], "far away"),
     ):
-        future, _ = read(table(*rows, header="id,ds,heat"), covariates=("heat",))
+        future, _ = read(table(*rows, header="id,ds,heat"), covariates=("heat",), covariates_only=True)
         with pytest.raises(DataError, match=told):
             panel.with_future(future)
 

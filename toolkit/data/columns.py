@@ -261,8 +261,6 @@ class _Search:
         empty = [name for name in self._free() if not self._cells(name)]
         late = self._later(empty) if empty else {}  # a product that was not sold yet
         numbers = tuple(name for name in self._free() if self._has_numbers(name) or is_number(late.get(name)))
-        if not numbers and self._source.covariates:
-            return ()
         if not numbers:
             mend = "Set value in a config to the name of the column to forecast."
             found = f"no column of numbers is left among {_listed(self._names)}, so there is nothing to forecast"
