@@ -22,7 +22,7 @@ VERDICTS = {
 # Kinds of findings that always have a line, and what it says where there is nothing to find.
 ORDERLY = {"gaps": "no time is missing.", "duplicates": "no time is there twice.", "disorder": "sorted by time."}
 COUNTED = ("missing", "constant", "all_missing", "short")  # told by sentences of their own
-TITLES = {"disorder": "order", "dst": "clock changes", "frequency": "moved times"}
+TITLES = {"disorder": "order", "dst": "clock changes"}
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,12 @@ def of_sizes(panel: Panel, sizes: Sizes) -> dict[str, str]:
         verb = "ends" if len(early) == 1 else "end"
         span += f"; {count(len(early), 'series')} of {len(panel):,} {verb} earlier, such as "
         span += f"{printable(panel.ids[early[0]])} at {frequency.text(last[early[:1]])[0]}"
-    found = {
+    return {
         "series": f"{count(len(panel), 'series')}: {named(panel, np.arange(len(panel)))}.",
         "rows": f"{rows}.",
         "frequency": f"{frequency.title} ({frequency.alias}).",
         "span": f"{span}.",
     }
-    if panel.covariates:
-        ahead = int((panel.offsets[1:] - panel.ends).max())
-        reach = f"; {count(ahead, 'step')} past the last value" if ahead else ""
-        found["covariates"] = f"{', '.join(printable(name) for name in panel.covariates)}{reach}."
-    return found
 
 
 def of_findings(findings: list[Finding], path: str) -> dict[str, str]:
