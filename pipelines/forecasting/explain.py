@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.forecasting.config import Config
 from pipelines.forecasting.inputs import make_inputs
 from pipelines.forecasting.predict import NAME, NETWORK, Forecaster
-from toolkit.artifact import WEIGHTS, Artifact
+from toolkit.artifact import Artifact
 from toolkit.data.panel import Panel
 from toolkit.data.windows import at_ends, ordinals
 from toolkit.errors import ConfigError, DataError
@@ -38,9 +38,9 @@ def explain(folder: str | Path, path: str, series: str | None = None) -> Explana
     point = forecaster.forecast(panel)[0, :, plan.median]
     parts, effects = _effects(forecaster, panel)
     steps, layers = [], list[Direction]()
-    if _has_encoder(forecaster, Path(folder)):
+    if _has_encoder(forecaster):
         (inputs,), read = _inputs(forecaster, panel), plan.segment
-        layers = _traces(Path(folder), [inputs])[0][0]
+        layers = _traces(folder, [inputs])[0][0]
         steps = _times(panel, len(inputs) * read)[::read]
     last = f" to {point[-1]:,.4g}" if len(point) > 1 else ""
     return Explanation(
@@ -66,11 +66,11 @@ def encode(folder: str | Path, path: str, column: str | None = None) -> Vectors:
     if column:
         raise ConfigError("series are read as those that the run was trained on.", where="--column")
     forecaster = Forecaster.load(folder)
-    if not _has_encoder(forecaster, Path(folder)):
+    if not _has_encoder(forecaster):
         mend = "Train with another model.network, or another model.kind."
         raise ConfigError("this run has no encoder that gives vectors.", where=str(folder), mend=mend)
     panel = forecaster.read(path)
-    finals = [_final(*traced) for traced in _traces(Path(folder), _inputs(forecaster, panel))]
+    finals = [_final(*traced) for traced in _traces(folder, _inputs(forecaster, panel))]
     known = [np.isfinite(panel.history(series)).any() for series in range(len(panel))]
     vectors = np.where(np.array(known)[:, None], finals, 0).astype(np.float32)
     return Vectors(list(panel.ids), _times(panel, 1), vectors, [""] * len(panel))
@@ -112,12 +112,11 @@ def _effects(forecaster: Forecaster, panel: Panel) -> tuple[list[str], np.ndarra
 
 
 def _bridged(values: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Values with the known ones from `start` to `stop` on a straight line between what is known beside them."""
+    """Values with the known ones from `start` to `stop` on a straight line between what is known beside them, as the
+    first and the last value of a series are."""
     known = np.isfinite(values)
     outside = known.copy()
     outside[start:stop] = False
-    if not outside.any():
-        return values
     inside = np.flatnonzero(known & ~outside)
     bridged = values.copy()
     bridged[inside] = np.interp(inside, np.flatnonzero(outside), values[outside])
@@ -140,8 +139,8 @@ def _notes(forecaster: Forecaster, layers: bool) -> list[str]:
     return notes
 
 
-def _has_encoder(forecaster: Forecaster, folder: Path) -> bool:
-    return WEIGHTS in Artifact(folder, NAME).manifest["files"] and forecaster.plan.network != "smoothing"
+def _has_encoder(forecaster: Forecaster) -> bool:
+    return forecaster.runtime is not None and forecaster.plan.network != "smoothing"
 
 
 def _inputs(forecaster: Forecaster, panel: Panel) -> list[np.ndarray]:
@@ -151,7 +150,7 @@ def _inputs(forecaster: Forecaster, panel: Panel) -> list[np.ndarray]:
     return [segments[:length] for segments, length in zip(arrays["segments"], arrays["lengths"], strict=True)]
 
 
-def _traces(folder: Path, inputs: list[np.ndarray]) -> list[tuple[list[Direction], np.ndarray]]:
+def _traces(folder: str | Path, inputs: list[np.ndarray]) -> list[tuple[list[Direction], np.ndarray]]:
     """What the first network's encoder does with each series."""
     config, weights = read_network(Artifact(folder, NAME), Config)
     settings = config.encoder.model_dump()
