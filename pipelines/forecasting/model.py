@@ -29,7 +29,6 @@ class ForecastNetwork(keras.Model):
         super().__init__(**kwargs)
         units, model = config.encoder.units, config.model
         self.kind, self.horizon, self.parts = model.network, plan.horizon, plan.parts
-        self.direct = model.network == "direct"
         self.features = feature_counts(plan)
         self.has_vectors = bool(plan.ids)
         self.projection = None
@@ -41,15 +40,15 @@ class ForecastNetwork(keras.Model):
         self.bridge = None
         if self.encoder.width != units:
             self.bridge = keras.layers.Dense(units, activation="tanh", name="bridge")
-        if self.direct:
+        if self.kind == "direct":
             self.hidden = keras.layers.Dense(units, activation="relu", name="hidden")
         else:
             self.positions = keras.layers.Embedding(plan.parts, units, name="positions")
             self.condition = keras.layers.Dense(units, use_bias=False, name="condition")
-            decoder = AttentionDecoder if model.network == "attention" else ParallelDecoder
+            decoder = AttentionDecoder if self.kind == "attention" else ParallelDecoder
             self.decoder = decoder(units=units, name="decoder")
         self.dropout = keras.layers.Dropout(model.dropout)
-        steps = plan.horizon if self.direct else plan.segment
+        steps = plan.horizon if self.kind == "direct" else plan.segment
         self.head = QuantileHead(steps=steps, levels=len(plan.levels), median=plan.median, dtype="float32", name="head")
 
     def build(self, inputs_shape=None):
@@ -60,14 +59,12 @@ class ForecastNetwork(keras.Model):
         steps = segments if self.projection is None else self.projection(segments)
         memory, final = self.encoder(steps, lengths, training=training)
         state = final if self.bridge is None else self.bridge(final)
-        if self.direct:
+        if self.kind == "direct":
             parts = self._direct(inputs, state)
+        elif self.kind == "attention":
+            parts = self.decoder(self._queries(inputs), state, memory, lengths)
         else:
-            queries = self._queries(inputs)
-            if self.kind == "attention":
-                parts = self.decoder(queries, state, memory, lengths)
-            else:
-                parts = self.decoder(queries, state)
+            parts = self.decoder(self._queries(inputs), state)
         outputs = self.head(self.dropout(parts, training=training))  # (batch, parts, steps, levels)
         outputs = ops.reshape(outputs, (ops.shape(outputs)[0], -1, outputs.shape[-1]))
         return outputs[:, : self.horizon]
@@ -185,14 +182,13 @@ def _add_network(graph: export.Graph, network: Network) -> str:
     context = ["statics"] if network.features["statics"] else []
     if network.has_vectors:
         context.append(graph.add("Gather", graph.constant(np.asarray(network.vectors.embeddings)), "series"))
-    if network.direct:
+    if network.kind == "direct":
         parts = _add_direct(graph, network, state, context)
-    else:
+    elif network.kind == "attention":
         queries = _add_queries(graph, network, context)
-        if network.kind == "attention":
-            parts = export.attention_decoder(graph, network.decoder, queries, state, memory, "lengths")
-        else:
-            parts = export.parallel_decoder(graph, network.decoder, queries, state)
+        parts = export.attention_decoder(graph, network.decoder, queries, state, memory, "lengths")
+    else:
+        parts = export.parallel_decoder(graph, network.decoder, _add_queries(graph, network, context), state)
     outputs = export.quantile_head(graph, network.head, parts)  # (parts, batch, steps, levels)
     outputs = graph.add("Transpose", outputs, perm=[1, 0, 2, 3])
     outputs = graph.add("Reshape", outputs, graph.constant([0, -1, network.head.levels], np.int64))
