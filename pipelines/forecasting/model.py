@@ -30,12 +30,10 @@ class ForecastNetwork(keras.Model):
         units, model = config.encoder.units, config.model
         self.kind, self.horizon, self.parts = model.network, plan.horizon, plan.parts
         self.features = feature_counts(plan)
-        self.has_vectors = bool(plan.ids)
-        self.projection = None
-        if plan.segment > 1:
-            self.projection = keras.layers.Dense(units, activation="relu", name="projection")
+        self.projection = keras.layers.Dense(units, activation="relu", name="projection") if plan.segment > 1 else None
         self.encoder = build_encoder(**config.encoder.model_dump(), name="encoder")
-        if self.has_vectors:
+        self.vectors = None
+        if plan.ids:
             self.vectors = keras.layers.Embedding(len(plan.ids) + 1, model.series_vectors, name="vectors")
         self.bridge = None
         if self.encoder.width != units:
@@ -72,7 +70,7 @@ class ForecastNetwork(keras.Model):
     def _context(self, inputs) -> list:
         """What is known of a series beside its past. Shapes: each (batch, n)."""
         context = [inputs["statics"]] if self.features["statics"] else []
-        return context + ([self.vectors(inputs["series"])] if self.has_vectors else [])
+        return context + ([] if self.vectors is None else [self.vectors(inputs["series"])])
 
     def _direct(self, inputs, state):
         features = [state, *self._context(inputs)]
@@ -118,7 +116,7 @@ def _input_shapes(network: Network) -> dict[str, list[str | int]]:
         shapes["future"] = ["batch", network.parts, sizes["future"]]
     if sizes["statics"]:
         shapes["statics"] = ["batch", sizes["statics"]]
-    if isinstance(network, SmoothingNetwork) or network.has_vectors:
+    if isinstance(network, SmoothingNetwork) or network.vectors is not None:
         shapes["series"] = ["batch"]
     return shapes
 
@@ -180,7 +178,7 @@ def _add_network(graph: export.Graph, network: Network) -> str:
     memory, final = export.encoder(graph, network.encoder, steps, "lengths")
     state = final if network.bridge is None else export.dense(graph, network.bridge, final)
     context = ["statics"] if network.features["statics"] else []
-    if network.has_vectors:
+    if network.vectors is not None:
         context.append(graph.add("Gather", graph.constant(np.asarray(network.vectors.embeddings)), "series"))
     if network.kind == "direct":
         parts = _add_direct(graph, network, state, context)
