@@ -110,13 +110,9 @@ class Forecaster:
         sizes = artifact.read_stored("sizes.json", dict[str, float])
         combination = artifact.read_stored("combination.json", Combination)
         conformal = artifact.read_stored("intervals.json", Conformal)
-        runtime = ridge = own = None
-        if OWN in files:  # a run of an early version has none, and no panel whose series are all alike
-            own = artifact.read_stored(OWN, Own)
-        if "model.onnx" in files:
-            runtime = Runtime(artifact.read_bytes("model.onnx"))
-        if RIDGE in files:
-            ridge = _read_ridge(artifact.read_bytes(RIDGE), where)
+        own = artifact.read_stored(OWN, Own) if OWN in files else None  # runs of early versions have none
+        runtime = Runtime(artifact.read_bytes("model.onnx")) if "model.onnx" in files else None
+        ridge = _read_ridge(artifact.read_bytes(RIDGE), where) if RIDGE in files else None
         forecaster = cls(plan, runtime, ridge, sizes, source, combination, conformal, own)
         forecaster._check(where)
         return forecaster
@@ -335,17 +331,14 @@ class Forecaster:
     def _check(self, where: str) -> None:
         """Refuse parts of different runs, before they forecast nonsense."""
         assert self.conformal is not None
-        used, calibrations = self.used, [self.conformal, *([self.own.conformal] if self.own else [])]
+        horizon, levels, used = self.plan.horizon, self.plan.levels, self.used
+        calibrations = [self.conformal, *([self.own.conformal] if self.own else [])]
         fits = (
-            all(each.levels == self.plan.levels for each in calibrations)
-            and all(len(each.offsets) == self.plan.horizon for each in calibrations)
+            all(each.levels == levels and len(each.offsets) == horizon for each in calibrations)
+            and {*used} <= {NETWORK, "ridge", *COMPANIONS}
             and (NETWORK not in used or self.runtime is not None)
-            and ("ridge" not in used or (self.ridge is not None and self.ridge.weights.shape[1] == self.plan.horizon))
-            and all(name in COMPANIONS for name in used if name not in (NETWORK, "ridge"))
-            and (
-                self.runtime is None
-                or self.runtime.outputs.get("quantiles", [])[1:] == [self.plan.horizon, len(self.plan.levels)]
-            )
+            and ("ridge" not in used or (self.ridge is not None and self.ridge.weights.shape[1] == horizon))
+            and (self.runtime is None or self.runtime.outputs.get("quantiles", [])[1:] == [horizon, len(levels)])
         )
         if not fits:
             raise ArtifactError("its files do not fit together.", where=where, mend=COPY_AGAIN)
