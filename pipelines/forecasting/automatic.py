@@ -19,12 +19,7 @@ from toolkit.data.files import STANDARD_INPUT
 from toolkit.errors import ConfigError, DataError
 
 SHARE_OF_TIME = 0.4  # of the budget goes to choosing the epoch, and as much to training again with all rows
-OWN_TRAINING = """
-training:
-  epochs: 40
-  windows: 6400
-  patience: 8
-"""
+OWN_TRAINING = ("training.epochs=40", "training.windows=6400", "training.patience=8")
 
 
 def forecast_anew(
@@ -69,13 +64,13 @@ def own_config(look: Look, horizon: str | None, seconds: float, **split: int) ->
             mend="Name the columns that tell them apart, data.id in the config that `seqloom init forecast` prints;"
             " without it, that config keeps the last of each time.",
         )
-    document = parse(suggest(look) + OWN_TRAINING, path)
-    apply_override(document, f"training.seconds={SHARE_OF_TIME * seconds:g}")
-    apply_override(document, "season=auto")  # what was looked at holds the test part, too
-    for name, value in split.items():
-        apply_override(document, f"split.{name}={value}")
-    if horizon:
-        apply_override(document, f"horizon={horizon}")
+    overrides = [*OWN_TRAINING, f"training.seconds={SHARE_OF_TIME * seconds:g}"]
+    overrides += ["season=auto"]  # what was looked at holds the test part, too
+    overrides += [f"split.{name}={value}" for name, value in split.items()]
+    overrides += [f"horizon={horizon}"] if horizon else []
+    document = parse(suggest(look), path)
+    for each in overrides:
+        apply_override(document, each)
     return validate(document, Config)
 
 
