@@ -34,7 +34,8 @@ def choose(config: Config, prepared: Prepared, graph: bytes | None) -> Forecaste
     names = [NETWORK] * bool(graph) + [*COMPANIONS, "ridge"] if kind == "auto" else [kind]
     runtime = Runtime(graph) if graph else None
     ridge = fit_ridge_before(panel, splits.training_ends, plan) if "ridge" in names else None
-    forecaster = Forecaster(plan, runtime, ridge, _sizes(prepared), source(config.data))
+    sizes = dict(zip(panel.ids, prepared.sizes.tolist(), strict=True)) if plan.scaling == "series" else {}
+    forecaster = Forecaster(plan, runtime, ridge, sizes, source(config.data))
     units, weighed = units_of(config, prepared), 0.0
     few = windows.apart(splits.validation, plan.horizon) < ENOUGH
     if kind == "auto":
@@ -176,9 +177,3 @@ def _beside(
     truth = forecaster.as_calibrated(windows.ahead(panel, panel.values, cutoffs, forecaster.plan.horizon))
     truth[~((spread > 0) & np.isfinite(median))] = np.nan
     return truth, quantiles, spread, (truth - median) / spread
-
-
-def _sizes(prepared: Prepared) -> dict[str, float]:
-    if prepared.plan.scaling != "series":
-        return {}
-    return dict(zip(prepared.panel.ids, prepared.sizes.tolist(), strict=True))

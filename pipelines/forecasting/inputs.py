@@ -145,12 +145,8 @@ def make_inputs(plan: Plan, panel: Panel, cutoffs: Cutoffs, sizes: np.ndarray | 
         values = np.log(values)
     if hide is not None:
         values = np.where(hide(values), np.nan, values)
-    scale = windows.fit_scale(
-        values,
-        center=plan.center,
-        sizes=sizes if plan.scaling == "series" else None,
-        logarithms=plan.log,
-    )
+    sizes = sizes if plan.scaling == "series" else None
+    scale = windows.fit_scale(values, center=plan.center, sizes=sizes, logarithms=plan.log)
     known = np.isfinite(values)
     normal = np.where(known, scale.apply(np.where(known, values, 0.0)), 0.0)
     channels = [normal, (~known).astype(np.float32)]
