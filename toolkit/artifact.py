@@ -134,7 +134,8 @@ def check_outputs(paths: Iterable[str | Path], *outs: Path | None) -> None:
             raise ConfigError(f"nothing can be written in {above}.", where=str(out), mend=OTHER_NAME)
         if not out.exists():
             continue
-        if any(out.samefile(path) or path.resolve() in out.resolve().parents for path in read):
+        around = {*out.resolve().parents, *out.absolute().parents}  # of a linked folder, the one and the other
+        if any(out.samefile(path) or not around.isdisjoint((path.resolve(), path.absolute())) for path in read):
             raise ConfigError("this is an input too, and would be lost.", where=str(out), mend=OTHER_NAME)
         if out.resolve().name in _parts(out.resolve().parent):
             raise ConfigError("this is a part of a finished run, and would be lost.", where=str(out), mend=OTHER_NAME)

@@ -339,6 +339,16 @@ def test_an_output_may_be_made_in_a_folder_that_is_read(classify: Any) -> None:
     assert Path("docs/o.jsonl").read_text().count("\n") == 1
 
 
+def test_no_file_behind_a_linked_folder_is_written_over(classify: Any) -> None:
+    for name in ("docs", "elsewhere"):
+        Path(name).mkdir()
+    Path("elsewhere/a.txt").write_text("my parcel")
+    Path("docs/linked").symlink_to("../elsewhere")
+    result = classify("docs", "-o", "docs/linked/a.txt")
+    assert result.code == 2 and "this is an input too, and would be lost" in result.err
+    assert Path("elsewhere/a.txt").read_text() == "my parcel"
+
+
 def test_inputs_that_cannot_be_read_are_told_and_the_others_classified(classify: Any) -> None:
     Path("a.txt").write_text("my parcel")
     Path("empty.csv").write_text("")
