@@ -20,8 +20,9 @@ TESTS = {  # of the libraries for training, and of what predicts, which alone ha
         "test_softmax.py",
         "test_adam_kernel.py",
         "test_jax_recurrence.py",
+        "test_instructions.py",
     ],
-    "amx": ["test_recurrence.py", "test_search.py"],
+    "amx": ["test_recurrence.py", "test_search.py", "test_instructions.py"],
 }
 BUILD = """
 from toolkit.kernels import build

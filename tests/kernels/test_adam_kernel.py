@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from instructions import arrays_with, lower
 
 from toolkit import kernels
 
@@ -79,9 +78,8 @@ def many_rows():
         yield from _step(*_case(*size), lazy=False)
 
 
-@pytest.mark.parametrize("name", lower(used))
-def test_one_thread_and_a_lower_instruction_set_give_the_same(name, tmp_path):
-    for one, other in zip(arrays_with(name, many_rows, tmp_path), many_rows(), strict=True):
+def check_many_rows(found):
+    for one, other in zip(found, many_rows(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
