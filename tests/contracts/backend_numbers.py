@@ -122,6 +122,21 @@ def outputs_and_gradients(network: keras.Model, inputs: list) -> tuple[list, lis
     raise ValueError(f"{keras.backend.backend()} is not known here.")
 
 
+def take_step(gradients: list, weights: list) -> None:
+    """With a large epsilon, for how a gradient of nearly zero is rounded not to decide on a whole step."""
+    optimizer = Adam(0.1, epsilon=1.0, global_clipnorm=1.0)
+    optimizer.build(weights)
+    if keras.backend.backend() != "jax":
+        optimizer.apply(gradients, weights)
+        return
+    import jax  # compiles it as in training, whole, and so sooner than its operations for each shape
+
+    values = [[variable.value for variable in variables] for variables in (optimizer.variables, weights)]
+    after, _ = jax.jit(optimizer.stateless_apply)(values[0], gradients, values[1])
+    for weight, value in zip(weights, after, strict=True):
+        weight.assign(value)
+
+
 def trained() -> tuple[list[float], int]:
     """The losses of the epochs of a small training, and how often Python ran the network for all its steps."""
     network, calls = tiny_network(dropout=0.0), []
@@ -149,8 +164,7 @@ def main(given_path: str, numbers_path: str) -> None:
         paths = [f"gradient {weight.path}" for weight in network.trainable_weights]
         for key, value in zip(["first", "second", *paths], [*outputs, *gradients], strict=True):
             numbers[f"{name}/{key}"] = ops.convert_to_numpy(value)
-        # With a large epsilon, for how a gradient of nearly zero is rounded not to decide on a whole step.
-        Adam(0.1, epsilon=1.0, global_clipnorm=1.0).apply(gradients, network.trainable_weights)
+        take_step(gradients, network.trainable_weights)
         numbers |= {f"{name}/after {weight.path}": ops.convert_to_numpy(weight) for weight in network.trainable_weights}
     losses, calls = trained()
     np.savez(numbers_path, backend=keras.backend.backend(), losses=losses, calls=calls, **numbers)
