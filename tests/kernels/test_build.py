@@ -123,10 +123,10 @@ def test_an_environment_without_a_package_of_that_name_is_one_sentence_a_kernel(
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(build, "version", version)
     build.main()
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("The training kernel is not built") and "tensorflow" in said[0]
+    prediction, training, *_ = capsys.readouterr().out.splitlines()
+    assert training.startswith("The training kernel is not built") and "tensorflow" in training
     assert (
-        said[1] == "The prediction kernel is not built, what it would compute ONNX Runtime computes: there is no"
+        prediction == "The prediction kernel is not built, what it would compute ONNX Runtime computes: there is no"
         " no-such-compiler."
     )
 
