@@ -117,6 +117,15 @@ def test_a_column_that_is_blank_in_places_names_nothing(write: Any) -> None:
     assert find_naming(SeriesSource(write("date,number,mark,sales", rows)), ("date",)) == ("number",)
 
 
+def test_values_and_covariates_name_nothing_and_a_column_of_values_is_left(write: Any) -> None:
+    path = write("date,y,shop", [f"{day},{number},{number}" for day in DAYS for number in range(3)])
+    assert find_naming(SeriesSource(path), ("date",), ("y",)) == ("shop",)
+    assert find_naming(SeriesSource(path), ("date",), ("y", "shop")) == ("y",)
+    assert find_naming(SeriesSource(path, covariates=("shop",)), ("date",), ("y",)) == ()
+    path = write("date,shop,good", [f"{day},{shop},{good}" for day in DAYS for shop in range(2) for good in range(2)])
+    assert find_naming(SeriesSource(path), ("date",), ("shop", "good")) == ()
+
+
 def test_series_that_begin_late_and_rows_that_are_twice_there_change_nothing(write: Any) -> None:
     rows = [f"{day},s{k},{k}" for place, day in enumerate(DAYS) for k in range(4) if place >= 6 * k]
     path = write("date,shop,sales", [*rows, rows[-1]])

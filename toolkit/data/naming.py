@@ -18,22 +18,26 @@ _DUPLICATES = 0.05  # share of the rows that may be repeated all the same
 _FILLED = 0.25  # share of the times that a series has on average, two at least: values, all different, have one each
 
 
-def find_naming(source: SeriesSource, times: tuple[str, ...]) -> tuple[str, ...]:
+def find_naming(source: SeriesSource, times: tuple[str, ...], values: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The columns of a file that tell apart the rows of one time; () of none, and of a pipe, which is read once.
 
     Of as many columns, those of text go before those of integers.
+
+    Args:
+        values: columns that were read as values; one of them stays.
     """
     if not times or not split_part(source.path)[0].is_file():
         return ()
     file = open_series(source)
     cells = {name: [text_of(row.values.get(name)) for row in file.head] for name in file.head[0].values}
-    free = [name for name in cells if name not in times]
+    taken = {*times, *source.covariates, *(values if len(values) == 1 else ())}
+    free = [name for name in cells if name not in taken]
     words = [name for name in free if not all(is_number(cell) or is_missing(cell) for cell in cells[name])]
     integers = [name for name in free if all(cell.lstrip("-").isdecimal() for cell in cells[name])]
     table, _ = read_columns(source, Columns("long", (), times, (), words=(*words, *integers)), file)
     assert table.times is not None
     found = naming_columns(table.times, table.words)
-    return tuple(name for name in cells if name in found)
+    return () if values and set(values) <= set(found) else tuple(name for name in cells if name in found)
 
 
 def naming_columns(times: Words, columns: Mapping[str, Words]) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _naming(source: SeriesSource, columns: Columns, rows: Observations) -> tuple
     if columns.id:
         return ()
     several = 3 * np.count_nonzero(rows.repeats()) >= len(rows.series)
-    return find_naming(source, columns.times) if several else columns.unused[:1]
+    return find_naming(source, columns.times, columns.values) if several else columns.unused[:1]
 
 
 def _advice(naming: tuple[str, ...]) -> str:
