@@ -9,7 +9,6 @@ from pipelines.forecasting.facts import YEARS, measure, mostly_sparse, span_of, 
 from pipelines.forecasting.inspect import Look, inspect
 from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
-from toolkit.data.rows import Source, read_rows
 from toolkit.errors import ConfigError
 
 LONG = 1.5  # times the years of training that the calendar takes, the rest of the table being held back
@@ -92,9 +91,7 @@ def _of_columns(look: Look) -> list[str]:
 
 def _columns(look: Look) -> tuple[str, ...]:
     """The columns that are series, if there are several: they may be of different kinds."""
-    several = len(look.panel) > 1 and not look.source.id
-    columns = several and set(look.panel.ids) <= next(read_rows(Source(look.source.path))).values.keys()
-    return look.panel.ids if columns else ()
+    return next((finding.columns for finding in look.findings if finding.kind == "layout" and finding.columns), ())
 
 
 def _of_values(look: Look) -> list[str]:

@@ -140,15 +140,15 @@ class _Search:
             self._tell_wide(values)
         return Columns(layout, id, times, values, tuple(set(others) - set(words)), words, left), self._findings
 
-    def _tell(self, kind: str, message: str) -> None:
-        self._findings.append(Finding(kind, f"{self._source.path}: {message}"))
+    def _tell(self, kind: str, message: str, columns: tuple[str, ...] = ()) -> None:
+        self._findings.append(Finding(kind, f"{self._source.path}: {message}", columns=columns))
 
     def _tell_wide(self, values: tuple[str, ...]) -> None:
         read = {*self._taken, *values}
         left = [repr(name) for name in self._names if name not in read]
         out = f" Left out: {', '.join(left[:10])}." if left else ""
         mend = "Name one of them as value to forecast only that; the others can be columns that it learns from."
-        self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}")
+        self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}", values)
 
     def _unread(self, left: Sequence[str]) -> str:
         """What to tell of columns of text that were left out: they may hold times or names of series."""

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
             decimals, frequency, partial, future or categories.
         message: a full sentence with counts, the first place and the rule that was applied.
         rows: how many became part of others, by the rule for duplicates.
-        columns: that may tell such rows apart as those of several series.
+        columns: that may tell such rows apart as those of several series; of a layout, those that are a series each.
     """
 
     kind: str

@@ -279,6 +279,14 @@ def test_standard_input_is_nothing_to_train_on(command: str, trained: Any) -> No
     assert result.code == 2 and "standard input is read once" in result.err and "--model" in result.err
 
 
+def test_standard_input_of_several_columns_can_be_looked_at(tmp_path: Path) -> None:
+    rows = [[day(t), t % 7, 40 - t] for t in range(40)]
+    table = write_table(tmp_path / "wide.csv", rows, ("date", "tea", "oil")).read_bytes()
+    for command in (["inspect"], ["init", "forecast"]):
+        result = seqloom(*command, "-", stdin=table)
+        assert result.code == 0 and "# value: tea " in result.out, result.err
+
+
 def test_nothing_on_standard_input_is_told(trained: Any) -> None:
     assert "-: nothing to read here" in seqloom("forecast", "-", "--model", trained.folder).err
 
