@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.forecasting.facts import YEARS, measure, mostly_sparse, span_of, years_of
-from pipelines.forecasting.inspect import Look, inspect
+from pipelines.forecasting.inspect import Look, inspect, series_of
 from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
 from toolkit.errors import ConfigError
@@ -39,7 +39,7 @@ def init(data: Path) -> str:
 def suggest(look: Look) -> str:
     """YAML text that trains a forecaster on the series that were looked at; it names what does not find itself."""
     frequency, season = look.panel.frequency, look.season
-    span, several = span_of(frequency, season), _columns(look)
+    span, several = span_of(frequency, season), series_of(look.findings)
     return TEMPLATE.format(
         horizon=look.horizon,
         example=_example(frequency),
@@ -78,7 +78,7 @@ def _of_columns(look: Look) -> list[str]:
         lines.append(_line("duplicates: last", "error | last | mean | sum, of several values at one time"))
         if not names:
             lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
-    if columns := _columns(look):
+    if columns := series_of(look.findings):
         value, *others = columns
         lines.append(_line(f"# value: {quoted(value)}", "to forecast this column alone"))
     elif look.source.value:
@@ -87,11 +87,6 @@ def _of_columns(look: Look) -> list[str]:
         past = f"# past: {_list(others[:10])}"
         lines.append(_line(past, "and to learn from the others; known: [...] for those known ahead"))
     return lines
-
-
-def _columns(look: Look) -> tuple[str, ...]:
-    """The columns that are series, if there are several: they may be of different kinds."""
-    return next((finding.columns for finding in look.findings if finding.kind == "layout" and finding.columns), ())
 
 
 def _of_values(look: Look) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.forecasting import facts
+from toolkit.data.columns import SeveralValuesError
+from toolkit.data.files import split_part
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.panel import Finding, Panel
 from toolkit.data.series import read_panel
@@ -50,10 +52,17 @@ def inspect(path: Path) -> Look:
         DataError: the file cannot be read as series.
     """
     source = SeriesSource(str(path), duplicates="last")
-    panel, findings = read_panel(source)
+    try:
+        panel, findings = read_panel(source)
+    except SeveralValuesError:
+        if not split_part(source.path)[0].is_file():  # a pipe is read once
+            raise
+        panel, findings = read_panel(replace(source, layout="wide"))
+        if not _naming(panel, findings):
+            raise
     others: tuple[str, ...] = ()
     if naming := _naming(panel, findings):
-        value, others = _values(panel, naming)
+        value, others = _values(panel, series_of(findings), naming)
         source = replace(source, id=naming, value=value)
         panel, findings = read_panel(source)
         findings.insert(0, Finding("layout", f"{path}: {_told(naming, value, others)}"))
@@ -77,12 +86,17 @@ def _naming(panel: Panel, findings: list[Finding]) -> tuple[str, ...]:
     return next((each.columns for each in findings if each.columns and 2 * each.rows >= steps), ())
 
 
-def _values(panel: Panel, naming: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+def series_of(findings: list[Finding]) -> tuple[str, ...]:
+    """The columns that were read as a series each; () unless there are several."""
+    return next((each.columns for each in findings if each.kind == "layout" and each.columns), ())
+
+
+def _values(panel: Panel, columns: tuple[str, ...], naming: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """Which of several columns of numbers to forecast, and the others: the first of those that vary most, as numbers of
     days and prices do not."""
-    if len(panel) == 1:
+    if not columns:
         return None, ()
-    varied = {name: len(np.unique(panel.history(k))) for k, name in enumerate(panel.ids) if name not in naming}
+    varied = {name: len(np.unique(panel.history(k))) for k, name in enumerate(columns) if name not in naming}
     value = next((name for name, many in varied.items() if many >= VARIED * max(varied.values())), None)
     return value, tuple(name for name in varied if name != value)
 

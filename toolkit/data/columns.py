@@ -27,6 +27,10 @@ _MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 _M4_NAME = re.compile(r"V\d+")
 
 
+class SeveralValuesError(DataError):
+    """Series are named by a column, and several others hold numbers."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """What the columns of a file are.
@@ -273,7 +277,7 @@ class _Search:
         if len(numbers) > 1 and (id or self._source.layout == "long"):
             found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."
             mend = f"Set value in a config, such as value: {numbers[0]}."
-            raise DataError(found, where=self._source.path, mend=mend)
+            raise SeveralValuesError(found, where=self._source.path, mend=mend)
         return numbers
 
     def _holds_words(self, name: str, categories: Mapping[str, Sequence[str]] | None) -> bool:

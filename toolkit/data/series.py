@@ -75,7 +75,7 @@ def read_panel(
     if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
     naming = _naming(source, columns, rows)
-    advice = moments.advice + ("" if columns.id else _advice(naming))
+    advice = moments.advice + (_advice(naming) if naming or not columns.id else "")
     rows, told_twice = without_duplicates(rows, source.duplicates, advice)
     told_twice = [finding._replace(columns=naming) for finding in told_twice]
     rows, ends, told_behind = trimmed(rows)
@@ -101,12 +101,13 @@ def read_panel(
 
 
 def _naming(source: SeriesSource, columns: Columns, rows: Observations) -> tuple[str, ...]:
-    """The columns that may name series, if nothing says what does: where most steps are there several times, those
-    that tell these apart; otherwise the first that is text."""
-    if columns.id:
+    """The columns that may name series, if the source does not say what does: where most steps are there several times,
+    those that tell these apart; otherwise the first that is text, if none is called so."""
+    if source.id:
         return ()
-    several = 3 * np.count_nonzero(rows.repeats()) >= len(rows.series)
-    return find_naming(source, columns.times, columns.values) if several else columns.unused[:1]
+    if 3 * np.count_nonzero(rows.repeats()) >= len(rows.series):
+        return find_naming(source, columns.times, columns.values)
+    return () if columns.id else columns.unused[:1]
 
 
 def _advice(naming: tuple[str, ...]) -> str:

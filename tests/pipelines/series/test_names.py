@@ -14,6 +14,7 @@ from pipelines.forecasting.inspect import inspect
 from pipelines.forecasting.output import Forecasts, write
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import at_ends
+from toolkit.errors import DataError
 from toolkit.stored import from_json, to_json
 
 HEADER = ("promotion", "date", "shop", "good", "sales")
@@ -53,6 +54,24 @@ def test_a_look_finds_what_names_the_series_and_what_their_values_are(table: Pat
     told = "'shop' and 'good' together tell the rows of a time apart and were read as the names of series"
     assert look.facts["layout"] == f"{told}; of the columns of numbers 'sales' was read, not 'promotion'."
     assert look.facts["duplicates"] == "no time is there twice."
+
+
+@pytest.mark.parametrize("shops", ["ns", "12"])
+def test_a_column_that_is_called_like_names_may_need_another_beside_it(
+    sales: Sales, shops: str, tmp_path: Path
+) -> None:
+    names = [(good, shop) for good in ("tea", "oil") for shop in shops]
+    rows = [[day(t), *names[k], sales.values[k, t]] for t in range(120) for k in range(4)]
+    look = inspect(write_table(tmp_path / "shops.csv", rows, ("date", "item_id", "shop", "sales")))
+    assert look.source.id == ("item_id", "shop") and look.panel.ids == tuple("|".join(each) for each in names)
+    np.testing.assert_array_equal(look.panel.history(2), sales.values[2])
+
+
+def test_of_series_that_one_column_names_the_values_are_still_to_be_told(table: Path) -> None:
+    rows = [row.split(",") for row in table.read_text().splitlines()]
+    rows = [row[:3] + row[4:] for row in rows if row[2:4] == ["1", "tea"]]
+    with pytest.raises(DataError, match=r"the columns 'promotion', 'sales' all hold numbers"):
+        inspect(write_table(Path("shops.csv"), rows, ("promotion", "date", "id", "sales")))
 
 
 def test_the_first_config_names_them_and_passes_its_check(table: Path) -> None:
