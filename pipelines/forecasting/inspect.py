@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.forecasting import facts
-from toolkit.data.columns import SeveralValuesError
+from toolkit.data.columns import SeveralValuesError, counts_up
 from toolkit.data.files import split_part
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.panel import Finding, Panel
 from toolkit.data.series import read_panel
+from toolkit.data.series_tables import open_series
 from toolkit.data.sources import SeriesSource
 from toolkit.evaluation.diagnostics import choose_season, search_season
 
@@ -62,7 +63,7 @@ def inspect(path: Path) -> Look:
             raise
     others: tuple[str, ...] = ()
     if naming := _naming(panel, findings):
-        value, others = _values(panel, series_of(findings), naming)
+        value, others = _values(source, panel, [name for name in series_of(findings) if name not in naming])
         source = replace(source, id=naming, value=value)
         panel, findings = read_panel(source)
         findings.insert(0, Finding("layout", f"{path}: {_told(naming, value, others)}"))
@@ -91,14 +92,16 @@ def series_of(findings: list[Finding]) -> tuple[str, ...]:
     return next((each.columns for each in findings if each.kind == "layout" and each.columns), ())
 
 
-def _values(panel: Panel, columns: tuple[str, ...], naming: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Which of several columns of numbers to forecast, and the others: the first of those that vary most, as numbers of
-    days and prices do not."""
+def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Which of these series to forecast, and the others: the first of those that vary most, as numbers of days and
+    prices do not, and that do not count the rows."""
     if not columns:
         return None, ()
-    varied = {name: len(np.unique(panel.history(k))) for k, name in enumerate(columns) if name not in naming}
-    value = next((name for name, many in varied.items() if many >= VARIED * max(varied.values())), None)
-    return value, tuple(name for name in varied if name != value)
+    head = open_series(source).head
+    varied = {name: len(np.unique(panel.history(panel.ids.index(name)))) for name in columns}
+    varied |= {name: 0 for name in columns if counts_up([row.values.get(name) for row in head])}
+    value = next(name for name, many in varied.items() if many >= VARIED * max(varied.values()))
+    return value, tuple(name for name in columns if name != value)
 
 
 def _told(naming: tuple[str, ...], value: str | None, others: tuple[str, ...]) -> str:

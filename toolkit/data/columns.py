@@ -99,6 +99,12 @@ def looks_like_data(names: Sequence[str]) -> bool:
     return len({float(b) - float(a) for a, b in itertools.pairwise(name.replace(",", ".") for name in others)}) > 1
 
 
+def counts_up(cells: Sequence[Any]) -> bool:
+    """Whether all are integers, each one more than the one before."""
+    numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdecimal()]
+    return len(numbers) == len(cells) and {b - a for a, b in itertools.pairwise(numbers)} == {1.0}
+
+
 def _is_date(cell: Any) -> bool:
     if isinstance(cell, date):
         return True
@@ -245,9 +251,7 @@ class _Search:
         if len(cells) < 3 or len(cells) < len(self._head) or not all(map(is_number, cells)):
             return False
         moments = {tuple(str(row.values.get(time)) for time in times) for row in self._head}
-        numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdecimal()]
-        steps = {after - before for before, after in itertools.pairwise(numbers)}
-        counts = len(numbers) == len(cells) and steps == {1.0} and (not times or len(moments) > 1)
+        counts = counts_up(cells) and (not times or len(moments) > 1)
         if counts:
             self._taken.add(name)
             self._tell("layout", f"column {name!r} only counts the rows and was left out.")
