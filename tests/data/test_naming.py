@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit.data import arrow_tables
+from toolkit.data import arrow_tables, naming
 from toolkit.data.naming import find_naming
 from toolkit.data.panel import Finding, Panel
 from toolkit.data.series import read_panel
@@ -124,6 +124,12 @@ def test_values_and_covariates_name_nothing_and_a_column_of_values_is_left(write
     assert find_naming(SeriesSource(path, covariates=("shop",)), ("date",), ("y",)) == ()
     path = write("date,shop,good", [f"{day},{shop},{good}" for day in DAYS for shop in range(2) for good in range(2)])
     assert find_naming(SeriesSource(path), ("date",), ("shop", "good")) == ()
+
+
+def test_columns_of_too_many_names_or_too_few_take_no_time(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "codes_of", None)
+    rows = [f"{DAYS[n // 40]},{n},{n * 7},{n % 2},{n % 3},{n % 5}" for n in range(1200)]
+    assert find_naming(SeriesSource(write("date,row,amount,a,b,c", rows)), ("date",)) == ()
 
 
 def test_series_that_begin_late_and_rows_that_are_twice_there_change_nothing(write: Any) -> None:

@@ -1,6 +1,7 @@
 """Which columns name the series, where several rows of a time show that the file holds several."""
 
 import itertools
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from toolkit.data.files import split_part
 from toolkit.data.numbers import is_missing, is_number
 from toolkit.data.series_tables import open_series, read_columns
 from toolkit.data.sources import SeriesSource
-from toolkit.data.tables import Words, joined, text_of
+from toolkit.data.tables import Words, codes_of, text_of
 
 _MOST = 3  # columns that together name a series
 _ROWS = 100_000  # that are looked at
@@ -49,20 +50,26 @@ def naming_columns(times: Words, columns: Mapping[str, Words]) -> tuple[str, ...
         columns: those that may name series; of several answers the first counts.
     """
     rows = _of_some_times(times.codes)
+    _, moments, held = np.unique(times.codes[rows], return_inverse=True, return_counts=True)
+    different, filled = (1 - _DUPLICATES) * len(rows), max(2, _FILLED * len(held))
     looked = {name: column.take(rows) for name, column in columns.items()}
-    kept = [name for name, column in looked.items() if len(column.words) > 1 and "" not in column.words]
-    codes = times.codes[rows]
+    kept = {
+        name: column
+        for name, column in looked.items()
+        if 1 < len(column.words) <= len(rows) / filled and "" not in column.words
+    }
     for many in range(1, _MOST + 1):
         for names in itertools.combinations(kept, many):
-            if _tell_apart(codes, joined([looked[name] for name in names])):
-                return names
+            most = math.prod(len(kept[name].words) for name in names)
+            if np.minimum(held, most).sum() < different:
+                continue  # too few names, which takes no time to see
+            codes = codes_of([kept[name] for name in names])
+            series = int(codes.max()) + 1
+            if filled * series <= len(rows):
+                pairs = len(np.unique(moments * series + codes))
+                if pairs >= max(different, filled * series):
+                    return names
     return ()
-
-
-def _tell_apart(times: np.ndarray, names: Words) -> bool:
-    series, many = len(names.words), len(np.unique(times))
-    pairs = len(np.unique(times.astype(np.int64) * series + names.codes))
-    return pairs >= (1 - _DUPLICATES) * len(times) and pairs >= max(2, _FILLED * many) * series
 
 
 def _of_some_times(codes: np.ndarray) -> np.ndarray:

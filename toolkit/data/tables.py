@@ -30,14 +30,19 @@ class Words(NamedTuple):
         return Words(codes.astype(np.int32), [self.words[code] for code in used.tolist()])
 
 
+def codes_of(columns: Sequence[Words]) -> np.ndarray:
+    """A number (rows,) for the texts of several columns, equal where all of them are; from 0 on, without gaps."""
+    codes = np.zeros(len(columns[0].codes), np.int64)
+    for column in columns:
+        codes = np.unique(codes * len(column.words) + column.codes, return_inverse=True)[1]
+    return codes
+
+
 def joined(columns: Sequence[Words]) -> Words:
     """The texts of several columns as one; "" where one of them is."""
     if len(columns) == 1:
         return columns[0]
-    codes = np.zeros(len(columns[0].codes), np.int64)
-    for column in columns:
-        codes = np.unique(codes * len(column.words) + column.codes, return_inverse=True)[1]
-    _, rows, codes = np.unique(codes, return_index=True, return_inverse=True)
+    _, rows, codes = np.unique(codes_of(columns), return_index=True, return_inverse=True)
     order = np.argsort(rows)  # of first appearance
     texts = [[column.words[column.codes[row]] for column in columns] for row in rows[order].tolist()]
     words = [SEPARATOR.join(parts) if all(parts) else "" for parts in texts]
