@@ -117,6 +117,11 @@ def test_a_column_that_is_blank_in_places_names_nothing(write: Any) -> None:
     assert find_naming(SeriesSource(write("date,number,mark,sales", rows)), ("date",)) == ("number",)
 
 
+def test_integers_may_be_written_with_a_decimal(write: Any) -> None:
+    rows = [f"{day},{shop}.0,{good},{day[-2:]}.5" for day in DAYS for shop in range(2) for good in "ab"]
+    assert find_naming(SeriesSource(write("date,shop,good,sales", rows)), ("date",)) == ("shop", "good")
+
+
 def test_values_and_covariates_name_nothing_and_a_column_of_values_is_left(write: Any) -> None:
     path = write("date,y,shop", [f"{day},{number},{number}" for day in DAYS for number in range(3)])
     assert find_naming(SeriesSource(path), ("date",), ("y",)) == ("shop",)

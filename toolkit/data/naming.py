@@ -34,7 +34,7 @@ def find_naming(source: SeriesSource, times: tuple[str, ...], values: tuple[str,
     taken = {*times, *source.covariates, *(values if len(values) == 1 else ())}
     free = [name for name in cells if name not in taken]
     words = [name for name in free if not all(is_number(cell) or is_missing(cell) for cell in cells[name])]
-    integers = [name for name in free if all(cell.lstrip("-").isdecimal() for cell in cells[name])]
+    integers = [name for name in free if all(cell.lstrip("-").removesuffix(".0").isdecimal() for cell in cells[name])]
     table, _ = read_columns(source, Columns("long", (), times, (), words=(*words, *integers)), file)
     assert table.times is not None
     found = naming_columns(table.times, table.words)
