@@ -311,6 +311,20 @@ def test_a_week_that_tells_its_year_is_the_time_beside_a_year(read, weeks):
     assert panel.frequency.title.startswith("weekly") and first_times(panel) == ["2024-01-01"]
 
 
+@pytest.mark.parametrize(("name", "day"), [("hour", "01.03.2024"), ("HR", "2024-03-01"), ("Hour", "20240301")])
+def test_times_are_put_together_from_a_date_and_the_number_of_an_hour(read, name, day):
+    text = f"day,{name},y\n" + "".join(f"{day},{hour},{hour * hour}\n" for hour in range(24)) + ",,\n"
+    panel, findings = read(text)
+    assert panel.frequency.title == "hourly" and panel.history(0).tolist() == [hour * hour for hour in range(24)]
+    assert "times were put together from the columns 'day'" in message(findings, "layout")
+    assert "a.csv:7: found " in refusal(read, text.replace(",5,25\n", ",,25\n"))  # an hour that is missing is not 0
+
+
+def test_an_hour_beside_days_that_stand_once_is_no_part_of_the_time(read):
+    panel, _ = read("day,hour,y\n" + "".join(f"2024-03-{n},{n % 3},{n}\n" for n in range(10, 20)), value="y")
+    assert panel.frequency.title == "daily"
+
+
 # Numbers
 
 

@@ -23,6 +23,7 @@ _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
+_HOUR = re.compile(r"[01]?\d|2[0-3]")
 _MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 _M4_NAME = re.compile(r"V\d+")
 
@@ -210,6 +211,7 @@ class _Search:
             return ()
         # Of a date and a timestamp, the one that tells rows apart.
         day = max(days, key=lambda name: len(set(map(str, self._cells(name)))))
+        clocks = clocks or self._hours(day)
         if clocks and not any(":" in str(cell) for cell in self._cells(day)):
             self._tell("layout", f"times were put together from the columns {_listed((day, clocks[0]))}.")
             return day, clocks[0]
@@ -217,6 +219,12 @@ class _Search:
             self._taken |= set(days)
             self._tell("layout", f"of the columns {_listed(days)}, {day!r} was read as the time.")
         return (day,)
+
+    def _hours(self, day: str) -> list[str]:
+        """Columns of hours from 0 to 23, where several rows share a day."""
+        days = self._cells(day)
+        hours = self._named(("hour", "hr")) if len(set(days)) < len(days) else []
+        return [name for name in hours if all(_HOUR.fullmatch(str(cell).strip()) for cell in self._cells(name))]
 
     def _parts(self, named: list[str]) -> tuple[str, ...]:
         """Columns of year, month, day, hour and minute, as far as they are there without a gap; or of year and quarter,

@@ -74,7 +74,7 @@ def read_panel(
     told_parts: list[Finding] = []
     if moments.edges is not None:
         rows, told_parts = without_parts(rows, moments.edges, source.duplicates)
-    naming = _naming(source, columns, rows)
+    naming = _naming(source, columns, rows) if frequency is None else ()  # a trained model knows what names them
     advice = moments.advice + (_advice(naming) if naming or not columns.id else "")
     rows, told_twice = without_duplicates(rows, source.duplicates, advice)
     told_twice = [finding._replace(columns=naming) for finding in told_twice]

@@ -17,6 +17,8 @@ from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
 from toolkit.errors import DataError
 
+_MARKS = {"quarter": "Q", "week": "W", "hour": "H", "hr": "H"}  # of a column that a time is put together from
+
 
 class Words(NamedTuple):
     """A column of text: `words[codes[row]]`, words in the order of first appearance."""
@@ -106,7 +108,7 @@ def read_table(rows: Iterator[Row], columns: Columns, place: Callable[[int], str
     numbers = {name: NumberColumn(name) for name in columns.as_numbers}
     words = {name: _WordColumn() for name in (*columns.id, *columns.words)}
     times, count = _WordColumn(), 0
-    mark = {"quarter": "Q", "week": "W"}.get(columns.times[-1].strip().lower(), "") if columns.times else ""
+    mark = _MARKS.get(columns.times[1].strip().lower(), "") if len(columns.times) == 2 else ""
     for row in rows:
         cells = row.values
         count += 1
@@ -133,10 +135,13 @@ def _numbers(column: NumberColumn, findings: list[Finding]) -> np.ndarray:
 
 
 def _time_text(parts: Sequence[str], mark: str) -> str:
-    """One text of the columns that a time is put together from: a date and a clock, or year, month, day, ..., or a year
-    and what has this mark, the number of a quarter or a week."""
-    if len(parts) == 1:
+    """One text of the columns that a time is put together from: a date and a clock, or year, month, day, ..., or what
+    has this mark: a date and the number of an hour, or a year and that of a quarter or a week."""
+    if len(parts) == 1 or not any(parts):
         return parts[0]
+    parts = [part or "?" for part in parts]  # which is no number, where nothing might be read as 0
+    if mark == "H":
+        return f"{parts[0]} {parts[1].zfill(2)}:00"
     if mark:
         return f"{parts[0]}-{mark}{parts[1].upper().lstrip(mark).zfill(2 if mark == 'W' else 1)}"
     if ":" in parts[1]:
