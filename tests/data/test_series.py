@@ -186,6 +186,33 @@ def test_columns_called_times_are_no_series(read, times):
     assert read(text, layout="wide")[0].ids == times
 
 
+@pytest.mark.parametrize(
+    ("steps", "first"),
+    [
+        ([f"d_{n}" for n in range(1, 9)], "0"),
+        ([str(year) for year in range(1960, 1968)], "1960-01-01"),
+        ([f"2024-0{month}" for month in range(1, 9)], "2024-01-01"),
+    ],
+)
+def test_columns_of_words_may_stand_between_names_and_steps(read, steps, first):
+    """As in the M5 competition's files, and in those of the World Bank."""
+    text = f"id,item,shop,{','.join(steps)}\na,tea,north,{'1,2,3,4,5,6,7,8'}\nb,oil,north,{',,3,4,5,6,7,8'}\n"
+    panel, findings = read(text)
+    assert histories(panel) == {"a": [*range(1, 9)], "b": [*range(3, 9)]} and first_times(panel)[0] == first
+    assert "Left out: 'item', 'shop'; data.static in a config" in message(findings, "layout")
+    panel, findings = read(text, statics=("item", "shop"))
+    assert panel.ids == ("a", "b") and panel.statics["item=tea"].tolist() == [1, 0]
+    assert "Left out" not in message(findings, "layout")
+    assert read(text, id=("item", "shop"), layout="rows", statics=("id",))[0].ids == ("tea|north", "oil|north")
+
+
+@pytest.mark.parametrize(
+    "header", ["id,item,d_1,d_2,d_3,d_4,d_5,d_7", "id,item,a_1,b_2,c_3,d_4,e_5,f_6", "id,item,a,b,c,d,e,f"]
+)
+def test_columns_that_are_not_counted_are_no_steps_beside_words(read, header):
+    assert "all hold numbers" in refusal(read, f"{header}\na,tea,1,2,3,4,5,6\nb,oil,1,2,3,4,5,6\n")
+
+
 def test_times_are_put_together_from_their_parts(read):
     panel, findings = read("No,year,month,day,hour,pm\n1,2010,1,1,22,5\n2,2010,1,1,23,6\n3,2010,1,2,0,7\n")
     assert histories(panel) == {"pm": [5, 6, 7]} and first_times(panel) == ["2010-01-01 22:00:00"]

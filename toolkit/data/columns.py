@@ -23,6 +23,8 @@ _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
+_COUNTED = re.compile(r"(\D+)(\d{1,9})")
+_FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-3]")
 _MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 _M4_NAME = re.compile(r"V\d+")
@@ -319,8 +321,22 @@ class _Search:
             return False
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
             return True
+        if self._are_steps(self._beside((first,))[1]):
+            return True
         timeless = not _Search(replace(self._source, statics=()), self._head, self._later)._times()
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
+
+    def _beside(self, id: tuple[str, ...]) -> tuple[list[str], list[str]]:
+        """Of rows that are series, the columns of words after their names, and all that follow."""
+        free = [name for name in self._free() if name not in id]
+        words = list(itertools.takewhile(self._has_words, free))
+        return words, free[len(words) :]
+
+    def _are_steps(self, names: list[str]) -> bool:
+        """Whether columns of numbers are called like times one after the other, or are counted: d_1, d_2, ..."""
+        if len(names) < _FEWEST_STEPS or any(map(self._has_words, names)):
+            return False
+        return self._are_dates(names) or _are_years(names) or _are_counted(names)
 
     def _refuse_times(self, values: Sequence[str]) -> None:
         """Where rows would only be counted, columns that are called times are no series."""
@@ -331,7 +347,9 @@ class _Search:
 
     def _rows(self) -> Columns:
         id = self._source.id_columns or (self._names[0],)
-        read = {*id, *self._taken}
+        words, numbers = self._beside(id)
+        left = words if self._are_steps(numbers) else []
+        read = {*id, *self._taken, *left}
         values = tuple(name for name in self._names if name not in read)
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
@@ -342,10 +360,11 @@ class _Search:
             mend = "Delete columns of totals; name those of one value per series in data.static."
             raise DataError(found, where=self._source.path, mend=mend)
         told = f", whose times are the names of their columns, {values[0]} to {values[-1]}" if dated else ""
+        told += f". Left out: {_listed(left)}; data.static in a config takes what series have in common" if left else ""
         self._tell("layout", f"every row was read as a series: its name in {_listed(id)}, then its values{told}.")
-        words = tuple(name for name in self._source.statics if name in id or self._has_words(name))
-        numbers = tuple(name for name in self._source.statics if name not in words)
-        return Columns("rows", id, values if dated else (), values, numbers, words)
+        static_words = tuple(name for name in self._source.statics if name in id or self._has_words(name))
+        static_numbers = tuple(name for name in self._source.statics if name not in static_words)
+        return Columns("rows", id, values if dated else (), values, static_numbers, static_words)
 
 
 def _are_months(cells: Sequence[Any]) -> bool:
@@ -355,6 +374,14 @@ def _are_months(cells: Sequence[Any]) -> bool:
         return False
     orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
     return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(_is_date, texts))
+
+
+def _are_counted(names: Sequence[str]) -> bool:
+    """Whether all are one word and a number, each one more than the one before."""
+    parts = [part for name in names if (part := _COUNTED.fullmatch(name))]
+    numbers = [int(part[2]) for part in parts]
+    alike = len(parts) == len(names) and len({part[1] for part in parts}) == 1
+    return alike and numbers == list(range(numbers[0], numbers[0] + len(names)))
 
 
 def _are_years(names: Sequence[str]) -> bool:
