@@ -565,6 +565,7 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, text):
         ("a.jsonl", b'[\n{"a": 1}\n]', "let the name end in .json"),
         ("a.json", b'{"status": "ok", "results": [1]}', "such as .*a.json#results"),
         ("a.csv", b"Sales report\na,b\n1,2\n", "If lines of a title stand above"),
+        ("a.csv", b"Source,Bank,\nname,2020,2021,2022,2023\na,1,2,3,4\n", "If lines of a title stand above"),
     ],
 )
 def test_files_of_other_programs_are_told_how_to_be_mended(tmp_path, name, content, told):

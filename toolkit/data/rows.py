@@ -279,10 +279,10 @@ def _refuse_width(cells: int, names: list[str], unnamed: bool, where: str) -> No
     """Tell of a row that has not one cell a column; `unnamed` is whether the header had empty cells at its end."""
     found = f"found {cells} cell{'s' * (cells != 1)}, expected {len(names)} ({listed(names)})."
     mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
-    if unnamed and cells > len(names):
-        mend = "Give every column with values a name."
-    elif len(names) == 1:
+    if len(names) == 1 or cells > 2 * len(names):
         mend = "If lines of a title stand above the names of the columns, delete them."
+    elif unnamed and cells > len(names):
+        mend = "Give every column with values a name."
     raise DataError(found, where=where, mend=mend)
 
 
