@@ -84,7 +84,8 @@ def inspect(path: Path) -> Look:
 def _naming(panel: Panel, findings: list[Finding]) -> tuple[str, ...]:
     """The columns that tell series apart, if without them most steps are there several times."""
     steps = int(panel.lengths.sum())
-    return next((each.columns for each in findings if each.columns and 2 * each.rows >= steps), ())
+    told = (each for each in findings if each.kind == "duplicates" and 2 * each.rows >= steps)
+    return next((each.columns for each in told), ())
 
 
 def series_of(findings: list[Finding]) -> tuple[str, ...]:
