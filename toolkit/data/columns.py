@@ -5,14 +5,13 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any, Literal
 
+from toolkit.data.looks import are_counted, are_dates, are_months, are_years, counts_up, is_clock, is_date, times_among
 from toolkit.data.numbers import bare, is_missing, is_number
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row
 from toolkit.data.sources import SeriesSource
-from toolkit.data.times import parse_times
 from toolkit.errors import DataError
 
 Later = Callable[[Sequence[str]], Mapping[str, Any]]
@@ -21,12 +20,9 @@ _TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "
 _VALUE_NAMES = ("y", "target", "value")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
-_COUNTED = re.compile(r"(\D+)(\d{1,9})")
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-3]")
-_MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 _M4_NAME = re.compile(r"V\d+")
 
 
@@ -83,38 +79,6 @@ def find_columns(
         DataError: a named column is not there, or it is open which column holds times or values.
     """
     return _Search(source, head, later).columns(categories)
-
-
-def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header is a row of data: all numbers and dates, or after the name of a series numbers, or one date and
-    numbers.
-
-    Numbers that count up, as years and months do, are names.
-    """
-    if all(is_number(name) or _is_date(name) for name in names):
-        return True
-    others = names[1:]
-    numbers = [name for name in others if is_number(name)]
-    if numbers and len(others) == len(numbers) + 1 and all(is_number(name) or _is_date(name) for name in others):
-        return not _are_years(numbers)
-    if len(others) < 2 or len(numbers) < len(others) or _are_months(others):
-        return False
-    return len({float(b) - float(a) for a, b in itertools.pairwise(name.replace(",", ".") for name in others)}) > 1
-
-
-def counts_up(cells: Sequence[Any]) -> bool:
-    """Whether all are integers, each one more than the one before."""
-    numbers = [float(cell) for cell in cells if str(cell).strip().lstrip("+-").isdecimal()]
-    return len(numbers) == len(cells) and {b - a for a, b in itertools.pairwise(numbers)} == {1.0}
-
-
-def _is_date(cell: Any) -> bool:
-    if isinstance(cell, date):
-        return True
-    try:
-        return isinstance(cell, str) and len(parse_times([cell.strip()], str).values) == 1
-    except DataError:
-        return False
 
 
 class _Search:
@@ -203,12 +167,12 @@ class _Search:
         if parts := self._parts(named):
             self._tell("layout", f"times were put together from the columns {_listed(parts)}.")
             return parts
-        clocks = [name for name in named if (cells := self._cells(name)) and all(map(_is_clock, cells))]
+        clocks = [name for name in named if (cells := self._cells(name)) and all(map(is_clock, cells))]
         days = [name for name in named if name not in clocks and self._cells(name)]
         if not days:
-            days = [name for name in self._free() if (cells := self._cells(name)) and self._are_dates(cells)][:1]
+            days = [name for name in self._free() if (cells := self._cells(name)) and are_dates(cells)][:1]
         if not days and len(self._free()) > 1:
-            days = [name for name in self._free() if _are_months(self._cells(name))][:1]
+            days = [name for name in self._free() if are_months(self._cells(name))][:1]
         if not days:
             return ()
         # Of a date and a timestamp, the one that tells rows apart.
@@ -243,10 +207,6 @@ class _Search:
                 break
             parts.append(found[part])
         return tuple(parts) if len(parts) > 1 else ()
-
-    def _are_dates(self, cells: list[Any]) -> bool:
-        texts = [str(cell) for cell in cells[:50]]
-        return not all(map(is_number, texts)) and all(map(_is_date, cells[:50]))
 
     # Names of series and values
 
@@ -316,8 +276,8 @@ class _Search:
         first, *others = self._names
         names = [str(row.values.get(first)).strip() for row in self._head]
         words = [name for name in names if not is_number(name)]
-        surely = first.lower() in _ID_NAMES and self._are_dates(others)  # then numbers are names too
-        if (len(words) < len(names) and not surely) or any(map(_is_date, words)) or len(set(names)) < len(names):
+        surely = first.lower() in _ID_NAMES and are_dates(others)  # then numbers are names too
+        if (len(words) < len(names) and not surely) or any(map(is_date, words)) or len(set(names)) < len(names):
             return False
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
             return True
@@ -336,11 +296,11 @@ class _Search:
         """Whether columns of numbers are called like times one after the other, or are counted: d_1, d_2, ..."""
         if len(names) < _FEWEST_STEPS or any(map(self._has_words, names)):
             return False
-        return self._are_dates(names) or _are_years(names) or _are_counted(names)
+        return are_dates(names) or are_years(names) or are_counted(names)
 
     def _refuse_times(self, values: Sequence[str]) -> None:
         """Where rows would only be counted, columns that are called times are no series."""
-        if times := _times_among(values):
+        if times := times_among(values):
             found = f"names of columns are times, such as {times[0]!r}, as where every row is a series."
             mend = "Set data.layout to rows in a config, and data.static to the columns between name and values."
             raise DataError(found, where=self._source.path, mend=mend)
@@ -353,8 +313,8 @@ class _Search:
         values = tuple(name for name in self._names if name not in read)
         if not values:
             raise DataError("found no values after the name of the series.", where=self._source.path)
-        dated = self._are_dates(list(values)) or _are_years(values)
-        if not dated and (times := _times_among(values)):
+        dated = are_dates(list(values)) or are_years(values)
+        if not dated and (times := times_among(values)):
             other = next(name for name in values if name not in times)
             found = f"column {other!r} stands among columns whose names are times, such as {times[0]!r}."
             mend = "Delete columns of totals; name those of one value per series in data.static."
@@ -365,46 +325,6 @@ class _Search:
         static_words = tuple(name for name in self._source.statics if name in id or self._has_words(name))
         static_numbers = tuple(name for name in self._source.statics if name not in static_words)
         return Columns("rows", id, values if dated else (), values, static_numbers, static_words)
-
-
-def _are_months(cells: Sequence[Any]) -> bool:
-    """Whether numbers are months or days such as 202401, 01.2024 or 20240131, which no other numbers are by chance."""
-    texts = list(dict.fromkeys(_MONTH_AND_YEAR.sub(r"\2\1", str(cell).strip()) for cell in cells))
-    if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
-        return False
-    orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
-    return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(_is_date, texts))
-
-
-def _are_counted(names: Sequence[str]) -> bool:
-    """Whether all are one word and a number, each one more than the one before."""
-    parts = [part for name in names if (part := _COUNTED.fullmatch(name))]
-    numbers = [int(part[2]) for part in parts]
-    alike = len(parts) == len(names) and len({part[1] for part in parts}) == 1
-    return alike and numbers == list(range(numbers[0], numbers[0] + len(names)))
-
-
-def _are_years(names: Sequence[str]) -> bool:
-    """Whether numbers are years, one after the other, or months or days, and not steps that are counted."""
-    if _are_months(names):
-        return True
-    if not all(name.isdecimal() and len(name) == 4 and name[:2] in ("18", "19", "20") for name in names):
-        return False
-    return all(int(after) > int(before) for before, after in itertools.pairwise(names))
-
-
-def _times_among(names: Sequence[str]) -> list[str]:
-    """Those of the first names that are times, if most are; numbers are where they are years."""
-    names = names[:50]
-    numbers = [name for name in names if is_number(name)]
-    if len(numbers) < 2 or not _are_years(numbers):
-        numbers = []
-    times = numbers or [name for name in names if not is_number(name) and _is_date(name)]
-    return times if 2 * len(times) > len(names) else []
-
-
-def _is_clock(cell: Any) -> bool:
-    return bool(_CLOCK.fullmatch(str(cell).strip()))
 
 
 def _listed(names: Sequence[str]) -> str:
