@@ -10,7 +10,7 @@ from toolkit.data.panel import Finding, Panel
 from toolkit.evaluation.diagnostics import SEASONS, choose_season, outliers, seasonal_strength, trend_strength
 from toolkit.evaluation.unit_roots import Stationarity, random_walk, stationarity
 
-TESTED = 50  # series tested for unit roots: that takes longest
+TESTED = 20  # series tested for unit roots: that takes longest
 NAMES = 3
 YEARS = 4  # from which on a network learns more than it gets by heart of the place in the month and the year
 VERDICTS = {
