@@ -404,7 +404,12 @@ def test_points_that_may_stand_between_thousands_are_told(read, cells, doubtful)
         (['"1,5"', "1.5"], "decimal points, '1.5'"),
         (["1", "abc"], "a.csv:3: found 'abc' in column 'y', expected a number."),
         (["1", "1_000"], "a.csv:3: found '1_000'"),
-        (["1", "12 %"], "a.csv:3: found '12 %'"),
+        (["1", "12 kg"], "a.csv:3: found '12 kg'"),
+        (["12 $", "12 €"], "which are in different units"),
+        (["1", "12 %"], "which are in different units"),
+        (["$1", "2"], "which are in different units"),
+        (["$1", "$$2"], "a.csv:3: found '$$2'"),
+        (["$1", "($2)"], "a.csv:3: found '($2)'"),
     ],
 )
 def test_what_is_no_plain_number_is_named(read, cells, told):
@@ -527,6 +532,10 @@ def test_a_given_frequency_begins_where_the_times_do(read):
 def test_a_time_between_the_steps_is_named(read):
     text = table(*(f"2024-01-01 0{hour}:00,1" for hour in range(6)), "2024-01-01 06:17,1")
     assert "a.csv:8: 2024-01-01 06:17:00 is between the steps that most times lie on (hourly)." in refusal(read, text)
+    orders = table(
+        *(f"2024-01-{day:02d} {7 * day % 24:02d}:{17 * day % 60:02d}:{13 * day % 60:02d},1" for day in range(1, 30))
+    )
+    assert "data.frequency: D with data.duplicates: sum adds up days" in refusal(read, orders)
 
 
 def test_a_file_that_does_not_tell_the_frequency_asks_for_it(read):
@@ -1042,7 +1051,31 @@ def test_numbers_that_are_months_are_times_whatever_the_column_is_called(read):
     assert panel.frequency.unit == "integer"
 
 
-@pytest.mark.parametrize(("cell", "number"), [("48.70%", "48.70"), ("-3 %", "-3"), ("€ 5", "5"), ("5.5 kg", "5.5")])
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["48.70%", "-3 %", "", "N/A", "0"], [48.7, -3, np.nan, np.nan, 0]),
+        (["$1,234.50", "-$5.00", "$-7"], [1234.5, -5, -7]),
+        (["1.234,50 €", "5 €", "-0,5 €"], [1234.5, 5, -0.5]),
+        (["1 234 567 ₽", "12 ₽"], [1234567, 12]),
+        (["R$ 5", "R$ 7,25"], [5, 7.25]),
+    ],
+)
+def test_signs_of_currencies_and_of_per_cent_stand_with_numbers(read, cells, values):
+    for options in ({}, {"value": "y"}):
+        panel, findings = read(table(*(f'2024-01-0{day + 1},"{cell}"' for day, cell in enumerate(cells))), **options)
+        np.testing.assert_array_equal(panel.history(0), values)
+        assert "numbers of column 'y' were read without their" in message(findings, "decimals")
+    panel, _ = read("name,1,2,3\n" + "".join(f'{name},$5.50,$6,"$1,000.50"\n' for name in "ab"))
+    np.testing.assert_array_equal(panel.history(1), [5.5, 6, 1000.5])
+
+
+def test_names_of_quantiles_are_no_numbers(read):
+    panel, findings = read("10%,50%,90%\n1,2,3\n2,3,4\n3,4,5\n")
+    assert panel.ids == ("10%", "50%", "90%") and "first row" not in message(findings, "layout")
+
+
+@pytest.mark.parametrize(("cell", "number"), [("5.5 kg", "5.5"), ("$5 kg", "5"), ("7 EUR", "7")])
 def test_numbers_with_a_unit_are_told_without_it(read, cell, number):
     for options in ({}, {"value": "y"}):
         told = refusal(read, table(*daily(cell, cell, cell)), **options)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from toolkit.data.looks import are_counted, are_dates, are_months, are_years, counts_up, is_clock, is_date, times_among
-from toolkit.data.numbers import bare, is_missing, is_number
+from toolkit.data.numbers import bare, is_amount, is_missing, is_number
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row
 from toolkit.data.sources import SeriesSource
@@ -148,10 +148,10 @@ class _Search:
 
     def _has_numbers(self, name: str) -> bool:
         cells = self._cells(name)
-        return bool(cells) and all(map(is_number, cells))
+        return bool(cells) and all(map(is_amount, cells))
 
     def _has_words(self, name: str) -> bool:
-        return not all(map(is_number, self._cells(name)))
+        return not all(map(is_amount, self._cells(name)))
 
     def _free(self) -> list[str]:
         return [name for name in self._names if name not in self._taken]
@@ -238,11 +238,11 @@ class _Search:
             self._counts_rows(name, ())
         empty = [name for name in self._free() if not self._cells(name)]
         late = self._later(empty) if empty else {}  # a product that was not sold yet
-        numbers = tuple(name for name in self._free() if self._has_numbers(name) or is_number(late.get(name)))
+        numbers = tuple(name for name in self._free() if self._has_numbers(name) or is_amount(late.get(name)))
         if not numbers:
             mend = "Set value in a config to the name of the column to forecast."
             found = f"no column of numbers is left among {_listed(self._names)}, so there is nothing to forecast"
-            words = ((name, cell) for name in self._free() for cell in self._cells(name) if not is_number(cell))
+            words = ((name, cell) for name in self._free() for cell in self._cells(name) if not is_amount(cell))
             if (first := next(words, None)) is not None:
                 found += f": in column {first[0]!r} stands {str(first[1])[:60]!r}"
                 if number := bare(first[1]):
@@ -260,7 +260,7 @@ class _Search:
         if categories is not None:
             return name in categories
         cells = self._cells(name) or list(self._later([name]).values())
-        words = [cell for cell in cells if not is_number(cell)]
+        words = [cell for cell in cells if not is_amount(cell)]
         if words and 2 * len(words) < len(cells):
             where = next(row.where for row in self._head if row.values.get(name) is words[0])
             found = f"found {str(words[0])[:80]!r} in column {name!r}, where most cells are numbers."

@@ -228,9 +228,12 @@ class _Grids(NamedTuple):
         elif self.given:
             frequency = self._moved(frequency, rows)
         elif not (on := frequency.on_grid(rows.points)).all():
-            row = int(np.argmin(on[rows.codes]))
-            found = f"{_shown(rows.times[row])} is between the steps that most times lie on ({frequency.title})."
-            mend = f"Set the frequency in a config to have times moved back to its steps: frequency: {frequency.alias}."
+            row, most = int(np.argmin(on[rows.codes])), 2 * on.sum() > len(on)
+            steps = "most times lie on" if most else "would suit times best"
+            found = f"{_shown(rows.times[row])} is between the steps that {steps} ({frequency.title})."
+            mend = f"Set data.frequency in a config to have times moved back to its steps, such as {frequency.alias}."
+            if not most:
+                mend = "If rows are events, such as orders, data.frequency: D with data.duplicates: sum adds up days."
             raise DataError(found, where=rows.place(row), mend=mend)
         if self.trained:
             _refuse_coarser(frequency, rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.data.columns import Columns
 from toolkit.data.files import split_part
-from toolkit.data.numbers import is_missing, is_number
+from toolkit.data.numbers import is_amount, is_missing
 from toolkit.data.series_tables import open_series, read_columns
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Words, codes_of, text_of
@@ -33,7 +33,7 @@ def find_naming(source: SeriesSource, times: tuple[str, ...], values: tuple[str,
     cells = {name: [text_of(row.values.get(name)) for row in file.head] for name in file.head[0].values}
     taken = {*times, *source.covariates, *(values if len(values) == 1 else ())}
     free = [name for name in cells if name not in taken]
-    words = [name for name in free if not all(is_number(cell) or is_missing(cell) for cell in cells[name])]
+    words = [name for name in free if not all(is_amount(cell) or is_missing(cell) for cell in cells[name])]
     integers = [name for name in free if all(cell.lstrip("-").removesuffix(".0").isdecimal() for cell in cells[name])]
     table, _ = read_columns(source, Columns("long", (), times, (), words=(*words, *integers)), file)
     assert table.times is not None

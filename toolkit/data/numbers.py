@@ -1,4 +1,5 @@
-"""Texts to numbers: columns of cells, with decimal commas, separators of thousands and all the words for nothing."""
+"""Texts to numbers: columns of cells, with decimal commas, separators of thousands, signs of currencies and of per cent
+and all the words for nothing."""
 
 import re
 from array import array
@@ -17,6 +18,8 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _BLANKS = " \u00a0\u2009\u202f'\u2019"  # and apostrophes, which stand between thousands and nothing else
 _WITH_BLANKS = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}([{_BLANKS}])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:[.,][0-9]*)?")
 _THREE_DIGITS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")  # behind a point that may stand between thousands
+_MONEY = r"(?:[A-Z]{0,2}\$|[%¢-¥\u20a0-\u20cf])"  # a sign of a currency or of per cent
+_AMOUNT = re.compile(rf"([+-]?)({_MONEY})\s?([+-]?[0-9][^%$]*)|([+-]?[0-9][^%$]*?)\s?({_MONEY})")
 _SIGN = r"[^0-9A-Za-z+\-\u2212()<>. ]{1,3}"  # of a currency or the like
 # A minus behind a number, and thousands or millions, are no units.
 _UNIT = r"(?!\s*(?:[-\u2212]|k|m|b|g|t|bn|mn|mio|mrd|tsd|lakh|e)\.?$)[^0-9()]{1,4}"
@@ -36,6 +39,14 @@ def is_number(cell: Any) -> bool:
     return text.lower() not in MISSING and (_plain(text) is not None or _has_comma(text))
 
 
+def is_amount(cell: Any) -> bool:
+    """Whether a cell holds a number, or one with a sign of a currency or of per cent: $1,234.50, 12 €, 5 %.
+
+    Names of columns and series are no amounts: those of quantiles are 10%, 50%, 90%.
+    """
+    return is_number(cell) or (isinstance(cell, str) and is_number(_without_sign(cell.strip())[0]))
+
+
 def bare(cell: Any) -> str:
     """The number in a cell that has a unit around it, such as 48.70 in "48.70 %"; "" for any other cell."""
     found = _WITH_UNIT.fullmatch(str(cell).strip())
@@ -46,7 +57,8 @@ class NumberColumn:
     """The numbers of one column, cell by cell: 8 bytes a row however they are written.
 
     A decimal comma and commas between thousands are told apart by the cells that can only be one of them. A point is
-    decimal; where all could stand between thousands, and numbers without one are below a thousand, that is told.
+    decimal; where all could stand between thousands, and numbers without one are below a thousand, that is told. A sign
+    of a currency or of per cent stands with all numbers but 0, or with none.
     """
 
     def __init__(self, name: str):
@@ -56,32 +68,41 @@ class NumberColumn:
         self._with_point = ""
         self._whole = False
         self._surely_decimal = False
+        self._signs: dict[str, str] = {}  # and of numbers without one, "", where each comes first
 
     def add(self, cell: Any, where: str) -> None:
         """Append one cell; DataError when it is neither a number nor missing."""
-        value: float | None
         if isinstance(cell, str):
-            text = _joined(cell.strip())
-            value = _plain(text)
-            if value is None:
-                value = float("nan")
-                if _has_comma(text):
-                    self._with_comma.append((len(self._values), text, where))
-                elif text.lower() not in MISSING:
-                    self._refuse(cell, where)
-            elif "." in text:
-                self._with_point = self._with_point or f"{text!r} ({where})"
-                self._surely_decimal = self._surely_decimal or not _THREE_DIGITS.fullmatch(text)
-            else:
-                self._whole = True
-                self._surely_decimal = self._surely_decimal or abs(value) >= 1000
+            self._values.append(self._number(cell, where))
         elif cell is None:
-            value = float("nan")
+            self._values.append(float("nan"))
         elif isinstance(cell, bool) or not hasattr(cell, "__float__"):
             self._refuse(cell, where)
         else:
-            value = float(cell)
-        self._values.append(value)
+            self._values.append(float(cell))
+
+    def _number(self, cell: str, where: str) -> float:
+        """NaN where it is missing, and where its commas wait for those of the other cells."""
+        text, sign = _joined(cell.strip()), ""
+        value = _plain(text)
+        if value is None and not _has_comma(text) and text.lower() not in MISSING:
+            text, sign = _without_sign(text)
+            value = _plain(text)
+            if value is None and not _has_comma(text):
+                self._refuse(cell, where)
+        if sign not in self._signs and text.lower() not in MISSING and value != 0:
+            self._signs[sign] = f"{cell.strip()[:80]!r} ({where})"
+        if value is None:
+            if _has_comma(text):
+                self._with_comma.append((len(self._values), text, where))
+            return float("nan")
+        if "." in text:
+            self._with_point = self._with_point or f"{text!r} ({where})"
+            self._surely_decimal = self._surely_decimal or not _THREE_DIGITS.fullmatch(text)
+        else:
+            self._whole = True
+            self._surely_decimal = self._surely_decimal or abs(value) >= 1000
+        return value
 
     def _refuse(self, cell: Any, where: str) -> NoReturn:
         mend = "Write a number such as 1234.5, or leave the cell empty when it is missing."
@@ -92,11 +113,22 @@ class NumberColumn:
         )
 
     def finish(self) -> tuple[np.ndarray, str]:
-        """The numbers (rows,) float64, and how commas and points were read, "" when there is nothing to tell.
+        """The numbers (rows,) float64, and how signs, commas and points were read, "" when there is nothing to tell.
 
         Raises:
             DataError: commas can be read in two ways, or cells contradict one another.
         """
+        if len(self._signs) > 1:
+            one, other, *_ = self._signs.values()
+            mend = "Write all numbers in one unit, as 1234.5."
+            raise DataError(f"column {self._name!r} has {one} and {other}, which are in different units.", mend=mend)
+        values, told = self._finish()
+        for sign, first in self._signs.items():
+            if sign:
+                told = f"numbers of column {self._name!r} were read without their {sign}: {first}. {told}".strip()
+        return values, told
+
+    def _finish(self) -> tuple[np.ndarray, str]:
         values = np.array(self._values)
         if not self._with_comma:
             return values, self._doubt()
@@ -137,6 +169,14 @@ class NumberColumn:
 def _joined(text: str) -> str:
     """The same without blanks or apostrophes between thousands."""
     return re.sub(f"[{_BLANKS}]", "", text) if _WITH_BLANKS.fullmatch(text) else text
+
+
+def _without_sign(text: str) -> tuple[str, str]:
+    """A number and the sign of a currency or of per cent that stands with it; any other text and "" ."""
+    if not (found := _AMOUNT.fullmatch(text)):
+        return text, ""
+    minus, before, number, whole, behind = found.groups(default="")
+    return _joined(minus + number + whole), before + behind
 
 
 def _has_comma(text: str) -> bool:
