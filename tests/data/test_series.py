@@ -303,10 +303,16 @@ def test_decimals_of_databases_are_numbers(tmp_path):
     assert read_panel(SeriesSource(str(path)))[0].ids == ("sales", "price")
 
 
-def test_a_text_file_is_a_table_where_its_format_is_named(read):
-    text = "ds\ty\n2024-01-01\t1\n2024-01-02\t2\n"
-    assert "Let it end in .csv or .tsv" in refusal(read, text, "a.txt", kind=ConfigError)
-    assert read(text, "a.txt", format="csv")[0].values.tolist() == [1, 2]
+@pytest.mark.parametrize("mark", ["\t", ";", ","])
+def test_a_text_file_is_a_table(read, mark):
+    text = "ds\ty\n2024-01-01\t1\n2024-01-02\t2\n".replace("\t", mark)
+    assert read(text, "a.txt")[0].values.tolist() == [1, 2]
+
+
+def test_a_clock_may_have_points_in_a_column_of_its_own(read):
+    text = "Date;Time;y\n" + "".join(f"0{day}/03/2004;{hour:02d}.00.00;1,5\n" for day in "12" for hour in range(24))
+    panel, _ = read(text, day_first=True)
+    assert (panel.frequency.alias, panel.ids) == ("h", ("y",)) and first_times(panel) == ["2004-03-01 00:00:00"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])

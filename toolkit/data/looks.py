@@ -10,7 +10,7 @@ from toolkit.data.numbers import is_number
 from toolkit.data.times import parse_times
 from toolkit.errors import DataError
 
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{1,2}\.\d{2}\.\d{2}")
 _COUNTED = re.compile(r"(\D+)(\d{1,9})")
 _MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 

@@ -26,7 +26,7 @@ from toolkit.data.regular import (
 from toolkit.data.series_tables import read_series_table
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import DataError
 
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
 
@@ -45,7 +45,7 @@ def read_panel(
       series without any value keeps all of its rows as history.
     - Infinite values, and those beyond LARGEST, are missing ones.
     - In a wide file, covariates are those of every series.
-    - Standard input, `-`, is CSV unless the source says otherwise.
+    - Standard input, `-`, and files that end in .txt are CSV unless the source says otherwise.
 
     Args:
         categories: the words of a trained model (`Panel.categories`); without one they are found.
@@ -59,11 +59,8 @@ def read_panel(
         DataError: naming the file and, where there is one, the line.
         ConfigError: the frequency, time zone, format or encoding cannot be what the source asks for.
     """
-    if source.path == STANDARD_INPUT and source.format == "auto":
+    if source.format == "auto" and (source.path == STANDARD_INPUT or ending(source.path) == ".txt"):
         source = replace(source, format="csv")
-    if source.format == "auto" and ending(source.path) == ".txt":  # to other pipelines a text a line
-        mend = "Let it end in .csv or .tsv, or set data.format in a config."
-        raise ConfigError("the name does not tell the format.", where=source.path, mend=mend)
     table, columns, findings = read_series_table(source, categories)
     cells = _cells(table, columns)
     moments, told = read_moments(source, cells.times, cells.series, cells.place, frequency, day_first)

@@ -144,7 +144,7 @@ def _time_text(parts: Sequence[str], mark: str) -> str:
         return f"{parts[0]} {parts[1].zfill(2)}:00"
     if mark:
         return f"{parts[0]}-{mark}{parts[1].upper().lstrip(mark).zfill(2 if mark == 'W' else 1)}"
-    if ":" in parts[1]:
+    if ":" in parts[1] or parts[1].count(".") == 2:
         return " ".join(parts)
     day = "-".join([parts[0], *(part.zfill(2) for part in parts[1:3])])
     clock = ":".join(part.zfill(2) for part in [*parts[3:], "00"][:2])

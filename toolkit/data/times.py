@@ -14,7 +14,7 @@ from toolkit.data.months import in_english
 from toolkit.errors import DataError
 
 _TIME = (
-    r"(?:(?:[Tt]|\s+|,\s*)(?P<hour>00?)(?::(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<fraction>0+))?)?"
+    r"(?:(?:[Tt]|\s+|,\s*)(?P<hour>00?)(?:(?P<colon>[:.])(?P<minute>00)(?:(?P=colon)(?P<second>00)(?:[.,](?P<fraction>0+))?)?"
     r"(?:\s*(?P<half>[AaPp]\.?[Mm]\.?))?|(?<=00)(?P<minute2>00)(?P<second2>00)?)?"
     r"\s*(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<east>00)(?::?(?P<east_minutes>00))?)?)?"
 )
@@ -52,6 +52,7 @@ _EPOCHS = {
     10**18: ("nanoseconds", 1_000, 1),
 }
 _YEARS = (1500, 2200)
+_PERIOD = re.compile(r"(\S.*\d)\s+[-–]\s+(\S.*\d)")  # of a beginning and an end
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 # An offset behind a clock, as in "5 Jan 2024 13:00:00 GMT+0100 (CET)"; pandas takes the sign behind GMT the other way.
@@ -97,7 +98,8 @@ def parse_times(
 
     Args:
         texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds,
-            milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
+            milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers. Of
+            columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00`, the beginnings.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out.
         usual: the same, where nothing in these texts tells; None then goes by the marks, and mostly reads the month
@@ -113,6 +115,12 @@ def parse_times(
             _refuse(text, place(position))
     if all(map(_is_integer, texts)):
         return _from_integers(texts, integers)
+    if texts and all(_PERIOD.fullmatch(text) and not _is_integer(text.split()[0]) for text in texts):  # 10 - 19: ages
+        begins, ends = zip(*(_PERIOD.fullmatch(text).groups() for text in texts), strict=True)  # type: ignore[union-attr]
+        times = parse_times(begins, place, day_first=day_first, usual=usual, integers=integers)
+        parse_times(ends, place, day_first=times.day_first)
+        told = f"the beginnings of times such as {texts[0]!r} were read. {times.note}".strip()
+        return times._replace(note=told)
     if integers:
         position = next(position for position, text in enumerate(texts) if not _is_integer(text))
         raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
