@@ -70,17 +70,46 @@ def test_rows_that_are_series_may_have_their_names_in_several_columns(write: Any
 
 
 @pytest.mark.parametrize(
-    ("good", "told"),
+    ("row", "told"),
     [
-        ("", "there is no name in column 'shop' or 'good'. Name the series of every row."),
-        ("tea|oil", "joined by '|', which one of '2|tea|oil' holds itself. Write another sign there."),
+        (",", "there is no name in column 'shop' or 'good'. Name the series of every row."),
+        ("2,tea|oil", "joined by '|', which one of '2|tea|oil' holds itself. Write another sign there."),
     ],
 )
-def test_names_of_which_a_part_is_not_clear_are_refused(write: Any, good: str, told: str) -> None:
-    path = write("date,shop,good,sales", ["2024-01-01,1,tea,5", f"2024-01-01,2,{good},5"])
+def test_names_of_which_a_part_is_not_clear_are_refused(write: Any, row: str, told: str) -> None:
+    path = write("date,shop,good,sales", ["2024-01-01,1,tea,5", f"2024-01-01,{row},5"])
     with pytest.raises(DataError) as error:
         read(path, id=("shop", "good"))
     assert "a.csv:3: " in str(error.value) and told in str(error.value)
+
+
+def test_a_blank_part_of_a_name_is_a_name_and_told(write: Any) -> None:
+    places = [("", "Chile"), ("Quebec", "Canada"), ("Yukon", "Canada"), ("", "Peru")]
+    rows = [f"2024-01-{day:02d},{province},{country},{day}" for day in range(1, 31) for province, country in places]
+    path = write("date,province,country,cases", rows)
+    assert find_naming(SeriesSource(path), ("date",)) == ("province", "country")
+    panel, findings = read(path, id=("province", "country"), value="cases")
+    assert panel.ids == ("|Chile", "Quebec|Canada", "Yukon|Canada", "|Peru") and panel.named(0) == ["", "Chile"]
+    assert any("a blank part: 2, first '|Chile'" in finding.message for finding in findings)
+
+
+def test_rows_that_are_series_are_told_apart_by_the_fewest_columns_before_their_times(write: Any) -> None:
+    days, ones = ",".join(f"1/{day}/20" for day in range(22, 32)), ",1" * 10
+    places = [(",Chile", 1.5), ("Quebec,Canada", 2.5), ("Yukon,Canada", 3.5), (",Peru", 4.5)]
+    path = write(f"province,country,latitude,{days}", [f"{place},{latitude}{ones}" for place, latitude in places])
+    panel, findings = read(path)
+    assert panel.ids == ("|Chile", "Quebec|Canada", "Yukon|Canada", "|Peru") and panel.frequency.alias == "D"
+    assert panel.id_columns == ("province", "country")
+    assert any("Left out: 'latitude'" in finding.message for finding in findings)
+    panel, _ = read(path, statics=("latitude",))
+    assert panel.statics["latitude"].tolist() == [1.5, 2.5, 3.5, 4.5]
+    path = write(f"number,rank,place,{days}", [f"{10 - k},{k},{place}{ones}" for k, place in enumerate("abc")])
+    assert read(path)[0].ids == ("a", "b", "c")
+    path = write(f"number,kind,{days}", [f"{10 - k},a{ones}" for k in range(3)])
+    assert read(path)[0].ids == ("10", "9", "8")
+    path = write(f"latitude,kind,{days}", [f"{k}.5,a{ones}" for k in range(3)])
+    with pytest.raises(DataError, match=r"Set data\.layout to rows"):
+        read(path)
 
 
 def test_a_name_with_the_sign_is_fine_in_one_column(write: Any) -> None:

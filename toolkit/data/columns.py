@@ -21,6 +21,7 @@ _VALUE_NAMES = ("y", "target", "value")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
+_MOST_NAMES = 3
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-3]")
 _M4_NAME = re.compile(r"V\d+")
@@ -278,7 +279,7 @@ class _Search:
         words = [name for name in names if not is_number(name)]
         surely = first.lower() in _ID_NAMES and are_dates(others)  # then numbers are names too
         if (len(words) < len(names) and not surely) or any(map(is_date, words)) or len(set(names)) < len(names):
-            return False
+            return bool(self._names_before_times())
         if all(map(_M4_NAME.fullmatch, self._names)) or all(map(is_number, others)):
             return True
         if self._are_steps(self._beside((first,))[1]):
@@ -286,11 +287,31 @@ class _Search:
         timeless = not _Search(replace(self._source, statics=()), self._head, self._later)._times()
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
 
+    def _names_before_times(self) -> tuple[str, ...]:
+        """The fewest columns that tell apart rows that are series, if columns of values are called like times: those of
+        text before those of integers. A blank part of a name is a name too."""
+        before, steps = self._beside(())
+        if not self._are_steps(steps) or any(map(is_number, steps)):
+            return ()
+        texts = {name: [str(row.values.get(name) or "").strip() for row in self._head] for name in before}
+        words = [name for name in before if self._has_words(name)]
+        integers = [name for name in before if all(map(str.isdecimal, texts[name]))]
+        for many in range(1, _MOST_NAMES + 1):
+            for names in itertools.combinations([*words, *integers], many):
+                found = set(zip(*(texts[name] for name in names), strict=True))
+                if len(found) == len(self._head) and all(map(any, found)):
+                    return names
+        return ()
+
     def _beside(self, id: tuple[str, ...]) -> tuple[list[str], list[str]]:
-        """Of rows that are series, the columns of words after their names, and all that follow."""
+        """Of rows that are series, the columns after their names that hold no steps, and all that follow: behind them
+        all names are times, or they are of words."""
         free = [name for name in self._free() if name not in id]
-        words = list(itertools.takewhile(self._has_words, free))
-        return words, free[len(words) :]
+        timed = [is_date(name) and not is_number(name) for name in free]
+        many = len(list(itertools.takewhile(bool, reversed(timed))))
+        if many < _FEWEST_STEPS or any(timed[:-many]):
+            many = len(free) - len(list(itertools.takewhile(self._has_words, free)))
+        return free[: len(free) - many], free[len(free) - many :]
 
     def _are_steps(self, names: list[str]) -> bool:
         """Whether columns of numbers are called like times one after the other, or are counted: d_1, d_2, ..."""
@@ -306,9 +327,11 @@ class _Search:
             raise DataError(found, where=self._source.path, mend=mend)
 
     def _rows(self) -> Columns:
-        id = self._source.id_columns or (self._names[0],)
-        words, numbers = self._beside(id)
-        left = words if self._are_steps(numbers) else []
+        first = self._names[0]
+        alone = len({str(row.values.get(first)) for row in self._head}) == len(self._head) and self._has_words(first)
+        id = self._source.id_columns or (() if alone else self._names_before_times()) or (first,)
+        beside, steps = self._beside(id)
+        left = beside if self._are_steps(steps) else []
         read = {*id, *self._taken, *left}
         values = tuple(name for name in self._names if name not in read)
         if not values:

@@ -53,13 +53,11 @@ def naming_columns(times: Words, columns: Mapping[str, Words]) -> tuple[str, ...
     _, moments, held = np.unique(times.codes[rows], return_inverse=True, return_counts=True)
     different, filled = (1 - _DUPLICATES) * len(rows), max(2, _FILLED * len(held))
     looked = {name: column.take(rows) for name, column in columns.items()}
-    kept = {
-        name: column
-        for name, column in looked.items()
-        if 1 < len(column.words) <= len(rows) / filled and "" not in column.words
-    }
+    kept = {name: column for name, column in looked.items() if 1 < len(column.words) <= len(rows) / filled}
     for many in range(1, _MOST + 1):
         for names in itertools.combinations(kept, many):
+            if all("" in kept[name].words for name in names):
+                continue  # a part of a name may be blank, but not all of it
             most = math.prod(len(kept[name].words) for name in names)
             if np.minimum(held, most).sum() < different:
                 continue  # too few names, which takes no time to see

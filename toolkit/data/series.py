@@ -77,6 +77,9 @@ def read_panel(
     told_twice = [finding._replace(columns=naming) for finding in told_twice]
     rows, ends, told_behind = trimmed(rows)
     starts, offsets, positions = spread(rows)
+    if blank := [id for id in cells.ids if len(columns.id) > 1 and not all(id.split(SEPARATOR))]:
+        told_blank = f"{source.path}: names of series with a blank part: {len(blank)}, first {blank[0]!r}."
+        findings.append(Finding("layout", told_blank))
     findings += [*told, *told_words, *told_statics, *told_infinite, *told_parts, *told_twice, *told_behind]
     findings += gap_findings(rows)
     panel = Panel(

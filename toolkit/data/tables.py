@@ -41,13 +41,13 @@ def codes_of(columns: Sequence[Words]) -> np.ndarray:
 
 
 def joined(columns: Sequence[Words]) -> Words:
-    """The texts of several columns as one; "" where one of them is."""
+    """The texts of several columns as one; "" where all of them are."""
     if len(columns) == 1:
         return columns[0]
     _, rows, codes = np.unique(codes_of(columns), return_index=True, return_inverse=True)
     order = np.argsort(rows)  # of first appearance
     texts = [[column.words[column.codes[row]] for column in columns] for row in rows[order].tolist()]
-    words = [SEPARATOR.join(parts) if all(parts) else "" for parts in texts]
+    words = [SEPARATOR.join(parts) if any(parts) else "" for parts in texts]
     return Words(np.argsort(order)[codes].astype(np.int32), words)
 
 
@@ -161,7 +161,7 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
     findings: list[Finding] = []
     for row in rows:
         named = [text_of(row.values.get(column)) for column in columns.id]
-        names.add(SEPARATOR.join(named) if all(named) else "")
+        names.add(SEPARATOR.join(named) if any(named) else "")
         if len(names.index) < len(names.codes):
             mend = "Give every series its own name."
             raise DataError(
