@@ -1108,3 +1108,46 @@ def test_large_files_have_the_same_separator_as_small_ones(read, monkeypatch, te
     monkeypatch.setattr(arrow_tables, "LARGE", 0)
     fast, _ = read(text)
     assert plain.values.tolist() == fast.values.tolist() and plain.ids == fast.ids
+
+
+# One row a year
+
+
+@pytest.mark.parametrize(
+    ("header", "frequency"),
+    [
+        ("Year,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec", "MS"),
+        ("Jahr,Januar,Februar,März,April,Mai,Juni,Juli,August,September,Oktober,November,Dezember", "MS"),
+        ("year,Q1,Q2,Q3,Q4", "QS-JAN"),
+    ],
+)
+def test_a_year_a_row_is_one_series(read, header, frequency):
+    parts = header.count(",")
+    numbers = np.arange(5.0 * parts).reshape(5, parts)
+    rows = [f"{2000 + k}," + ",".join(f"{number:g}" for number in row) for k, row in enumerate(numbers)]
+    last = 2 - parts  # the year is not over
+    text = table(*rows[:-1], rows[-1].rsplit(",", -last)[0] + "," * -last, header=header)
+    panel, findings = read(text)
+    assert (panel.frequency.alias, panel.ids, first_times(panel)) == (frequency, ("value",), ["2000-01-01"])
+    np.testing.assert_array_equal(panel.history(0), numbers.ravel()[:last])
+    assert "every row was read as a year" in message(findings, "layout")
+    assert "a.csv:4: found 'x'" in refusal(read, table(*rows[:2], f"2002,x{',1' * (parts - 1)}", header=header))
+    text = table(*rows, f"Total{',1' * parts}", header=header)
+    assert "a.csv:7: found 'Total', which is no time. Delete rows of totals." in refusal(read, text)
+
+
+def test_years_of_several_series_are_rows_with_their_names(read):
+    rows = [f"{place},{year},{year}.5,1,2,3,4,9" for place in ("AT", "DE") for year in range(2000, 2006)]
+    panel, findings = read(table(*rows, header="country,year,gdp,Q1,Q2,Q3,Q4,total"))
+    assert panel.ids == ("AT", "DE") and panel.history(1).tolist() == [1, 2, 3, 4] * 6
+    assert "Left out: 'gdp', 'total'" in message(findings, "layout")
+    twice = read(table(*rows, *rows[:1], header="country,year,gdp,Q1,Q2,Q3,Q4,total"), duplicates="mean")
+    assert "every row was read as a year" not in message(twice[1], "layout") or twice[0].ids != ("AT", "DE")
+
+
+def test_months_are_columns_where_there_is_no_year_or_where_one_of_them_is_asked_for(read):
+    header = "Year,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec"
+    rows = [f"{2000 + k}{',1' * 12}" for k in range(5)]
+    assert read(table(*rows, header=header), value="Jan")[0].frequency.alias == "YS-JAN"
+    assert read(table(*rows, header=header), layout="wide")[0].ids == tuple(header.split(",")[1:])
+    assert len(read(table(*rows, header=header.replace("Dec", "Rest")))[0].ids) == 12

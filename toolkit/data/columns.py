@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from toolkit.data.looks import are_counted, are_dates, are_months, are_years, counts_up, is_clock, is_date, times_among
+from toolkit.data.looks import (
+    are_counted,
+    are_dates,
+    are_months,
+    are_years,
+    counts_up,
+    is_clock,
+    is_date,
+    is_year,
+    times_among,
+)
+from toolkit.data.months import ENGLISH, in_english
 from toolkit.data.numbers import bare, is_amount, is_missing, is_number
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row
@@ -24,6 +35,7 @@ _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter 
 _MOST_NAMES = 3
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-3]")
+_QUARTER = re.compile(r"[Qq][1-4]")
 _M4_NAME = re.compile(r"V\d+")
 
 
@@ -36,17 +48,18 @@ class Columns:
     """What the columns of a file are.
 
     Args:
-        layout: as in `SeriesSource`; a single series is long without an id.
+        layout: as in `SeriesSource`; a single series is long without an id. In years, a row is a year of a series,
+            and a column a month or a quarter.
         id: none when the file holds one series or one column a series.
         times: the column of times, or those that a time is put together from; none when rows are counted. Of rows that
-            are series, the columns of values where their names are times.
+            are series, the columns of values where their names are times; of years, theirs and those of months.
         values: one column, one a series, or none in a file of covariates alone.
         numbers: covariates and statics that hold numbers.
         words: covariates and statics that hold text.
         unused: columns of text that are none of these.
     """
 
-    layout: Literal["long", "wide", "rows"]
+    layout: Literal["long", "wide", "rows", "years"]
     id: tuple[str, ...]
     times: tuple[str, ...]
     values: tuple[str, ...]
@@ -100,6 +113,8 @@ class _Search:
     def columns(self, categories: Mapping[str, Sequence[str]] | None) -> tuple[Columns, list[Finding]]:
         if self._source.layout == "rows" or (self._source.layout == "auto" and self._is_a_series_a_row()):
             return self._rows(), self._findings
+        if self._source.layout == "auto" and (times := self._year_and_months()):
+            return self._years(times), self._findings
         times = (self._source.time,) if self._source.time else self._times()
         self._taken |= set(times)
         id = self._source.id_columns or self._id(times)
@@ -293,13 +308,17 @@ class _Search:
         before, steps = self._beside(())
         if not self._are_steps(steps) or any(map(is_number, steps)):
             return ()
-        texts = {name: [str(row.values.get(name) or "").strip() for row in self._head] for name in before}
-        words = [name for name in before if self._has_words(name)]
-        integers = [name for name in before if all(map(str.isdecimal, texts[name]))]
+        return self._telling_apart(before)
+
+    def _telling_apart(self, columns: Sequence[str], beside: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The fewest of these columns that, together with others, tell all rows apart; () if none do."""
+        texts = {name: [str(row.values.get(name) or "").strip() for row in self._head] for name in (*columns, *beside)}
+        words = [name for name in columns if self._has_words(name)]
+        integers = [name for name in columns if all(map(str.isdecimal, texts[name]))]
         for many in range(1, _MOST_NAMES + 1):
             for names in itertools.combinations([*words, *integers], many):
-                found = set(zip(*(texts[name] for name in names), strict=True))
-                if len(found) == len(self._head) and all(map(any, found)):
+                found = set(zip(*(texts[name] for name in (*names, *beside)), strict=True))
+                if len(found) == len(self._head) and all(any(cells[:many]) for cells in found):
                     return names
         return ()
 
@@ -325,6 +344,32 @@ class _Search:
             found = f"names of columns are times, such as {times[0]!r}, as where every row is a series."
             mend = "Set data.layout to rows in a config, and data.static to the columns between name and values."
             raise DataError(found, where=self._source.path, mend=mend)
+
+    def _year_and_months(self) -> tuple[str, ...]:
+        """Of rows that are years, the columns of the year and of its months or quarters; () of others."""
+        asked = (self._source.time, self._source.value, *self._source.covariates, *self._source.statics)
+        quarters = [name for name in self._names if _QUARTER.fullmatch(name.strip())]
+        months = [name for name in self._names if name.strip().rstrip(".").isalpha()]
+        months = [name for name in months if in_english(name.strip()) in ENGLISH] if len(months) >= len(ENGLISH) else []
+        if [in_english(name.strip()) for name in months] == list(ENGLISH):
+            parts = months
+        elif [name.strip()[1] for name in quarters] == list("1234"):
+            parts = quarters
+        else:
+            return ()
+        cells = ((name, self._cells(name)) for name in self._free())  # rows of totals are told with their place
+        year = next((name for name, found in cells if 2 * sum(map(is_year, found)) > len(found)), None)
+        return (year, *parts) if year and not any(asked) else ()
+
+    def _years(self, times: tuple[str, ...]) -> Columns:
+        year, *months = times
+        free = [name for name in self._free() if name not in times]
+        alone = len(set(map(str, self._cells(year)))) == len(self._cells(year))
+        id = self._source.id_columns or (() if alone else self._telling_apart(free, (year,)))
+        left = [name for name in free if name not in id]
+        told = f" Left out: {_listed(left)}." if left else ""
+        self._tell("layout", f"every row was read as a year, {year!r}, of {_listed(months)}.{told}")
+        return Columns("years", id, times, ("value",))
 
     def _rows(self) -> Columns:
         first = self._names[0]

@@ -12,6 +12,7 @@ from toolkit.errors import DataError
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{1,2}\.\d{2}\.\d{2}")
 _COUNTED = re.compile(r"(\D+)(\d{1,9})")
+_YEAR = re.compile(r"(?:18|19|20)[0-9]{2}")
 _MONTH_AND_YEAR = re.compile(r"^(\d\d)\.(\d{4})$")
 
 
@@ -66,11 +67,15 @@ def are_months(cells: Sequence[Any]) -> bool:
     return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(is_date, texts))
 
 
+def is_year(cell: Any) -> bool:
+    return bool(_YEAR.fullmatch(str(cell).strip()))
+
+
 def are_years(names: Sequence[str]) -> bool:
     """Whether numbers are years, one after the other, or months or days, and not steps that are counted."""
     if are_months(names):
         return True
-    if not all(name.isdecimal() and len(name) == 4 and name[:2] in ("18", "19", "20") for name in names):
+    if not all(map(is_year, names)):
         return False
     return all(int(after) > int(before) for before, after in itertools.pairwise(names))
 

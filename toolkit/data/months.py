@@ -6,6 +6,7 @@ from functools import cache
 # Of their abbreviations too no two name different months.
 LANGUAGES = ("en", "da", "de", "es", "fr", "hi", "it", "nl", "pl", "pt", "sv")
 ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+QUARTERS = 4
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+")  # with the vowel signs of Devanagari, which are no letters
 _SHORT_YEAR = re.compile(r"([A-Za-z]{3})[-/' ]*[-/']([0-9]{2})")
 _BETWEEN = re.compile(r"\bdel?\b|(?<=[0-9])(?:er|º|ª)\b|\.(?![0-9])")

@@ -103,7 +103,7 @@ def read_panel(
 def _naming(source: SeriesSource, columns: Columns, rows: Observations) -> tuple[str, ...]:
     """The columns that may name series, if the source does not say what does: where most steps are there several times,
     those that tell these apart; otherwise the first that is text, if none is called so."""
-    if source.id:
+    if source.id or columns.layout == "years":
         return ()
     if 3 * np.count_nonzero(rows.repeats()) >= len(rows.series):
         return find_naming(source, columns.times, columns.values)

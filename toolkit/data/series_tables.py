@@ -13,7 +13,7 @@ from toolkit.data.numbers import is_missing
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
-from toolkit.data.tables import Table, read_series_rows, read_table, row_place, without_blank_rows
+from toolkit.data.tables import Table, read_series_rows, read_table, read_years, row_place, without_blank_rows
 
 _HEAD = 1000
 
@@ -55,7 +55,7 @@ def read_columns(source: SeriesSource, columns: Columns, file: Opened) -> tuple[
     """These columns of a file that was opened, and what was odd about them."""
     if is_large(source) and (table := read_fast(source, columns, list(file.head[0].values), file.header)):
         return table, []
-    read = read_series_rows if columns.layout == "rows" else read_table
+    read = {"rows": read_series_rows, "years": read_years}.get(columns.layout, read_table)
     return read(itertools.chain(file.head, file.rest), columns, row_place(source, file.header))
 
 

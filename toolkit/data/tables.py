@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolkit.data.columns import Columns
+from toolkit.data.looks import is_year
+from toolkit.data.months import QUARTERS
 from toolkit.data.numbers import NumberColumn, is_missing
 from toolkit.data.panel import SEPARATOR, Finding
 from toolkit.data.rows import Row, Source, read_rows
@@ -195,6 +197,23 @@ def read_series_rows(rows: Iterator[Row], columns: Columns, place: Callable[[int
     return Table(
         len(of), series, times, [np.concatenate(parts)], numbers, texts, lambda row: place(int(of[row]))
     ), findings
+
+
+def read_years(rows: Iterator[Row], columns: Columns, place: Callable[[int], str]) -> tuple[Table, list[Finding]]:
+    """A file of one year a row, and one month or quarter a column."""
+    year, *parts = columns.times
+    mark = "Q" if len(parts) == QUARTERS else ""
+    names, times, values = _WordColumn(), _WordColumn(), NumberColumn("values")
+    for row in rows:
+        named = [text_of(row.values.get(column)) for column in columns.id]
+        number = text_of(row.values.get(year))
+        for part, column in enumerate(parts, 1):
+            names.add(SEPARATOR.join(named) if any(named) else "")
+            times.add(f"{number}-{mark}{part:0{1 if mark else 2}d}" if is_year(number) else number)
+            values.add(row.values.get(column), row.where)
+    findings: list[Finding] = []
+    series, read = names.finish() if columns.id else None, _numbers(values, findings)
+    return Table(len(read), series, times.finish(), [read], {}, {}, lambda value: place(value // len(parts))), findings
 
 
 def without_blank_rows(table: Table) -> tuple[Table, list[Finding]]:
