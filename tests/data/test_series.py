@@ -1110,6 +1110,16 @@ def test_large_files_have_the_same_separator_as_small_ones(read, monkeypatch, te
     assert plain.values.tolist() == fast.values.tolist() and plain.ids == fast.ids
 
 
+def test_numbers_of_rows_before_the_times_are_no_series(read):
+    rows = [f"{day},2024-01-{day:02d},{day * day},{day}" for day in range(1, 10)]
+    panel, findings = read(table(*rows, header="instant,dteday,cnt,riders"))
+    assert panel.ids == ("cnt", "riders") and "'instant' only counts the rows" in message(findings, "layout")
+    assert read(table(*(f"{day},{day * day}" for day in range(1, 10)), header="instant,cnt"))[0].ids == (
+        "instant",
+        "cnt",
+    )
+
+
 # One row a year
 
 

@@ -200,6 +200,14 @@ def test_a_word_among_numbers_is_what_is_named():
     assert refusal("1", "2", "x").startswith("a.csv:4: found 'x'")
 
 
+def test_a_year_and_the_next_are_a_year_and_never_a_month():
+    for texts in (("1998/99", "1999/00"), ("1998-99",), ("2010/11", "2011/12"), ("2010/2011",), ("1999/2000",)):
+        assert shown(*texts) == [f"{text[:4]}-01-01" for text in texts]
+        assert texts[0] in parse(*texts).note
+    assert shown("2011/12") == ["2011-12-01"] and shown("2010/11", "2010/12") == ["2010-11-01", "2010-12-01"]
+    assert "which is no time" in refusal("1998/99", "1999/01")
+
+
 def test_both_ends_of_a_period_are_times_and_in_all_of_a_column():
     assert "05.02.2010" in parse("05.02.2010 - 11.02.2010", "12.02.2010 - 18.02.2010").note
     assert shown("05.02.2010 - 11.02.2010", "12.02.2010 - 18.02.2010") == ["2010-02-05", "2010-02-12"]

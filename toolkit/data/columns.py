@@ -119,7 +119,7 @@ class _Search:
         self._taken |= set(times)
         id = self._source.id_columns or self._id(times)
         self._taken |= set(id)
-        values = self._values(id)
+        values = self._values(id, times)
         others = (*self._source.covariates, *self._source.statics)
         words = tuple(name for name in others if self._holds_words(name, categories))
         layout: Literal["long", "wide"] = "wide" if len(values) > 1 else "long"
@@ -243,14 +243,15 @@ class _Search:
             self._tell("layout", f"column {name!r} only counts the rows and was left out.")
         return counts
 
-    def _values(self, id: tuple[str, ...]) -> tuple[str, ...]:
+    def _values(self, id: tuple[str, ...], times: tuple[str, ...]) -> tuple[str, ...]:
         if self._source.covariates_only:
             return ()
         if self._source.value:
             return (self._source.value,)
         if self._source.layout != "wide" and (named := self._named(_VALUE_NAMES)):
             return (named[0],)
-        for name in self._named(_COUNTER_NAMES):
+        leading = [name for name in self._free() if times and name == self._names[0]]
+        for name in dict.fromkeys([*self._named(_COUNTER_NAMES), *leading]):
             self._counts_rows(name, ())
         empty = [name for name in self._free() if not self._cells(name)]
         late = self._later(empty) if empty else {}  # a product that was not sold yet

@@ -53,6 +53,7 @@ _EPOCHS = {
 }
 _YEARS = (1500, 2200)
 _PERIOD = re.compile(r"(\S.*\d)\s+[-–]\s+(\S.*\d)")  # of a beginning and an end
+_TWO_YEARS = re.compile(r"([0-9]{4})[-/](?:[0-9]{2})?([0-9]{2})")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 # An offset behind a clock, as in "5 Jan 2024 13:00:00 GMT+0100 (CET)"; pandas takes the sign behind GMT the other way.
@@ -99,7 +100,7 @@ def parse_times(
     Args:
         texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds,
             milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers. Of
-            columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00`, the beginnings.
+            columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00` or 2024/25, the beginnings.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out.
         usual: the same, where nothing in these texts tells; None then goes by the marks, and mostly reads the month
@@ -121,6 +122,9 @@ def parse_times(
         parse_times(ends, place, day_first=times.day_first)
         told = f"the beginnings of times such as {texts[0]!r} were read. {times.note}".strip()
         return times._replace(note=told)
+    if _are_two_years(texts):
+        times = _from_integers([text[:4] for text in texts], False)
+        return times._replace(note=f"times such as {texts[0]!r} were read as the first of their two years.")
     if integers:
         position = next(position for position, text in enumerate(texts) if not _is_integer(text))
         raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
@@ -144,6 +148,13 @@ def parse_times(
                 bad = int(part[np.argmin(real)])
                 _refuse(texts[bad], place(bad))
     return Times(values, _offsets(texts, offsets, place), note, order)
+
+
+def _are_two_years(texts: Sequence[str]) -> bool:
+    """Whether all are a year and the next, as 2024/25; a single 2011/12 is a month."""
+    years = (_TWO_YEARS.fullmatch(text) for text in texts)
+    follow = all(found and (int(found[1]) + 1) % 100 == int(found[2]) for found in years)
+    return follow and (len(set(texts)) > 1 or any(len(text) > 7 or int(text[-2:]) > 12 for text in texts))
 
 
 def _refuse(text: str, where: str) -> NoReturn:
