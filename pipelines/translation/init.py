@@ -199,7 +199,8 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
     varied = [column for column in texts if len({str(_first(row.get(column))) for row in rows}) > 1]
     texts = varied if len(varied) > 1 else texts  # what all rows say, such as eng, is about the pairs
     objects = [names[column] for column in names if any(isinstance(_first(row.get(column)), dict) for row in rows)]
-    nested = f"What is inside objects is not read ({listed(objects)}): write a row with two texts for each pair."
+    lists = f"What is inside lists of objects is not read ({listed(objects)})"
+    nested = f"{lists}: write a row with two texts for each pair."
     if len(texts) < 2:
         found = ", ".join(names[column] for column in texts) or "none"
         found = f"columns of texts: {found}; expected two, a source and a target."

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from toolkit.data import files
 from toolkit.data.files import read_document, read_text_lines
-from toolkit.data.rows import Source, read_rows
+from toolkit.data.rows import Source, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -334,6 +334,33 @@ def test_json_that_holds_no_rows_is_named_with_its_place(tmp_path, name, content
     assert refusal(path).startswith(path + place)
 
 
+NESTED = [
+    {"id": 1, "translation": {"en": "yes", "es": "sí"}},
+    {"id": 2, "translation": {"en": "no", "es": "no"}},
+    {"id": 3, "translation": None},
+]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+def test_what_is_inside_objects_is_a_column_of_its_own(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(NESTED), path)
+    else:
+        lines = map(json.dumps, NESTED)
+        write(path, "\n".join(lines) if path.suffix == ".jsonl" else json.dumps(NESTED))
+    rows = list(read_rows(Source(str(path))))
+    assert rows[0].values == {"id": 1, "translation.en": "yes", "translation.es": "sí"}
+    assert [read_cell(row, "translation.es", "data.target") for row in rows] == ["sí", "no", None]
+    with pytest.raises(DataError, match="no column 'translation'"):
+        read_cell(rows[0], "translation", "data.target")
+
+
+def test_objects_in_objects_are_columns_as_deep_as_they_go(tmp_path):
+    row = {"a": {"b": {"c": [{"d": 1}]}, "e": {}}, "a.e": 2}
+    assert values(write(tmp_path / "a.jsonl", json.dumps(row))) == [{"a.b.c": [{"d": 1}], "a.e": 2}]
+
+
 def test_an_unknown_part_names_the_keys(tmp_path):
     path = write(tmp_path / "a.json", '{"train": [], "test": []}')
     assert "no key 'trian'; the keys are train, test." in refusal(f"{path}#trian")
@@ -487,7 +514,7 @@ def test_an_archive_of_many_documents_takes_no_more_memory_than_one_of_few(tmp_p
     # In a process of its own: what else a test process has loaded is counted too.
     script = """
 import sys, tracemalloc
-from toolkit.data.rows import Source, read_rows
+from toolkit.data.rows import Source, read_cell, read_rows
 peaks = []
 for path in (sys.argv[1], *sys.argv[1:]):  # the first time is to load what is loaded once
     tracemalloc.start()

@@ -40,7 +40,7 @@ def read_fast(source: SeriesSource, columns: Columns, names: Sequence[str], head
                 blocks.append(_plain(batch.column(name).cast(pyarrow.float64()), np.float64, np.nan))
             for name, column in words.items():
                 column.add(batch.column(name))
-    except (pyarrow.ArrowException, OSError, UnicodeError):
+    except (pyarrow.ArrowException, OSError, UnicodeError, KeyError):  # KeyError: a column inside an object
         return None  # the rows, read one by one, tell what is wrong and where
     read = {name: np.concatenate(numbers.pop(name) or [np.zeros(0)]) for name in list(numbers)}
     texts = {name: words.pop(name).finish() for name in list(words)}

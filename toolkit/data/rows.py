@@ -79,7 +79,8 @@ def read_rows(source: Source) -> Iterator[Row]:
     - csv: RFC 4180 quoting; the first of comma, `;`, tab and `|` that gives the first two lines as many cells, or else
       that the first line has.
     - tsv: no quoting at all: a quote is a character like any other, and a cell holds no tab and no line break.
-    - jsonl, json: objects, or lists whose columns are "0", "1", ...
+    - jsonl, json: objects, or lists whose columns are "0", "1", ...; what is inside an object of a row, of Parquet too,
+      is a column of its own, such as translation.en.
     - lines: as fastText has them: the first word is the label (`__label__` is dropped, several make a list), the rest
       the text.
     - folder: one sub-folder a label, one file a text, in sorted order; in an archive, in the order of the archive.
@@ -117,6 +118,8 @@ def read_cell(row: Row, column: str, option: str) -> Any:
     if column in row.values:
         value = row.values[column]
         return None if value != value else value  # NaN, with which tables say that there is nothing
+    if any(value is None and column.startswith(f"{name}.") for name, value in row.values.items()):
+        return None  # of an object that is not there
     near = difflib.get_close_matches(column, row.values, n=1)
     columns = f"The columns are {listed(row.values)}; in a table without a header they are 0, 1, ..."
     mend = f"Did you mean {near[0]}?" if near else columns
@@ -333,11 +336,22 @@ def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:
 
 def _json_row(value: Any, where: str) -> Row:
     if isinstance(value, list):
-        return Row(where, {str(column): item for column, item in enumerate(value)})
+        return Row(where, _flat({str(column): item for column, item in enumerate(value)}))
     if not isinstance(value, dict):
         mend = 'Write each row as {"text": "...", "label": "..."}.'
         raise DataError(f"found {_kind(value)}, expected an object or a list.", where=where, mend=mend)
-    return Row(where, value)
+    return Row(where, _flat(value))
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with what is inside objects as columns of their own."""
+    while any(isinstance(value, dict) for value in values.values()):
+        inner = dict[str, Any]()
+        for name, value in values.items():
+            fields = {f"{name}.{field}": each for field, each in value.items()} if isinstance(value, dict) else {}
+            inner |= fields or {name: value or None if isinstance(value, dict) else value}
+        values = inner
+    return values
 
 
 def _kind(value: Any) -> str:
@@ -363,6 +377,6 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             _refuse_duplicates(file.schema_arrow.names, where)
             rows = (row for batch in file.iter_batches(batch_size=1024) for row in batch.to_pylist())
             for number, values in enumerate(rows, 1):
-                yield Row(f"{where}:row {number}", values)
+                yield Row(f"{where}:row {number}", _flat(values))
         except pyarrow.ArrowException as error:
             raise DataError(f"not readable as Parquet ({error}).", where=where, mend="Write it anew.") from error

@@ -138,14 +138,21 @@ def test_lists_of_references_are_texts() -> None:
     assert (config.data.source, config.data.target) == ("input", "other")
 
 
-def test_that_texts_inside_objects_are_not_read_is_told() -> None:
-    told = "What is inside objects is not read (sentences): write a row with two texts for each pair."
+def test_the_usual_objects_of_translations_are_read() -> None:
+    rows = [{"id": str(i), "translation": {"en": a, "es": b}} for i, (a, b) in enumerate(sentences(40))]
+    Path("d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = init("d.jsonl")
+    assert (config.data.source, config.data.target) == ("translation.en", "translation.es")
+
+
+def test_that_texts_inside_lists_of_objects_are_not_read_is_told() -> None:
+    told = "What is inside lists of objects is not read (sentences): write a row with two texts for each pair."
     rows = [{"split": "ab"[i % 2], "sentences": [{"text": a}], "sql": [b]} for i, (a, b) in enumerate(queries(40))]
     Path("d.json").write_text(json.dumps(rows))
     assert f"note: d.json: {told}" in seqloom("init", "translate", "d.json").err
     Path("d.json").write_text(json.dumps([{"question": row["split"], **row} for row in rows]))
     assert told not in seqloom("init", "translate", "d.json").err
-    Path("d.json").write_text(json.dumps([{"sentences": row["sentences"][0]} for row in rows]))
+    Path("d.json").write_text(json.dumps([{"sentences": row["sentences"]} for row in rows]))
     assert told in seqloom("init", "translate", "d.json").err
 
 
