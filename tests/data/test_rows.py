@@ -334,6 +334,16 @@ def test_json_that_holds_no_rows_is_named_with_its_place(tmp_path, name, content
     assert refusal(path).startswith(path + place)
 
 
+def test_a_json_file_with_a_row_a_line_is_read_so(tmp_path):
+    path = write(tmp_path / "a.json", '{"a": 1}\n\n{"a": 2}\n["x"]\n')
+    assert values(path) == [{"a": 1}, {"a": 2}, {"0": "x"}]
+    assert places(path) == ["a.json:1", "a.json:3", "a.json:4"]
+    assert values(write(tmp_path / "b.json", '[{"a": 1}]\n\n')) == [{"a": 1}]  # one document, with blank lines after it
+    assert ":3: not valid JSON" in refusal(write(tmp_path / "c.json", '{"a": 1}\n\n{"a": }\n'))
+    assert "found rows of JSON, which have no parts. Leave out #train." in refusal(f"{path}#train")
+    assert "found an object, expected a list of rows" in refusal(write(tmp_path / "d.json", '{"a": 1}\n'))
+
+
 NESTED = [
     {"id": 1, "translation": {"en": "yes", "es": "sí"}},
     {"id": 2, "translation": {"en": "no", "es": "no"}},

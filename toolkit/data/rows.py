@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, TextIO, TypeVar
 
 from toolkit.data.documents import ARCHIVES, read_labelled
 from toolkit.data.files import (
@@ -74,13 +74,13 @@ class Row(NamedTuple):
 
 
 def read_rows(source: Source) -> Iterator[Row]:
-    """Yield the rows of `source` in order, in constant memory (only a .json document is loaded whole).
+    """Yield the rows of `source` in order, in constant memory (only a JSON document is loaded whole).
 
     - csv: RFC 4180 quoting; the first of comma, `;`, tab and `|` that gives the first two lines as many cells, or else
       that the first line has.
     - tsv: no quoting at all: a quote is a character like any other, and a cell holds no tab and no line break.
-    - jsonl, json: objects, or lists whose columns are "0", "1", ...; what is inside an object of a row, of Parquet too,
-      is a column of its own, such as translation.en.
+    - jsonl: a row a line; json: a list of rows, or a row a line too. A row is an object, or a list whose columns are
+      "0", "1", ...; what is inside an object of a row, of Parquet too, is a column of its own, such as translation.en.
     - lines: as fastText has them: the first word is the label (`__label__` is dropped, several make a list), the rest
       the text.
     - folder: one sub-folder a label, one file a text, in sorted order; in an archive, in the order of the archive.
@@ -207,10 +207,9 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
                 rows = ((number, line.split("\t")) for number, line in full if line)
                 yield from _table_rows(rows, where, source.header)
             case "json":
-                yield from _json_rows(text.read(), where, part)
+                yield from _json_rows(text, where, part)
             case "jsonl":
-                for number, line in numbered:
-                    yield _json_row(_json_value(line, where, number), f"{where}:{number}")
+                yield from _json_line_rows(numbered, where)
             case "lines":
                 for number, line in numbered:
                     yield Row(f"{where}:{number}", _labelled(line))
@@ -315,10 +314,28 @@ def _json_value(text: str, where: str, line: int | None = None) -> Any:
         raise DataError(f"not valid JSON ({reason}).", where=f"{where}:{place}", mend=mend) from error
 
 
-def _json_rows(text: str, where: str, part: str) -> Iterator[Row]:
-    if not text.strip():
+def _json_line_rows(numbered: Iterable[tuple[int, str]], where: str) -> Iterator[Row]:
+    for number, line in numbered:
+        yield _json_row(_json_value(line, where, number), f"{where}:{number}")
+
+
+def _json_rows(text: TextIO, where: str, part: str) -> Iterator[Row]:
+    """The rows of one document; or of one a line, as many data sets have them under the same name."""
+    document = text.readline()
+    try:
+        value = _JSON.decode(document)
+    except (ValueError, RecursionError):  # it goes on in the next line
+        document += text.read()
+        if not document.strip():
+            return
+        value = _json_value(document, where)
+    more = ((number, line) for number, line in enumerate(bounded_lines(text, where), 2) if line.strip())
+    if second := next(more, None):
+        if part:
+            raise DataError("found rows of JSON, which have no parts.", where=where, mend=f"Leave out #{part}.")
+        yield _json_row(value, f"{where}:1")
+        yield from _json_line_rows(itertools.chain([second], more), where)
         return
-    value = _json_value(text, where)
     if part and not (isinstance(value, dict) and part in value):
         keys = ", ".join(list(value)[:10]) if isinstance(value, dict) else "none, for it is a list"
         raise DataError(f"there is no key {part!r}; the keys are {keys}.", where=where)
