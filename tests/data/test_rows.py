@@ -293,6 +293,17 @@ def test_broken_quotes_are_named_where_the_row_begins(tmp_path, content):
     assert refusal(path).startswith(f"{path}:2: not valid CSV")
 
 
+def test_what_stands_in_columns_without_a_name_is_left_out_aloud(tmp_path):
+    path = write(tmp_path / "a.csv", "a,b,,,\n1,2,,,\n3,4, note,,5\n6,7,8\n")
+    with pytest.warns(UserWarning) as told:
+        assert values(path) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "6", "b": "7"}]
+    assert [str(each.message) for each in told] == [
+        f"{path}:3: found 'note' in a column without a name; such columns are left out. Give them names to read them."
+    ]
+    assert "found 6 cells" in refusal(write(tmp_path / "b.csv", "a,b,,,\n1,2,,,\n1,2,3,4,5,6\n"))
+    assert "lines of a title" in refusal(write(tmp_path / "c.csv", "Report,,\n,,\na,b,c\n1,2,3\n"))
+
+
 def test_columns_of_one_name_are_refused(tmp_path):
     assert "column 'a' is there twice" in refusal(write(tmp_path / "a.csv", "a, a\n1,2\n"))
     table = pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["b", "b"])

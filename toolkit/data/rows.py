@@ -8,6 +8,7 @@ import os
 import random
 import re
 import tarfile
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -256,15 +257,16 @@ def _delimiter(head: list[str]) -> str:
 
 
 def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: bool) -> Iterator[Row]:
-    names, unnamed = list[str](), False
+    names, width, fitted, told = list[str](), 0, False, False
     for number, cells in numbered:
         place, blank = f"{where}:{number}", not any(map(str.strip, cells))
         if blank and (not cells or len(cells) == 1 != len(names) or (header and not names)):
             continue  # a blank line, or empty cells above the names
         if not names:
             names = [name.strip() for name in cells] if header else [str(column) for column in range(len(cells))]
+            width = len(names)
             while header and len(names) > 1 and not names[-1]:
-                unnamed = not names.pop()  # spreadsheets write the empty columns beside a table too
+                names.pop()  # spreadsheets write the empty columns beside a table too
             _refuse_duplicates(names, place)
             if header:
                 continue
@@ -272,8 +274,15 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             cells = [""] * len(names)
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
+        if fitted and len(names) < len(cells) <= width:  # where no row before it fits, the first line is a title
+            if not told:
+                beside = f"{place}: found {cells[len(names)].strip()[:40]!r} in a column without a name"
+                warnings.warn(f"{beside}; such columns are left out. Give them names to read them.", stacklevel=2)
+                told = True
+            del cells[len(names) :]
         if len(cells) != len(names):
-            _refuse_width(len(cells), names, unnamed, place)
+            _refuse_width(len(cells), names, width > len(names), place)
+        fitted = fitted or not blank
         yield Row(place, dict(zip(names, cells, strict=True)))
 
 
