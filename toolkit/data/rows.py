@@ -267,7 +267,7 @@ def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: b
             width = len(names)
             while header and len(names) > 1 and not names[-1]:
                 names.pop()  # spreadsheets write the empty columns beside a table too
-            _refuse_duplicates(names, place)
+            names = _told_apart(names, place)
             if header:
                 continue
         if blank:
@@ -302,6 +302,23 @@ def listed(names: Iterable[str]) -> str:
     names = list(names)
     shown = ", ".join(names[:10])
     return f"{shown} and {len(names) - 10:,} more" if len(names) > 10 else shown
+
+
+def _told_apart(names: list[str], where: str) -> list[str]:
+    """Names of columns, those that are there several times with a number each, so that none means another column."""
+    counts, seen = Counter(names), Counter[str]()
+    twice = [name for name, count in counts.items() if count > 1]
+    if any(name and not name[0].isalpha() for name in twice):  # numbers and dates: this may be a row of data
+        _refuse_duplicates(names, where)
+    for place, name in enumerate(names):
+        if counts[name] > 1:
+            seen[name] += 1
+            names[place] = f"{name or 'unnamed'}.{seen[name]}"
+    if twice:
+        told = ", ".join(f"{name or 'unnamed'}.1 to {name or 'unnamed'}.{counts[name]}" for name in twice)
+        warnings.warn(f"{where}: columns of one name are told apart by a number: {told}.", stacklevel=2)
+        _refuse_duplicates(names, where)
+    return names
 
 
 def _refuse_duplicates(names: list[str], where: str) -> None:
