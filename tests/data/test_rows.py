@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,38 @@ def test_what_stands_in_columns_without_a_name_is_left_out_aloud(tmp_path):
     ]
     assert "found 6 cells" in refusal(write(tmp_path / "b.csv", "a,b,,,\n1,2,,,\n1,2,3,4,5,6\n"))
     assert "lines of a title" in refusal(write(tmp_path / "c.csv", "Report,,\n,,\na,b,c\n1,2,3\n"))
+
+
+@pytest.mark.parametrize(
+    ("title", "names", "rows"),
+    [
+        ("Category: All\n\n", "Week,hits", ["2024-01-07,5", "2024-01-14,", "2024-01-21,7", "2024-01-28,8"]),
+        ("# ---\n# All data\n\n", "Day,visits", ['1/1/24,"1,234"', '1/2/24,"2,345"', '1/3/24,"3,456"']),
+        ("Turnover;;\nIBAN:;DE12;\n", "day;amount;unit", [f"0{day}.01.2024;-{day},50;EUR" for day in range(1, 5)]),
+        ('"Source","Bank",\n\n', '"name","2020","2021",', [f'"{name}","1","2",' for name in "abc"]),
+    ],
+)
+def test_a_title_above_the_names_is_told_and_left_out(tmp_path, title, names, rows):
+    path = write(tmp_path / "a.csv", "\n".join([title + names, *rows, ""]))
+    first, line = title.split("\n")[0], title.count("\n") + 1
+    with pytest.warns(UserWarning, match="a title") as told:
+        found = list(read_rows(Source(str(path))))
+    assert f"found in line {line}, below {first!r}" in str(told[0].message)
+    assert len(found) == len(rows) and found[0].where == f"{path}:{line + 1}"
+    assert list(found[0].values) == [name for name in re.split('[,;"]+', names) if name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "value\n1,5\n2,5\n3,5\n4,5\n",  # decimal commas
+        "a,b\nx,1,2\ny,3,4\nz,5,6\nz,7,8\n",  # no name for the numbers of the rows
+        "text\nhello, you\nhello, me\nhello, all\nhello, 5\n",  # commas of a text
+        "text\nhello, 1\nhello, 2\nhello, 3\nhello, 4, 5\n",
+    ],
+)
+def test_what_may_be_a_row_is_no_title(tmp_path, text):
+    assert "cells, expected" in refusal(write(tmp_path / "a.csv", text))
 
 
 def test_columns_of_one_name_are_told_apart_by_a_number(tmp_path):

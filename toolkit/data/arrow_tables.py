@@ -110,7 +110,7 @@ def _csv_batches(source: SeriesSource, columns: Columns, names: Sequence[str], h
     from pyarrow import csv as arrow_csv
 
     with open(source.path, encoding="utf-8-sig", newline="") as text:
-        head, mark, skipped = csv_head(text)
+        head, mark, skipped, _ = csv_head(text, header)
     skipped += len(list(itertools.takewhile(lambda line: not line.strip(), head)))
     mark = "\t" if _kind(source) == "tsv" else mark
     word = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())

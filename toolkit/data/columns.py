@@ -264,6 +264,8 @@ class _Search:
                 found += f": in column {first[0]!r} stands {str(first[1])[:60]!r}"
                 if number := bare(first[1]):
                     mend = f"Write {number}, without what stands around it."
+                elif any(map(is_amount, self._cells(first[0]))):
+                    mend = "Write a number, or leave the cell empty when it is missing."
             raise DataError(f"{found}.", where=self._source.path, mend=mend)
         if len(numbers) > 1 and (id or self._source.layout == "long"):
             found = f"the columns {_listed(numbers)} all hold numbers; expected one of them to be the values."

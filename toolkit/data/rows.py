@@ -13,6 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TextIO, TypeVar
 
@@ -46,6 +47,8 @@ TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # en
 _SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
 # A whole number beyond what any float holds stays text, as it is in CSV: infinite among values, itself among names.
 _JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 309 else digits)
+MARKS = ",;\t|"  # that may stand between cells, in the order in which they are tried
+_TITLE = 20  # lines that are looked at where the first ones do not fit together
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 
@@ -201,7 +204,7 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
         numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if line.strip())
         match kind:
             case "csv":
-                yield from _table_rows(_csv_cells(lines, where), where, source.header)
+                yield from _table_rows(_csv_cells(lines, where, source.header), where, source.header)
             case "tsv":
                 # A row of empty cells, tabs alone, is a row: what is translated must stay beside its source.
                 full = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
@@ -216,9 +219,12 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
                     yield Row(f"{where}:{number}", _labelled(line))
 
 
-def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_cells(lines: Iterator[str], where: str, header: bool) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    head, delimiter, skipped = csv_head(lines)
+    head, delimiter, skipped, title = csv_head(lines, header)
+    if title:
+        told = f"{where}: the names of the columns were found in line {skipped + 1}, below {title[:60]!r}, a title."
+        warnings.warn(told, stacklevel=2)
     reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
     number = 1 + skipped
     try:
@@ -230,9 +236,23 @@ def _csv_cells(lines: Iterator[str], where: str) -> Iterator[tuple[int, list[str
         raise DataError(f"not valid CSV ({error}).", where=f"{where}:{number}", mend=mend) from None
 
 
-def csv_head(lines: Iterator[str]) -> tuple[list[str], str, int]:
-    """The lines up to the second that is not blank, what stands between their cells, and how many lines before them say
-    just that, as Excel's `sep=;` does."""
+class Head(NamedTuple):
+    """The beginning of a CSV file.
+
+    Attributes:
+        lines: from the names of the columns, or blank lines above them, to the second that is not blank at least.
+        delimiter: what stands between their cells.
+        skipped: how many lines stand before them: a title, or what says just that, as Excel's `sep=;` does.
+        title: the first line of a title, or "".
+    """
+
+    lines: list[str]
+    delimiter: str
+    skipped: int
+    title: str = ""
+
+
+def csv_head(lines: Iterator[str], header: bool = True) -> Head:
     head: list[str] = []
     told, skipped, full = None, 0, 0
     for line in lines:
@@ -243,13 +263,49 @@ def csv_head(lines: Iterator[str]) -> tuple[list[str], str, int]:
         full += bool(line.strip())
         if full == 2:
             break
-    return head, told[1] if told else _delimiter([line for line in head if line.strip()]), skipped
+    if told:
+        return Head(head, told[1], skipped)
+    mark = _delimiter([line for line in head if line.strip()])
+    cells = [cells for cells in map(partial(_cells, mark=mark), head) if any(cells)]
+    if header and len(cells) == 2 and (len(_filled(cells[0])) < len(cells[1]) or len(cells[1]) == 1):
+        head.extend(itertools.islice(lines, _TITLE))
+        for other in MARKS:
+            if above := _title([_cells(line, other) for line in head]):
+                title = next(line.strip() for line in head if line.strip())
+                return Head(head[above:], other, above, title)
+    return Head(head, mark, skipped)
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])]
+
+
+def _filled(cells: list[str]) -> list[str]:
+    """Without the empty cells at the end."""
+    return cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)]
+
+
+def _title(rows: list[list[str]]) -> int:
+    """How many rows of cells are a title: none is as wide as all that follow, of which the first holds names and the
+    others, three or more, numbers or dates in a column. 0 where there is doubt."""
+    for above in range(1, len(rows)):
+        names, below = rows[above], [row for row in rows[above + 1 :] if any(row)]
+        width = len(names)
+        if width < 2 or any(len(_filled(row)) >= width for row in rows[:above]):
+            continue
+        digits = [name for name in names if name[:1].isdigit()]  # in names those of years alone
+        named = all(_filled(names)) and all(name.isdecimal() and len(name) == 4 for name in digits)
+        if named and len(digits) < width and all(len(row) == width for row in below):
+            columns = ([cell for cell in column if cell] for column in zip(*below, strict=True))
+            if any(len(column) > 2 and all(cell.lstrip("+-$")[:1].isdigit() for cell in column) for column in columns):
+                return above
+    return 0
 
 
 def _delimiter(head: list[str]) -> str:
     """The mark that gives the header and the line after it the same number of cells, else the first in the header."""
     marks = []
-    for mark in ",;\t|":
+    for mark in MARKS:
         counts = [len(cells) for cells in csv.reader(head, delimiter=mark)]
         if counts and counts[0] > 1:
             marks.append((len(set(counts)) > 1, mark))
