@@ -1,5 +1,6 @@
 """A first config, fitted to some data."""
 
+import warnings
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from pipelines.text_classification.data import as_flag, as_list
 from toolkit.config import quoted
-from toolkit.data.rows import Source, are_numbers, drawn, read_rows
+from toolkit.data.rows import Source, are_numbers, drawn, listed, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
 
@@ -20,6 +21,8 @@ LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "targe
 TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
 OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
 SEPARATORS = (";", "|", ",")
+PARTS = {"train", "training", "test", "testing", "dev", "valid", "val", "validation"}
+LENGTH_OF_A_TEXT = 20  # characters, on average, in a column of texts
 FEWEST_OF_A_LABEL = 5  # rows, on average, in a column of labels
 
 TEMPLATE = """\
@@ -75,17 +78,17 @@ def init(data: Path) -> str:
     counts = Counter(labels)
     if not counts:
         raise DataError(f"no row has anything in the column {label!r}, expected labels.", where=str(data))
+    _tell_odd_labels(counts, len(rows), flags or [label], str(data))
     none = next((name for name in counts if name.lower() in OUT_OF_SCOPE_NAMES), None)
     many = separator is not None or any(isinstance(value, list) for value in values)
     lengths = [len(split_words(str(row[text] or ""), lowercase=True, punctuation=True, limit=10**6)) for row in rows]
     skewed = counts.most_common()[-1][1] * 5 < counts.most_common()[0][1]
     few = len(rows) < FEW
+    others = _other_texts(rows, text, label), [] if flags else _other_labels(rows, text, label)
     return TEMPLATE.format(
         name="my.yaml",
         train=quoted(str(data)),
-        columns=_column_lines(
-            text, flags or [label], separator, none, header, [] if flags else _other_labels(rows, text, label)
-        ),
+        columns=_column_lines(text, flags or [label], separator, none, header, others),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
@@ -108,31 +111,84 @@ def _rows(data: Path, *, header: bool) -> list[dict[str, Any]]:
 
 def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     """The columns of texts and labels: by name, else the longest texts and the fewest different values."""
-    names = list(rows[0])
+    nested = [column for column in rows[0] if any(map(_is_nested, (row[column] for row in rows)))]
+    told = f"What is inside lists of objects is not read ({listed(nested)})." if nested else ""
+    names = [column for column in rows[0] if column not in nested]
+    filled = [column for column in names if _filled(rows, column)]
+    names = filled if len(filled) > 1 else names
     if len(names) < 2:
         found = f"one column ({names[0]})" if names else "no column"
-        raise DataError(f"{found}, expected a text and a label.", where=name)
-    length = {name: np.mean([len(str(row[name] or "")) for row in rows]) for name in names}
-    text = next((name for name in names if name.lower() in TEXT_NAMES), max(names, key=lambda name: length[name]))
-    others = [name for name in names if name != text]
-    kinds = {name: len({str(row[name]) for row in rows}) for name in others}
-    several = [name for name in others if kinds[name] > 1] or others
-    label = next((name for name in others if name.lower() in LABEL_NAMES), min(several, key=lambda name: kinds[name]))
+        raise DataError(f"{found}, expected a text and a label.", where=name, mend=told)
+    if told:
+        warnings.warn(f"{name}: {told}", stacklevel=2)
+    length = {column: np.mean([len(str(row[column] or "")) for row in rows]) for column in names}
+    texts = [column for column in names if not any(isinstance(row[column], list) for row in rows)] or names
+    text = next((column for column in texts if _is_usual(column, TEXT_NAMES)), max(texts, key=length.__getitem__))
+    others = [column for column in names if column != text]
+    kinds = {column: len({str(row[column]) for row in rows}) for column in others}
+    several = [column for column in others if kinds[column] > 1] or others
+    label = next((column for column in others if _is_usual(column, LABEL_NAMES)), min(several, key=kinds.__getitem__))
     return text, label
+
+
+def _is_usual(name: str, names: tuple[str, ...]) -> bool:
+    """Whether a column has one of these names, perhaps inside an object."""
+    return name.lower().rpartition(".")[2] in names
+
+
+def _is_nested(cell: Any) -> bool:
+    return isinstance(cell, list) and any(isinstance(part, dict | list) for part in cell)
+
+
+def _filled(rows: list[dict[str, Any]], column: str) -> float:
+    """Share of the rows that hold something in a column."""
+    return sum(row[column] not in (None, "", []) for row in rows) / len(rows)
+
+
+def _tell_odd_labels(counts: Counter[str], rows: int, columns: list[str], name: str) -> None:
+    """Warn of labels that are probably none, or none of a text."""
+    column, told = listed(columns), ""
+    if len(counts) > max(rows / FEWEST_OF_A_LABEL, 2):
+        told = f"{len(counts):,} different labels in {rows:,} rows ({column}); see that they are the labels."
+    if {label.lower() for label in counts} <= PARTS:
+        told = f"the labels are {listed(counts)}, which are parts of a data set; name each of them by itself in data."
+    if told:
+        warnings.warn(f"{name}: {told}", stacklevel=2)
 
 
 def _flags(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
     """Columns of 0 and 1, each of which is a label, where there are several and no column has the name of one."""
     names = [name for name in rows[0] if name != text and {as_flag(row[name]) for row in rows} == {False, True}]
-    return [] if label.lower() in LABEL_NAMES or len(names) < 2 else names
+    return [] if _is_usual(label, LABEL_NAMES) or len(names) < 2 else names
 
 
 def _other_labels(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
-    """Columns that may as well be the label, where its name did not tell."""
-    if label.lower() in LABEL_NAMES:
+    """Columns that may as well be the label, where its name did not tell, or few rows have one."""
+    if _is_usual(label, LABEL_NAMES) and _filled(rows, label) > 0.5:
         return []
-    kinds = {name: len({str(row[name]) for row in rows}) for name in rows[0] if name not in (text, label)}
+    kinds = {
+        name: len({str(row[name]) for row in rows})
+        for name in rows[0]
+        if name not in (text, label) and not any(map(_is_nested, (row[name] for row in rows)))
+    }
     return [name for name, count in kinds.items() if 1 < count <= max(len(rows) / FEWEST_OF_A_LABEL, 2)]
+
+
+def _other_texts(rows: list[dict[str, Any]], text: str, label: str) -> list[str]:
+    """Columns that may as well be the text, where its name did not tell: of sentences that differ, not of numbers."""
+    if _is_usual(text, TEXT_NAMES):
+        return []
+    names = (name for name in rows[0] if name not in (text, label))
+    plain = (name for name in names if not any(isinstance(row[name], list) for row in rows))
+    cells = {name: [str(row[name] or "") for row in rows] for name in plain}
+    lengths = {name: sum(map(len, column)) for name, column in cells.items()}
+    return [
+        name
+        for name, column in cells.items()
+        if lengths[name] > LENGTH_OF_A_TEXT * len(rows)
+        and sum(map(str.isalpha, "".join(column))) > lengths[name] / 2
+        and len(set(column)) > len(rows) / 2
+    ]
 
 
 def _separator(values: list[Any]) -> str | None:
@@ -153,15 +209,17 @@ def _parts(value: Any, separator: str | None) -> list[str]:
 
 
 def _column_lines(
-    text: str, labels: list[str], separator: str | None, none: str | None, header: bool, others: list[str]
+    text: str,
+    labels: list[str],
+    separator: str | None,
+    none: str | None,
+    header: bool,
+    others: tuple[list[str], list[str]],
 ) -> str:
-    lines = [f"  text: {quoted(text)}", f"  label: {quoted(labels[0])}"]
+    lines = [_guessed(f"  text: {quoted(text)}", others[0]), _guessed(f"  label: {quoted(labels[0])}", others[1])]
     if len(labels) > 1:
         lines[1] = "  label:                         # columns of 0 and 1, one for each label"
         lines += [f"    - {quoted(name)}" for name in labels]
-    if others:
-        names = ", ".join(" ".join(name.split()) for name in others[:4]) + (", ..." if len(others) > 4 else "")
-        lines[1] = f"{lines[1]:<32} # a guess; or {names}"
     if not header:
         lines.insert(0, "  header: false                  # the first row is data")
     if separator:
@@ -169,6 +227,12 @@ def _column_lines(
     if none:
         lines.append(f"  out_of_scope: {quoted(none)}")
     return "\n".join(lines) + "\n"
+
+
+def _guessed(line: str, others: list[str]) -> str:
+    """With the other columns that may be meant."""
+    names = ", ".join(" ".join(name.split()) for name in others[:4]) + (", ..." if len(others) > 4 else "")
+    return f"{line:<32} # a guess; or {names}" if others else line
 
 
 def _vectors() -> str:

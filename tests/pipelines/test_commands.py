@@ -164,6 +164,40 @@ def test_init_says_that_a_label_is_a_guess_and_names_others(here: Path) -> None:
     assert checked()["labels"].startswith("3: ")
 
 
+def test_init_names_other_columns_of_texts(here: Path) -> None:
+    texts = [(f"a title of some length {i}", f"words that are a good deal longer {i}") for i in range(60)]
+    rows = [(i, *both, "ab"[i % 2]) for i, both in enumerate(texts)]
+    write_table(Path("d.csv"), rows, ("id", "Title", "Description", "label"))  # type: ignore[arg-type]
+    assert "  text: Description              # a guess; or Title\n  label: label\n" in init("d.csv")
+
+
+def test_init_says_that_a_usual_label_is_a_guess_where_few_rows_have_one(here: Path) -> None:
+    rows = [(f"some words {i}", "a" * (i % 3 == 0), "xyz"[i % 3], "") for i in range(60)]
+    write_table(Path("d.csv"), rows, ("text", "tags", "kind", "label"))  # type: ignore[arg-type]
+    assert "  label: tags                    # a guess; or kind\n" in init("d.csv")  # and no row has a label
+
+
+def test_init_passes_over_lists_of_objects(here: Path) -> None:
+    rows = [{"marks": [{"value": "long" * 20}], "data": {"text": f"words {i}"}, "kind": "ab"[i % 2]} for i in range(60)]
+    Path("d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = seqloom("init", "classify", "d.jsonl")
+    assert "  text: data.text\n  label: kind\n" in result.out
+    assert result.err == "note: d.jsonl: What is inside lists of objects is not read (marks).\n"
+
+
+def test_init_tells_of_labels_that_are_probably_none(here: Path) -> None:
+    write_table(Path("d.csv"), [(f"words {i}", f"file {i}") for i in range(30)], ("text", "name"))
+    assert "note: d.csv: 30 different labels in 30 rows (name)" in seqloom("init", "classify", "d.csv").err
+    for part in ("test", "training"):
+        Path("docs", part).mkdir(parents=True)
+        for i in range(30):
+            Path("docs", part, f"{i}.txt").write_text(f"words {i}")
+    told = "the labels are test, training, which are parts of a data set; name each of them by itself in data."
+    assert f"note: docs: {told}" in seqloom("init", "classify", "docs").err
+    write_table(Path("d.csv"), numbered(keyword_rows(60)))
+    assert not seqloom("init", "classify", "d.csv").err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
