@@ -337,6 +337,11 @@ def test_what_may_be_a_row_is_no_title(tmp_path, text):
     assert "cells, expected" in refusal(write(tmp_path / "a.csv", text))
 
 
+def test_names_of_two_lines_are_no_title(tmp_path):
+    path = write(tmp_path / "a.csv", '"Day\n(UTC)",visits\n2024-01-01,1\n2024-01-02,2\n2024-01-03,3\n2024-01-04,4\n')
+    assert list(values(path)[0]) == ["Day\n(UTC)", "visits"]
+
+
 def test_columns_of_one_name_are_told_apart_by_a_number(tmp_path):
     path = write(tmp_path / "a.csv", "Comment,,Labels,Comment ,,Key\n1,2,3,4,5,6\n")
     with pytest.warns(UserWarning, match=r"a.csv:1: .* Comment.1 to Comment.2, unnamed.1 to unnamed.2.$"):

@@ -329,9 +329,9 @@ class _Search:
         """Of rows that are series, the columns after their names that hold no steps, and all that follow: behind them
         all names are times, or they are of words."""
         free = [name for name in self._free() if name not in id]
-        timed = [is_date(name) and not is_number(name) for name in free]
-        many = len(list(itertools.takewhile(bool, reversed(timed))))
-        if many < _FEWEST_STEPS or any(timed[:-many]):
+        timed = (is_date(name) and not is_number(name) for name in reversed(free))
+        many = len(list(itertools.takewhile(bool, timed)))
+        if many < _FEWEST_STEPS or any(timed):
             many = len(free) - len(list(itertools.takewhile(self._has_words, free)))
         return free[: len(free) - many], free[len(free) - many :]
 

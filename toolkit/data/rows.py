@@ -269,7 +269,8 @@ def csv_head(lines: Iterator[str], header: bool = True) -> Head:
     cells = [cells for cells in map(partial(_cells, mark=mark), head) if any(cells)]
     if header and len(cells) == 2 and (len(_filled(cells[0])) < len(cells[1]) or len(cells[1]) == 1):
         head.extend(itertools.islice(lines, _TITLE))
-        for other in MARKS:
+        whole = all(line.count('"') % 2 == 0 for line in head)  # no cell goes on in the next line
+        for other in MARKS if whole else ():
             if above := _title([_cells(line, other) for line in head]):
                 title = next(line.strip() for line in head if line.strip())
                 return Head(head[above:], other, above, title)
