@@ -309,6 +309,12 @@ def test_a_text_file_is_a_table(read, mark):
     assert read(text, "a.txt")[0].values.tolist() == [1, 2]
 
 
+def test_a_title_is_left_out_of_large_and_small_files(read):
+    with pytest.warns(UserWarning, match="line 3, below 'Visits', a title"):
+        panel, _ = read("Visits\n\n" + table(*daily(5, 6, 7, 8), header="day,visits"))
+    assert panel.ids == ("visits",) and panel.history(0).tolist() == [5, 6, 7, 8]
+
+
 def test_a_clock_may_have_points_in_a_column_of_its_own(read):
     text = "Date;Time;y\n" + "".join(f"0{day}/03/2004;{hour:02d}.00.00;1,5\n" for day in "12" for hour in range(24))
     panel, _ = read(text, day_first=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.columns import Columns
+from toolkit.data.csv_head import csv_head
 from toolkit.data.numbers import MISSING
-from toolkit.data.rows import csv_head
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Table, Words, joined, row_place, text_of
 

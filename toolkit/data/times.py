@@ -116,18 +116,11 @@ def parse_times(
             _refuse(text, place(position))
     if all(map(_is_integer, texts)):
         return _from_integers(texts, integers)
-    if texts and all(_PERIOD.fullmatch(text) and not _is_integer(text.split()[0]) for text in texts):  # 10 - 19: ages
-        begins, ends = zip(*(_PERIOD.fullmatch(text).groups() for text in texts), strict=True)  # type: ignore[union-attr]
-        times = parse_times(begins, place, day_first=day_first, usual=usual, integers=integers)
-        parse_times(ends, place, day_first=times.day_first)
-        told = f"the beginnings of times such as {texts[0]!r} were read. {times.note}".strip()
-        return times._replace(note=told)
-    if _are_two_years(texts):
-        times = _from_integers([text[:4] for text in texts], False)
-        return times._replace(note=f"times such as {texts[0]!r} were read as the first of their two years.")
     if integers:
         position = next(position for position, text in enumerate(texts) if not _is_integer(text))
         raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
+    if times := _from_periods(texts, place, day_first, usual):
+        return times
     shapes = _shapes(texts)
     order, note = _order(texts, shapes, place, day_first, usual)
     values = np.full(len(texts), "NaT", "datetime64[us]")
@@ -148,6 +141,22 @@ def parse_times(
                 bad = int(part[np.argmin(real)])
                 _refuse(texts[bad], place(bad))
     return Times(values, _offsets(texts, offsets, place), note, order)
+
+
+def _from_periods(
+    texts: Sequence[str], place: Callable[[int], str], day_first: bool | None, usual: bool | None
+) -> Times | None:
+    """The beginnings of texts that all are a beginning and an end, or a year and the next; None for others."""
+    if _are_two_years(texts):
+        times = _from_integers([text[:4] for text in texts], False)
+        return times._replace(note=f"times such as {texts[0]!r} were read as the first of their two years.")
+    if not all(_PERIOD.fullmatch(text) and not _is_integer(text.split()[0]) for text in texts):  # 10 - 19 are ages
+        return None
+    begins, ends = zip(*(_PERIOD.fullmatch(text).groups() for text in texts), strict=True)  # type: ignore[union-attr]
+    times = parse_times(begins, place, day_first=day_first, usual=usual)
+    parse_times(ends, place, day_first=times.day_first)
+    told = f"the beginnings of times such as {texts[0]!r} were read. {times.note}".strip()
+    return times._replace(note=told)
 
 
 def _are_two_years(texts: Sequence[str]) -> bool:
