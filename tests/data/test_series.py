@@ -309,7 +309,9 @@ def test_a_text_file_is_a_table(read, mark):
     assert read(text, "a.txt")[0].values.tolist() == [1, 2]
 
 
-def test_a_title_is_left_out_of_large_and_small_files(read):
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_title_is_left_out_of_large_and_small_files(read, monkeypatch, fast):
+    monkeypatch.setattr(arrow_tables, "LARGE", 0 if fast else 1 << 30)
     with pytest.warns(UserWarning, match="line 3, below 'Visits', a title"):
         panel, _ = read("Visits\n\n" + table(*daily(5, 6, 7, 8), header="day,visits"))
     assert panel.ids == ("visits",) and panel.history(0).tolist() == [5, 6, 7, 8]
