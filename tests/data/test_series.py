@@ -1118,6 +1118,17 @@ def test_large_files_have_the_same_separator_as_small_ones(read, monkeypatch, te
     assert plain.values.tolist() == fast.values.tolist() and plain.ids == fast.ids
 
 
+@pytest.mark.parametrize("name", ["s", "store_", "d_"])
+def test_columns_that_are_counted_beside_times_are_series(read, name):
+    header = "date," + ",".join(f"{name}{column}" for column in range(8))
+    panel, _ = read(table(*(f"2024-01-{day:02d}{',1' * 8}" for day in range(1, 10)), header=header))
+    assert len(panel) == 8 and first_times(panel)[0] == "2024-01-01"
+    panel, _ = read(
+        table(*(f"2024-01-{day:02d},a{',1' * 8}" for day in range(1, 10)), header=header.replace(",", ",shop,", 1))
+    )
+    assert len(panel) == 8
+
+
 def test_numbers_of_rows_before_the_times_are_no_series(read):
     rows = [f"{day},2024-01-{day:02d},{day * day},{day}" for day in range(1, 10)]
     panel, findings = read(table(*rows, header="instant,dteday,cnt,riders"))
