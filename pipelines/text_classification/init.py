@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 
 from pipelines.text_classification.data import as_flag, as_list
 from toolkit.config import quoted
-from toolkit.data.rows import Source, are_numbers, drawn, listed, read_rows
+from toolkit.data.documents import ARCHIVES
+from toolkit.data.files import ending, foreign, split_part
+from toolkit.data.rows import TABLES, Format, Source, are_numbers, drawn, listed, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
 
@@ -21,6 +24,8 @@ LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "targe
 TEXT_NAMES = ("text", "message", "sentence", "question", "content", "body", "comment", "review", "query")
 OUT_OF_SCOPE_NAMES = ("oos", "other", "none", "out_of_scope", "none_of_the_above")
 SEPARATORS = (";", "|", ",")
+FORMATS = {"tsv": "tabs stand between its cells", "lines": "on each line the label, a blank, the text"}
+MARK = "__label__"  # of fastText
 PARTS = {"train", "training", "test", "testing", "dev", "valid", "val", "validation"}
 LENGTH_OF_A_TEXT = 20  # characters, on average, in a column of texts
 FEWEST_OF_A_LABEL = 5  # rows, on average, in a column of labels
@@ -63,11 +68,12 @@ def init(data: Path) -> str:
     Raises:
         DataError: there are no two columns that look like texts and labels.
     """
-    rows, header = _rows(data, header=True), True
+    kind = _format(data)
+    rows, header = _rows(data, kind, header=True), True
     text, label = _columns(rows, str(data))
     few_kinds = len({str(row[label]) for row in rows}) < len(rows) / 2
     if few_kinds and any(row[label] == label for row in rows) and not are_numbers(rows[0]):
-        rows, header = _rows(data, header=False), False  # what should be the column's name is one of the labels
+        rows, header = _rows(data, kind, header=False), False  # what should be the column's name is one of the labels
         text, label = _columns(rows, str(data))
     if flags := _flags(rows, text, label):
         values = [[name for name in flags if as_flag(row[name])] for row in rows]
@@ -88,7 +94,7 @@ def init(data: Path) -> str:
     return TEMPLATE.format(
         name="my.yaml",
         train=quoted(str(data)),
-        columns=_column_lines(text, flags or [label], separator, none, header, others),
+        columns=_column_lines(text, flags or [label], separator, none, header, others, kind),
         max_tokens=int(min(max(16, np.percentile(lengths, 99) * 1.2), 400)),
         longest=max(lengths),
         vectors=_vectors(),
@@ -101,9 +107,31 @@ def init(data: Path) -> str:
     )
 
 
-def _rows(data: Path, *, header: bool) -> list[dict[str, Any]]:
+def _format(data: Path) -> Format:
+    """How to read a file whose name does not tell, .txt among them: as a table where all lines have as many tabs, but
+    as lines where the only one stands behind their label."""
+    path, told = split_part(str(data))[0], (*TABLES, *ARCHIVES)
+    if not path.is_file() or ending(str(data)) in told or path.name.lower().endswith(told) or foreign(path.suffix):
+        return "auto"
+    with suppress(DataError):
+        rows = islice(read_rows(Source(str(data), "tsv", header=False)), ROWS)
+        first, *others = (tuple(row.values.values()) for row in rows)
+        words = {row[0] for row in others}
+        labels = all(map(_is_word, words)) and (first[0] in words or first[0].startswith(MARK))
+        if len(first) > 2 or (len(first) == 2 and not labels):
+            return "tsv"
+        if len(first) == 2 and ending(str(data)) != ".txt":
+            return "lines"
+    return "auto"
+
+
+def _is_word(cell: str) -> bool:
+    return len(cell.split()) == 1 or cell.startswith(MARK)
+
+
+def _rows(data: Path, kind: Format, *, header: bool) -> list[dict[str, Any]]:
     """Some rows, all with the same columns."""
-    read = (row.values for row in islice(read_rows(Source(str(data), header=header)), MOST))
+    read = (row.values for row in islice(read_rows(Source(str(data), kind, header)), MOST))
     rows, _ = drawn(read, ROWS)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return [{name: row.get(name) for name in names} for row in rows]
@@ -215,6 +243,7 @@ def _column_lines(
     none: str | None,
     header: bool,
     others: tuple[list[str], list[str]],
+    kind: Format,
 ) -> str:
     lines = [_guessed(f"  text: {quoted(text)}", others[0]), _guessed(f"  label: {quoted(labels[0])}", others[1])]
     if len(labels) > 1:
@@ -222,6 +251,8 @@ def _column_lines(
         lines += [f"    - {quoted(name)}" for name in labels]
     if not header:
         lines.insert(0, "  header: false                  # the first row is data")
+    if kind != "auto":
+        lines.insert(0, f"  format: {kind:<23}# {FORMATS[kind]}")
     if separator:
         lines.append(f'  label_separator: "{separator}"')
     if none:

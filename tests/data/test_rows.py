@@ -445,7 +445,7 @@ def test_what_cannot_have_parts_or_a_format_is_a_mistake_in_the_config(tmp_path)
     path = write(tmp_path / "a.csv", "a\n1\n")
     with pytest.raises(ConfigError, match="a csv file has no parts"):
         values(f"{path}#train")
-    with pytest.raises(ConfigError, match=r"Set data\.format"):
+    with pytest.raises(ConfigError, match=r"set data\.format"):
         values(write(tmp_path / "a.data", "a\n1\n"))
     assert values(tmp_path / "a.data", format="csv") == [{"a": "1"}]
 

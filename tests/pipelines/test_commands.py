@@ -164,6 +164,28 @@ def test_init_says_that_a_label_is_a_guess_and_names_others(here: Path) -> None:
     assert checked()["labels"].startswith("3: ")
 
 
+@pytest.mark.parametrize("name", ["d.txt", "d"])
+@pytest.mark.parametrize("header", [True, False])
+def test_init_sees_a_table_in_a_file_whose_name_does_not_tell(name: str, header: bool, here: Path) -> None:
+    rows = [("text", "label")] * header + numbered(keyword_rows(60))
+    Path(name).write_text("".join(f"{text}\t{label}\n" for text, label in rows), "utf-16")
+    config = init(name)
+    assert "  format: tsv " in config and ("header: false" in config) != header
+    assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
+
+
+@pytest.mark.parametrize("mark", ["", "__label__"])
+def test_init_reads_lines_that_begin_with_a_label(mark: str, here: Path) -> None:
+    lines = "".join(f"{mark}{label}\t{text}\n" for text, label in numbered(keyword_rows(60)))
+    for name in ("d.txt", "d"):
+        Path(name).write_text(lines)
+        assert ("  format: lines " in init(name)) == (name == "d")
+        assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
+    Path("d.xml").write_text(lines.replace("\t", " "))
+    told = seqloom("init", "classify", "d.xml").err
+    assert told.startswith("seqloom: d.xml: the name does not tell the format. Let it end in .csv")
+
+
 def test_init_names_other_columns_of_texts(here: Path) -> None:
     texts = [(f"a title of some length {i}", f"words that are a good deal longer {i}") for i in range(60)]
     rows = [(i, *both, "ab"[i % 2]) for i, both in enumerate(texts)]

@@ -182,7 +182,8 @@ def _format(source: Source, path: Path, part: str) -> str:
         folder = path.is_dir() or path.name.lower().endswith(ARCHIVES)
         kind = "folder" if folder else _FORMATS.get(ending(source.path), "")
         if not kind:
-            mend = foreign(path.suffix) or "Set data.format in a config."
+            usual = "Let it end in .csv, .tsv or .jsonl, or .txt for lines of a label and a text; or set data.format."
+            mend = foreign(path.suffix) or usual
             raise ConfigError("the name does not tell the format.", where=str(path), mend=mend)
     if kind == "folder" and not (path.is_dir() or tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
         raise DataError("found neither a folder nor a readable .tar or .zip archive.", where=str(path))
