@@ -30,6 +30,9 @@ STEPS, PAIRS = 150, 48  # at least in an epoch; at most in a batch: with larger 
 BATCHES = (128, 256, 512, 1024, 2048)  # target pieces
 SOURCE_NAMES = ("source", "src", "question", "input", "text", "intent", "utterance", "command", "annotation", "query")
 TARGET_NAMES = ("target", "tgt", "trg", "sql", "code", "output", "translation", "logical_form", "snippet", "query")
+HEADER_WORDS = {*SOURCE_NAMES, *TARGET_NAMES, "sentence", "phrase", "term", "answer", "original", "translated"}
+WORDS_OF_A_NAME = 5  # at most
+ENDS = (".", "!", "?", ",", "。", "।")  # of sentences
 NOT_LANGUAGES = ("id", "no")  # as names of columns these are numbers
 NAME = re.compile(r"[^\W\d][\w.-]*")
 SQL = re.compile(r"\s*(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
@@ -178,18 +181,26 @@ def _table_sample(path: str) -> Sample:
 
 
 def _is_header(head: Sequence[dict[str, Any]]) -> bool:
-    """Whether the first of two rows has names: usual ones, numbers of columns, or words where the second has more."""
+    """Whether the first of two rows has names: usual ones, numbers of columns, or words where the second has more or a
+    number."""
     # Spreadsheets write the empty columns beside a table too, and pandas no name above its numbers of rows.
     named = [column for column, cell in head[0].items() if str(cell).strip()]
     first, *second = ([str(row.get(column, "")).strip() for column in named] for row in head)
     if len(set(first)) < len(first):
         return False
     names = all(map(NAME.fullmatch, first)) and not all(NAME.fullmatch(cell) for row in second for cell in row)
-    return names or sum(map(_is_known, first)) > 1 or are_numbers(first)
+    counted = any(cell.isdecimal() and name.isalpha() for row in second for name, cell in zip(first, row, strict=True))
+    return names or counted or sum(map(_is_known, first)) > 1 or are_numbers(first)
 
 
 def _is_known(name: str) -> bool:
-    return name.lower() in (*SOURCE_NAMES, *TARGET_NAMES) or _is_language(name)
+    return not HEADER_WORDS.isdisjoint(_words(name)) or _is_language(name)
+
+
+def _words(name: str) -> list[str]:
+    """The words of what may be a column's name; none of a sentence, which is longer."""
+    words = [word for word in re.split(r"[\W_]+", name) if word]
+    return [word.lower() for word in words] if len(words) <= WORDS_OF_A_NAME and name[-1:] not in ENDS else []
 
 
 def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -> tuple[str, str]:
@@ -205,9 +216,10 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
         found = ", ".join(names[column] for column in texts) or "none"
         found = f"columns of texts: {found}; expected two, a source and a target."
         raise DataError(found, where=path, mend=nested if objects else "")
-    named = {names[column].lower(): column for column in texts}
-    source = next((named[name] for name in SOURCE_NAMES if name in named), None)
-    target = next((named[name] for name in TARGET_NAMES if name in named and named[name] != source), None)
+    source, target = _named({names[column].lower(): column for column in texts})
+    if source is None or target is None:
+        sides = _named({word: column for column in reversed(texts) for word in _words(names[column])})
+        source, target = (source, target) if None in sides else sides
     languages = [column for column in texts if _is_language(names[column])]
     if (source is None or target is None) and len(languages) > 1:
         return languages[0], languages[1]
@@ -220,6 +232,12 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
         first, second = sorted(others[:2], key=texts.index)
         return first, second
     return source or others[0], target or others[0]
+
+
+def _named(columns: dict[str, str]) -> tuple[str | None, str | None]:
+    """The columns of both sides that have usual names, of columns by what they are called."""
+    source = next((columns[name] for name in SOURCE_NAMES if name in columns), None)
+    return source, next((columns[name] for name in TARGET_NAMES if name in columns and columns[name] != source), None)
 
 
 def _mean_length(rows: Sequence[dict[str, Any]], column: str) -> float:
@@ -235,9 +253,10 @@ def _first(cell: Any) -> Any:
 
 
 def _is_language(name: str) -> bool:
-    """Whether part of a column's name is a language, such as English text or text_en; "it is" is none."""
-    parts = re.split(r"[\W_]+", name.lower())
-    return any(part in _languages() and (len(part) > 2 or " " not in name) for part in parts)
+    """Whether part of a column's name is a language, such as English text, text_en or Text (EN); "it is" is none."""
+    codes = " " not in name  # else two letters may be a word, but for capitals
+    capitals = [] if name.isupper() else [word.lower() for word in re.split(r"\W+", name) if word.isupper()]
+    return any(word in _languages() and (len(word) > 2 or codes or word in capitals) for word in _words(name))
 
 
 @cache

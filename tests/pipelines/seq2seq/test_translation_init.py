@@ -57,6 +57,11 @@ def init(data: str) -> Config:
         (["English text", "German text"], 0, 1),
         (["one_side", "other_side"], 0, 1),
         (["text", "spanish"], 0, 1),
+        (["Target text", "Source text"], 1, 0),
+        (["Term (EN)", "Term (ES)"], 0, 1),
+        (["Text EN", "Text ES"], 0, 1),
+        (["User question", "SQL query"], 0, 1),
+        (["Original sentence", "Translated sentence"], 0, 1),
     ],
 )
 def test_columns_are_found_by_their_names(header: list[str], source: int, target: int) -> None:
@@ -96,6 +101,26 @@ def test_a_file_without_header_uses_its_first_texts(first: Pair) -> None:
     config = init(write("d.txt", [*rows, *((*pair, "CC-BY 2.0 Attribution") for pair in sentences(40))]))
     assert (config.data.header, config.data.source, config.data.target) == (False, "0", "1")
     assert config.tokens.kind == "bpe"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ("A Hindi man sits behind a table.", "Ein Hindi sitzt hinter einem Tisch."),
+        ("a man with an EL shirt and a cap", "ein Mann mit EL auf dem Hemd und einer Mütze"),
+        ("What is the question?", "Which query is it?"),
+        ("it is", "es ist"),
+        ("IT IS", "ES IST"),
+    ],
+)
+def test_a_first_row_of_sentences_is_no_header(first: Pair) -> None:
+    assert not init(write("d.csv", [first, *sentences(40)])).data.header
+
+
+def test_a_word_above_numbers_is_the_name_of_a_column() -> None:
+    rows = [(i, *pair) for i, pair in enumerate(sentences(40))]
+    config = init(write("d.csv", rows, ["ID", "Natural language", "Bash command line"]))
+    assert (config.data.source, config.data.target) == ("Natural language", "Bash command line")
 
 
 def test_columns_that_say_the_same_in_all_rows_are_no_texts() -> None:
