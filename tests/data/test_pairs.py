@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.files import tell_learned
-from toolkit.data.pairs import Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious
+from toolkit.data.pairs import Pairs, PairSource, read_pairs, shared_sources, split_pairs, suspicious, two_files
 from toolkit.errors import ConfigError, DataError
 
 
@@ -249,7 +249,27 @@ def test_a_name_that_tells_no_table_asks_for_the_other_file_or_the_format(tmp_pa
         _read(str(tmp_path))
 
 
-@pytest.mark.parametrize(("name", "told"), [("a.tmx", "a source and a target a row"), ("a.xlsx", "as CSV")])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.tmx", "a source and a target a row"),
+        ("a.tmx.gz", "a source and a target a row"),
+        ("a.xlsx", "as CSV"),
+        ("a.txt.zip", "Unpack it"),
+        ("a.tar.gz", "Unpack it"),
+    ],
+)
 def test_files_of_other_programs_are_told_how_to_be_mended(tmp_path, name, told):
     with pytest.raises(ConfigError, match=told):
         _read(_write(tmp_path, name, "a\n"))
+
+
+@pytest.mark.parametrize("name", ["a.{en,es}.srt", "a.{en,es}.xml", "a-{src.en,ref.es}.sgm", "a.{en,es}.srt.gz"])
+def test_two_files_of_times_or_tags_are_not_read_as_lines(tmp_path, name):
+    for file in two_files(name):
+        _write(tmp_path, file, "1\n00:00:01,000 --> 00:00:01,900\nyes\n")
+    with pytest.raises(ConfigError, match=r"not a text a line\. Write its texts without times and tags"):
+        _read(str(tmp_path / name))
+    _write(tmp_path, "b.en", "yes\n")
+    _write(tmp_path, "b.html", "<b>yes</b>\n")
+    assert _read(str(tmp_path / "b.{en,html}")) == [("yes", "<b>yes</b>")]

@@ -225,6 +225,10 @@ def foreign(suffix: str) -> str:
             return "Save it as plain text (UTF-8)."
         case ".tmx" | ".po" | ".xliff" | ".xlf":
             return "Write its pairs as a table, a source and a target a row."
+        case ".srt" | ".vtt" | ".xml" | ".sgm" | ".sgml" | ".html" | ".htm":
+            return "Write its texts without times and tags, one a line or a row."
+        case ".zip" | ".tar" | ".tgz":
+            return "Unpack it, and name a file that was in it."
     return ""
 
 

@@ -195,7 +195,7 @@ def refuse_other_formats(path: str, format: PairFormat = "auto") -> None:
         raise DataError("found a folder, expected a file.", where=path, mend="Name a file inside it.")
     if format == "auto" and ending(path) not in (*TABLES, ".txt"):
         usual = "Set data.format in a config; or name two files whose lines belong together, such as train.{en,de}."
-        mend = foreign(file.suffix) or usual
+        mend = foreign(ending(path)) or usual
         raise ConfigError("the name does not tell which table this is.", where=path, mend=mend)
 
 
@@ -216,6 +216,9 @@ def _line_pairs(source: PairSource) -> Iterator[tuple[str, str, str]]:
     if not files:
         mend = "Write both endings in one pair of braces, such as train.{en,de}."
         raise ConfigError("this names neither a file nor two files.", where=source.path, mend=mend)
+    ends = set(map(ending, files))
+    if len(ends) == 1 and (mend := foreign(*ends)):  # of a pair such as texts and their HTML the ends differ
+        raise ConfigError("by their names, these are not a text a line.", where=source.path, mend=mend)
     sources, targets = (_read_lines(file, source.encoding) for file in files)
     if len(sources) != len(targets):
         (short, name), (long, other) = sorted(zip((len(sources), len(targets)), files, strict=True))
