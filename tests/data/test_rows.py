@@ -432,6 +432,26 @@ def test_objects_in_objects_are_columns_as_deep_as_they_go(tmp_path):
     assert values(write(tmp_path / "a.jsonl", json.dumps(row))) == [{"a.b.c": [{"d": 1}], "a.e": 2}]
 
 
+def test_of_several_lists_in_a_json_document_the_longest_is_proposed(tmp_path):
+    path = write(tmp_path / "a.json", '{"features": [], "train": [[1], [2]], "test": [[3]]}')
+    assert f"Name the key of the list, such as {path}#train." in refusal(path)
+
+
+def test_a_folder_without_labels_names_a_file_in_it(tmp_path):
+    for name in ("classes.txt", "test.csv", "train.csv", ".hidden", "readme"):
+        write(tmp_path / name, "a,b\n1,2\n")
+    assert refusal(tmp_path).endswith(f"Name a file in it, such as {tmp_path / 'train.csv'}.")
+    write(tmp_path / "only" / "readme", "x")
+    assert refusal(tmp_path / "only").endswith(f"such as {tmp_path / 'only' / 'readme'}.")
+    assert "unpack it and name the table" in refusal(tar(tmp_path / "a.tar", {"a.csv": b"a,b\n1,2\n"}))
+
+
+def test_of_folders_for_training_and_testing_the_one_for_training_is_proposed(tmp_path):
+    for part in ("test", "train"):
+        write(tmp_path / "data" / part / "pos" / "1.txt", "good")
+    assert refusal(tmp_path / "data").endswith(f"such as {tmp_path / 'data' / 'train'}.")
+
+
 def test_an_unknown_part_names_the_keys(tmp_path):
     path = write(tmp_path / "a.json", '{"train": [], "test": []}')
     assert "no key 'trian'; the keys are train, test." in refusal(f"{path}#trian")

@@ -41,7 +41,10 @@ def read_labelled(path: Path, part: str, encoding: str | None) -> Iterator[tuple
         if not inner or any(each.startswith(".") for each in (label, *inner)):
             continue
         if len(inner) > 1:
-            mend = f"Name the folder that holds the folders of the labels, such as {base}{place.parent.parent}."
+            folder = place.parent.parent
+            beside = Path(base, folder).parent.glob("*train*/") if path.is_dir() else ()  # of test and train, train
+            folder = folder.with_name(min((each.name for each in beside), default=folder.name))
+            mend = f"Name the folder that holds the folders of the labels, such as {base}{folder}."
             raise DataError("lies too deep; expected label/document.", where=f"{base}{place}", mend=mend)
         with opened() as stream:
             text, guess = decode(read_whole(stream, f"{base}{place}"), encoding, f"{base}{place}")

@@ -107,7 +107,17 @@ def read_rows(source: Source) -> Iterator[Row]:
             yield row
     if row is None:
         wanted = "one sub-folder a label with one text file a document" if kind == "folder" else "at least one row"
-        raise DataError(f"nothing to read here; expected {wanted}.", where=source.path, mend="Is this the right path?")
+        mend = _file_inside(path, part) if kind == "folder" else "Is this the right path?"
+        raise DataError(f"nothing to read here; expected {wanted}.", where=source.path, mend=mend)
+
+
+def _file_inside(path: Path, part: str) -> str:
+    """What may be meant by a folder or an archive that holds no folder of a label."""
+    if not path.is_dir():
+        return "Of an archive that holds a table, unpack it and name the table."
+    files = [file for file in (path / part).iterdir() if file.is_file() and not file.name.startswith(".")]
+    order = sorted(files, key=lambda file: (ending(str(file)) not in _FORMATS, "train" not in file.name, file.name))
+    return f"Name a file in it, such as {order[0]}." if order else "Is this the right path?"
 
 
 def read_cell(row: Row, column: str, option: str) -> Any:
@@ -346,9 +356,9 @@ def _json_rows(text: TextIO, where: str, part: str) -> Iterator[Row]:
     value = value[part] if part else value
     if not isinstance(value, list):
         lists = [key for key, each in value.items() if isinstance(each, list)] if isinstance(value, dict) else []
-        # A part is one key, so that a list further inside cannot be named.
-        named = lists and not part
-        mend = f"Name the key of the list, such as {where}#{lists[0]}." if named else "Write a list of rows."
+        mend = "Write a list of rows, as pandas does with orient='records'."
+        if lists and not part:  # a part is one key, so that a list further inside cannot be named
+            mend = f"Name the key of the list, such as {where}#{max(lists, key=lambda key: len(value[key]))}."
         raise DataError(f"found {_kind(value)}, expected a list of rows.", where=where, mend=mend)
     place = f"{where}#{part}" if part else where
     for number, item in enumerate(value, 1):
