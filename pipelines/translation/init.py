@@ -215,7 +215,9 @@ def _columns(rows: Sequence[dict[str, Any]], names: dict[str, str], path: str) -
     if len(texts) < 2:
         found = ", ".join(names[column] for column in texts) or "none"
         found = f"columns of texts: {found}; expected two, a source and a target."
-        raise DataError(found, where=path, mend=nested if objects else "")
+        tabs = "In .txt and .tsv tabs stand between columns; where commas do, let the name end in .csv."
+        mend = tabs if len(names) == 1 and ending(path) in (".tsv", ".txt") else ""
+        raise DataError(found, where=path, mend=nested if objects else mend)
     source, target = _named({names[column].lower(): column for column in texts})
     if source is None or target is None:
         sides = _named({word: column for column in reversed(texts) for word in _words(names[column])})

@@ -29,6 +29,21 @@ class Item(NamedTuple):
     text: str
 
 
+class Noted:
+    """What happened to some of the texts, told once."""
+
+    def __init__(self, what: str, then: str):
+        self.what, self.then, self.count, self.first = what, then, 0, ""
+
+    def add(self, where: str) -> None:
+        self.count, self.first = self.count + 1, self.first or where
+
+    def tell(self) -> None:
+        if self.count:
+            texts = "1 text was" if self.count == 1 else f"{self.count:,} texts were"
+            warnings.warn(f"{texts} {self.what}, the first at {self.first}; {self.then}", stacklevel=2)
+
+
 class Inputs:
     """The texts of all paths, one after the other. A file that cannot be read is told and passed over.
 
@@ -39,6 +54,8 @@ class Inputs:
     def __init__(self, paths: Sequence[str], *, column: tuple[str, bool], encoding: str | None):
         self.paths, self.column, self.encoding = paths, column, encoding
         self.failures = 0
+        mend = "each line was translated as a whole. If it is a row of a table, let the name end in .tsv."
+        self.tabbed = Noted("written with a tab inside", mend)
 
     def __iter__(self) -> Iterator[Item]:
         for path in self.paths:
@@ -61,27 +78,15 @@ class Inputs:
             return
         with explained(path), open_text(Path(path), self.encoding, newline="\n") as text:
             for number, line in enumerate(bounded_lines(text, path), 1):
-                yield Item(f"{path}:{number}", line.rstrip("\r\n"))
+                item = Item(f"{path}:{number}", line.rstrip("\r\n"))
+                if "\t" in item.text.strip():
+                    self.tabbed.add(item.where)
+                yield item
 
     def _cells(self, path: str) -> Iterator[Item]:
         column, header = self.column
         for row in read_rows(Source(path, header=header, encoding=self.encoding)):
             yield Item(row.where, as_text(read_cell(row, column, "--column"), row, "--column"))
-
-
-class Noted:
-    """What happened to some of the texts, told once."""
-
-    def __init__(self, what: str, then: str):
-        self.what, self.then, self.count, self.first = what, then, 0, ""
-
-    def add(self, where: str) -> None:
-        self.count, self.first = self.count + 1, self.first or where
-
-    def tell(self) -> None:
-        if self.count:
-            texts = "1 text was" if self.count == 1 else f"{self.count:,} texts were"
-            warnings.warn(f"{texts} {self.what}, the first at {self.first}; {self.then}", stacklevel=2)
 
 
 def truncated_texts(limit: int, mend: str) -> Noted:
@@ -142,6 +147,7 @@ def translate(
                 broken_off.add(item.where)
         if translation is None:  # what stood at `out` is worth more than nothing
             inputs.check()
+    inputs.tabbed.tell()
     truncated.tell()
     broken_off.tell()
     inputs.check()

@@ -145,6 +145,16 @@ def test_other_encodings_are_read(translate: Any) -> None:
     assert "not UTF-8" in translate("-", stdin="café".encode("latin-1")).err
 
 
+def test_lines_that_may_be_rows_of_a_table_are_told(translate: Any) -> None:
+    Path("a.txt").write_text("\tone\none\teins\tCC-BY\ntwo\tzwei\tCC-BY\n")
+    result = translate("a.txt")
+    assert len(lines(result)) == 3
+    told = "2 texts were written with a tab inside, the first at a.txt:2; each line was translated as a whole."
+    assert told in result.err
+    Path("a.txt").write_text("one\ntwo\n")
+    assert translate("a.txt").err == ""
+
+
 def test_jsonl_holds_source_translation_and_score(translate: Any) -> None:
     (record,) = translate("-", "--format", "jsonl", stdin=b'one "two"\n').records
     assert list(record) == ["source", "translation", "score"]

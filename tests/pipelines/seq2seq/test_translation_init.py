@@ -123,6 +123,13 @@ def test_a_word_above_numbers_is_the_name_of_a_column() -> None:
     assert (config.data.source, config.data.target) == ("Natural language", "Bash command line")
 
 
+@pytest.mark.parametrize("mark", [",", " ||| "])
+def test_a_text_file_without_tabs_is_told_what_stands_between_columns(mark: str) -> None:
+    Path("d.txt").write_text("".join(f"{a}{mark}{b}\n" for a, b in sentences(40)))
+    result = seqloom("init", "translate", "d.txt")
+    assert result.code == 1 and "tabs stand between columns; where commas do, let the name end in .csv." in result.err
+
+
 def test_columns_that_say_the_same_in_all_rows_are_no_texts() -> None:
     config = init(write("d.tsv", [("eng", "deu", *pair) for pair in sentences(40)]))
     assert (config.data.header, config.data.source, config.data.target) == (False, "2", "3")
