@@ -27,6 +27,7 @@ SEPARATORS = (";", "|", ",")
 FORMATS = {"tsv": "tabs stand between its cells", "lines": "on each line the label, a blank, the text"}
 MARK = "__label__"  # of fastText
 PARTS = {"train", "training", "test", "testing", "dev", "valid", "val", "validation"}
+NOT_LABELLED = {"unsup", "unlabeled", "unlabelled"}
 LENGTH_OF_A_TEXT = 20  # characters, on average, in a column of texts
 FEWEST_OF_A_LABEL = 5  # rows, on average, in a column of labels
 
@@ -180,6 +181,8 @@ def _tell_odd_labels(counts: Counter[str], rows: int, columns: list[str], name: 
         told = f"{len(counts):,} different labels in {rows:,} rows ({column}); see that they are the labels."
     if {label.lower() for label in counts} <= PARTS:
         told = f"the labels are {listed(counts)}, which are parts of a data set; name each of them by itself in data."
+    if unlabelled := [label for label in counts if label.lower() in NOT_LABELLED]:
+        told = f"{listed(unlabelled)} is learned like any other label; take its texts away if they have no label."
     if told:
         warnings.warn(f"{name}: {told}", stacklevel=2)
 

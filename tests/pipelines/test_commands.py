@@ -216,6 +216,9 @@ def test_init_tells_of_labels_that_are_probably_none(here: Path) -> None:
             Path("docs", part, f"{i}.txt").write_text(f"words {i}")
     told = "the labels are test, training, which are parts of a data set; name each of them by itself in data."
     assert f"note: docs: {told}" in seqloom("init", "classify", "docs").err
+    write_table(Path("d.csv"), [(f"words {i}", ("pos", "neg", "unsup")[i % 3]) for i in range(30)])
+    told = "unsup is learned like any other label; take its texts away if they have no label."
+    assert seqloom("init", "classify", "d.csv").err == f"note: d.csv: {told}\n"
     write_table(Path("d.csv"), numbered(keyword_rows(60)))
     assert not seqloom("init", "classify", "d.csv").err
 
