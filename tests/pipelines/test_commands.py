@@ -181,9 +181,9 @@ def test_init_reads_lines_that_begin_with_a_label(mark: str, here: Path) -> None
         Path(name).write_text(lines)
         assert ("  format: lines " in init(name)) == (name == "d")
         assert checked()["labels"] == "3: account 16, delivery 16, refund 16"
-    Path("d.xml").write_text(lines.replace("\t", " "))
-    told = seqloom("init", "classify", "d.xml").err
-    assert told.startswith("seqloom: d.xml: the name does not tell the format. Let it end in .csv")
+    Path("d.log").write_text(lines.replace("\t", " "))
+    told = seqloom("init", "classify", "d.log").err
+    assert told.startswith("seqloom: d.log: the name does not tell the format. Let it end in .csv")
 
 
 def test_init_names_other_columns_of_texts(here: Path) -> None:
