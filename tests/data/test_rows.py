@@ -446,6 +446,16 @@ def test_a_folder_without_labels_names_a_file_in_it(tmp_path):
     assert "unpack it and name the table" in refusal(tar(tmp_path / "a.tar", {"a.csv": b"a,b\n1,2\n"}))
 
 
+def test_documents_that_are_more_than_their_text_are_told_once(tmp_path, recwarn):
+    warnings.simplefilter("default")  # as in a command
+    for label in "ab":
+        write(tmp_path / label / "1.EML", "Subject: =?utf-8?Q?Caf=C3=A9?=\n\nGr=C3=BC=C3=9Fe")
+    assert [row["label"] for row in values(tmp_path)] == ["a", "b"]
+    assert read_document(write(tmp_path / "a.html", "<b>yes</b>")) == "<b>yes</b>"
+    told = [str(each.message).partition(".")[2] for each in recwarn]
+    assert [each[: len("eml files, headers")] for each in told] == ["eml files, headers", "html files, header"]
+
+
 def test_of_folders_for_training_and_testing_the_one_for_training_is_proposed(tmp_path):
     for part in ("test", "train"):
         write(tmp_path / "data" / part / "pos" / "1.txt", "good")

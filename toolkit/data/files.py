@@ -223,6 +223,8 @@ def foreign(suffix: str) -> str:
             return "Save the sheet as CSV (UTF-8)."
         case ".docx" | ".doc" | ".odt" | ".pdf" | ".rtf" | ".pptx":
             return "Save it as plain text (UTF-8)."
+        case ".eml" | ".mbox":
+            return "Save the subject and the text of each mail as plain text (UTF-8)."
         case ".tmx" | ".po" | ".xliff" | ".xlf":
             return "Write its pairs as a table, a source and a target a row."
         case ".srt" | ".vtt" | ".xml" | ".sgm" | ".sgml" | ".html" | ".htm":
@@ -316,8 +318,11 @@ def _guess_codec(stream: BinaryIO, offset: int, where: str) -> str:
 
 
 def decode(data: bytes, encoding: str | None, where: str) -> tuple[str, str]:
-    """The text of a document, and a warning when its encoding is a guess."""
+    """The text of a document, and a warning when its encoding is a guess. Tells of files that hold more than a text."""
     codec, errors, guess = _choose_codec(io.BytesIO(data), encoding, where)
+    suffix = Path(where).suffix.lower()
+    if mend := foreign(suffix):  # the same of all files, so that it is told once
+        warnings.warn(f"of {suffix} files, headers, tags and codes are read as words too. {mend}", stacklevel=2)
     return data.decode(codec, errors), guess
 
 
