@@ -37,7 +37,8 @@ _LAYOUTS = [
         r"(?P<year>0000)",
         r"(?P<year>0000)[- ]?[Qq](?P<quarter>0)",
         r"[Qq](?P<quarter>0)[-/ ]?(?P<year>0000)",
-        r"(?P<year>0000)-?[Ww](?P<week>00)(?:-?(?P<weekday>0))?",
+        r"(?P<year>0000)-?[Mm](?P<month>00?)",
+        r"(?P<year>0000)[- ]?[Ww](?P<week>00)(?:-?(?P<weekday>0))?",
     )
 ]
 # What integers are when all of them have so many digits and the dates exist.
@@ -98,9 +99,9 @@ def parse_times(
     """Read a whole column of times; how 01/02/2024 is meant shows in the others.
 
     Args:
-        texts: dates with or without times, quarters (2010Q1), ISO weeks (2024-W05, its Monday), years, seconds,
-            milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers. Of
-            columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00` or 2024/25, the beginnings.
+        texts: dates with or without times, months (2010M1), quarters (2010Q1), ISO weeks (2024-W05, its Monday), years,
+            seconds, milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
+            Of columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00` or 2024/25, the beginnings.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out.
         usual: the same, where nothing in these texts tells; None then goes by the marks, and mostly reads the month
