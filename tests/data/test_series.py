@@ -233,6 +233,14 @@ def test_a_time_of_another_name_is_known_by_its_dates(read):
     assert panel.ids == ("Sales",) and panel.frequency.alias == "D"
 
 
+@pytest.mark.parametrize("times", [(1990, 1991, 1992), ("1990-01", "1990-02", "1990-03")])
+def test_the_date_of_the_file_itself_is_no_time_beside_others(read, times):
+    """As in the SDMX files of Eurostat, in months and in years."""
+    rows = [f"23/02/21 11:00:00,AT,{time},{n}" for n, time in enumerate(times)]
+    panel, _ = read(table(*rows, header="LAST UPDATE,geo,TIME_PERIOD,OBS_VALUE"))
+    assert panel.ids == ("OBS_VALUE",) and first_times(panel) == ["1990-01-01"] and len(panel.values) == 3
+
+
 def test_an_id_that_counts_the_rows_names_no_series(read):
     rows = [f"{row},{line}" for row, line in enumerate(daily(5, 6, 8, 9))]
     panel, findings = read(table(*rows, header="id,date,sales"))

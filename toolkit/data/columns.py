@@ -28,6 +28,7 @@ from toolkit.errors import DataError
 Later = Callable[[Sequence[str]], Mapping[str, Any]]
 _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
 _TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
+_TIME_NAMES += ("time_period",)  # of SDMX, which statistical offices write
 _VALUE_NAMES = ("y", "target", "value")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
@@ -186,7 +187,9 @@ class _Search:
         clocks = [name for name in named if (cells := self._cells(name)) and all(map(is_clock, cells))]
         days = [name for name in named if name not in clocks and self._cells(name)]
         if not days:
-            days = [name for name in self._free() if (cells := self._cells(name)) and are_dates(cells)][:1]
+            days = [name for name in self._free() if (cells := self._cells(name)) and are_dates(cells)]
+            # One date throughout is that of the file itself.
+            days = [name for name in days if len(set(map(str, self._cells(name)))) > 1][:1] or days[:1]
         if not days and len(self._free()) > 1:
             days = [name for name in self._free() if are_months(self._cells(name))][:1]
         if not days:
