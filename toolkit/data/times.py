@@ -161,10 +161,10 @@ def _from_periods(
 
 
 def _are_two_years(texts: Sequence[str]) -> bool:
-    """Whether all are a year and the next, as 2024/25; a single 2011/12 is a month."""
+    """Whether all are a year and the next, as 2024/25 and 1999/00; a single 2011/12 is a month."""
     years = (_TWO_YEARS.fullmatch(text) for text in texts)
     follow = all(found and (int(found[1]) + 1) % 100 == int(found[2]) for found in years)
-    return follow and (len(set(texts)) > 1 or any(len(text) > 7 or int(text[-2:]) > 12 for text in texts))
+    return follow and (len(set(texts)) > 1 or any(len(text) > 7 or not 1 <= int(text[-2:]) <= 12 for text in texts))
 
 
 def _refuse(text: str, where: str) -> NoReturn:
