@@ -354,6 +354,17 @@ def test_times_are_put_together_from_a_year_and_a_quarter_or_a_week(read, rows, 
     assert "put together" in message(findings, "layout")
 
 
+@pytest.mark.parametrize(
+    ("names", "months"),
+    [("Year,Month", ["October", "November", "December"]), ("year,period", ["M10", "M11", "M12"])],
+)
+def test_times_are_put_together_from_a_year_and_a_month_that_is_no_number(read, names, months):
+    rows = [f"{year},{month},{n}" for year in (2022, 2023) for n, month in enumerate(months)]
+    panel, findings = read(table(*rows, header=f"{names},Sales"))
+    assert panel.ids == ("Sales",) and panel.frequency.alias == "MS" and first_times(panel) == ["2022-10-01"]
+    assert "put together" in message(findings, "layout")
+
+
 @pytest.mark.parametrize("weeks", [("2024-W01", "2024-W02", "2024-W03"), ("2024-01-01", "2024-01-08", "2024-01-15")])
 def test_a_week_that_tells_its_year_is_the_time_beside_a_year(read, weeks):
     panel, _ = read("year,week,y\n" + "".join(f"2024,{week},{n}\n" for n, week in enumerate(weeks)))

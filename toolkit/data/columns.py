@@ -18,7 +18,7 @@ from toolkit.data.looks import (
     is_year,
     times_among,
 )
-from toolkit.data.months import ENGLISH, in_english
+from toolkit.data.months import ENGLISH, in_english, number_of_month
 from toolkit.data.numbers import bare, is_amount, is_missing, is_number
 from toolkit.data.panel import Finding
 from toolkit.data.rows import Row
@@ -213,8 +213,11 @@ class _Search:
 
     def _parts(self, named: list[str]) -> tuple[str, ...]:
         """Columns of year, month, day, hour and minute, as far as they are there without a gap; or of year and quarter,
-        or year and week."""
+        or year and week. A month may be a name, or M01, also as the period of a year."""
         found = {name.strip().lower(): name for name in named + self._named(("hour", "minute"))}
+        periods = [name for name in self._named(("period",)) if self._are_months(name)]
+        if set(found) == {"year"} and periods:
+            found["month"] = periods[0]
         if set(found) in ({"year", "quarter"}, {"year", "week"}) and self._has_numbers(found["year"]):
             year, within = found.pop("year"), *found.values()
             return (year, within) if all(_WITHIN.fullmatch(str(cell).strip()) for cell in self._cells(within)) else ()
@@ -222,10 +225,15 @@ class _Search:
             return ()
         parts: list[str] = []
         for part in _PARTS:
-            if part not in found or not self._has_numbers(found[part]):
+            if part not in found or not (self._has_numbers(found[part]) or self._are_months(found[part])):
                 break
             parts.append(found[part])
         return tuple(parts) if len(parts) > 1 else ()
+
+    def _are_months(self, name: str) -> bool:
+        """Whether a column holds names of months, or M01 to M12."""
+        cells = self._cells(name)
+        return bool(cells) and all(number_of_month(str(cell)) for cell in cells)
 
     # Names of series and values
 

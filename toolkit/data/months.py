@@ -10,6 +10,7 @@ QUARTERS = 4
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+")  # with the vowel signs of Devanagari, which are no letters
 _SHORT_YEAR = re.compile(r"([A-Za-z]{3})[-/' ]*[-/']([0-9]{2})")
 _BETWEEN = re.compile(r"\bdel?\b|(?<=[0-9])(?:er|º|ª)\b|\.(?![0-9])")
+_NUMBERED = re.compile(r"[Mm](0?[1-9]|1[0-2])")
 _PIVOT = 69  # of years of two digits: 1969 to 2068, as strptime has it
 
 
@@ -24,6 +25,14 @@ def in_english(text: str) -> str:
         year = int(short[2])
         return f"{short[1]} {2000 + year if year < _PIVOT else 1900 + year}"
     return text
+
+
+def number_of_month(text: str) -> str:
+    """Of the name of a month, such as "January" or "Jan.", or of M1 or M01: 01 to 12; "" for any other text."""
+    name, numbered = in_english(text.strip()), _NUMBERED.fullmatch(text.strip())
+    if name in ENGLISH:
+        return f"{ENGLISH.index(name) + 1:02d}"
+    return numbered[1].zfill(2) if numbered else ""
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.data.columns import Columns
 from toolkit.data.looks import is_year
-from toolkit.data.months import QUARTERS
+from toolkit.data.months import QUARTERS, number_of_month
 from toolkit.data.numbers import NumberColumn, is_missing
 from toolkit.data.panel import SEPARATOR, Finding
 from toolkit.data.rows import Row, Source, read_rows
@@ -148,7 +148,8 @@ def _time_text(parts: Sequence[str], mark: str) -> str:
         return f"{parts[0]}-{mark}{parts[1].upper().lstrip(mark).zfill(2 if mark == 'W' else 1)}"
     if ":" in parts[1] or parts[1].count(".") == 2:
         return " ".join(parts)
-    day = "-".join([parts[0], *(part.zfill(2) for part in parts[1:3])])
+    month = parts[1].zfill(2) if parts[1].isdecimal() else number_of_month(parts[1]) or parts[1]
+    day = "-".join([parts[0], month, *(part.zfill(2) for part in parts[2:3])])
     clock = ":".join(part.zfill(2) for part in [*parts[3:], "00"][:2])
     return f"{day} {clock}" if len(parts) > 3 else day
 
