@@ -380,6 +380,16 @@ def test_times_are_put_together_from_a_date_and_the_number_of_an_hour(read, name
     assert "a.csv:7: found " in refusal(read, text.replace(",5,25\n", ",,25\n"))  # an hour that is missing is not 0
 
 
+@pytest.mark.parametrize(("name", "written"), [("Hour", "{}"), ("HE", "{}"), ("HourEnding", "{:02d}:00")])
+def test_the_last_of_hours_from_1_to_24_is_the_midnight_after(read, name, written):
+    days, hours = ("12/31/2023", "01/01/2024"), range(1, 25)
+    text = f"Date,{name},y\n" + "".join(f"{day},{written.format(hour)},{hour}\n" for day in days for hour in hours)
+    panel, findings = read(text)
+    assert panel.frequency.title == "hourly" and panel.history(0).tolist() == [*hours, *hours]
+    assert first_times(panel) == ["2023-12-31 01:00:00"]
+    assert "Hour 24 was read as the midnight after." in message(findings, "layout")
+
+
 def test_an_hour_beside_days_that_stand_once_is_no_part_of_the_time(read):
     panel, _ = read("day,hour,y\n" + "".join(f"2024-03-{n},{n % 3},{n}\n" for n in range(10, 20)), value="y")
     assert panel.frequency.title == "daily"

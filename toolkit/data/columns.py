@@ -30,12 +30,13 @@ _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "tick
 _TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
 _TIME_NAMES += ("time_period",)  # of SDMX, which statistical offices write
 _VALUE_NAMES = ("y", "target", "value")
+HOURS = ("hour", "hr", "he", "hour ending", "hour_ending", "hourending")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
 _MOST_NAMES = 3
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
-_HOUR = re.compile(r"[01]?\d|2[0-3]")
+_HOUR = re.compile(r"[01]?\d|2[0-4]")
 _QUARTER = re.compile(r"[Qq][1-4]")
 _M4_NAME = re.compile(r"V\d+")
 
@@ -198,7 +199,9 @@ class _Search:
         day = max(days, key=lambda name: len(set(map(str, self._cells(name)))))
         clocks = clocks or self._hours(day)
         if clocks and not any(":" in str(cell) for cell in self._cells(day)):
-            self._tell("layout", f"times were put together from the columns {_listed((day, clocks[0]))}.")
+            last = any(str(cell).strip().split(":")[0] == "24" for cell in self._cells(clocks[0]))
+            midnight = " Hour 24 was read as the midnight after." if last else ""
+            self._tell("layout", f"times were put together from the columns {_listed((day, clocks[0]))}.{midnight}")
             return day, clocks[0]
         if len(days) > 1:
             self._taken |= set(days)
@@ -206,10 +209,11 @@ class _Search:
         return (day,)
 
     def _hours(self, day: str) -> list[str]:
-        """Columns of hours from 0 to 23, where several rows share a day."""
+        """Columns of hours from 0 to 23, or 1 to 24, where several rows share a day."""
         days = self._cells(day)
-        hours = self._named(("hour", "hr")) if len(set(days)) < len(days) else []
-        return [name for name in hours if all(_HOUR.fullmatch(str(cell).strip()) for cell in self._cells(name))]
+        hours = self._named(tuple(HOURS)) if len(set(days)) < len(days) else []
+        cells = {name: [str(cell).strip() for cell in self._cells(name)] for name in hours}
+        return [name for name in hours if all(_HOUR.fullmatch(cell) or is_clock(cell) for cell in cells[name])]
 
     def _parts(self, named: list[str]) -> tuple[str, ...]:
         """Columns of year, month, day, hour and minute, as far as they are there without a gap; or of year and quarter,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.data.columns import Columns
+from toolkit.data.columns import HOURS, Columns
 from toolkit.data.looks import is_year
 from toolkit.data.months import QUARTERS, number_of_month
 from toolkit.data.numbers import NumberColumn, is_missing
@@ -19,7 +19,8 @@ from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
 from toolkit.errors import DataError
 
-_MARKS = {"quarter": "Q", "week": "W", "hour": "H", "hr": "H"}  # of a column that a time is put together from
+# Of a column that a time is put together from.
+_MARKS = {"quarter": "Q", "week": "W", **dict.fromkeys(HOURS, "H")}
 
 
 class Words(NamedTuple):
