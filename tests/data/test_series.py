@@ -1158,6 +1158,13 @@ def test_columns_that_are_counted_beside_times_are_series(read, name):
     assert len(panel) == 8
 
 
+def test_a_column_of_numbers_that_a_few_words_keep_from_being_values_is_told(read):
+    rows = [f"2024-01-{day:02d},{'<1' if day == 7 else day},{day}" for day in range(1, 12)]
+    panel, findings = read(table(*rows, header="ds,skiing,snow"))
+    assert panel.ids == ("snow",) and "'skiing' was left out, for '<1' (" in message(findings, "layout")
+    assert not read(table(*rows, header="ds,skiing,snow"), value="snow")[1]
+
+
 def test_numbers_of_rows_before_the_times_are_no_series(read):
     rows = [f"{day},2024-01-{day:02d},{day * day},{day}" for day in range(1, 10)]
     panel, findings = read(table(*rows, header="instant,dteday,cnt,riders"))

@@ -125,6 +125,8 @@ class _Search:
         others = (*self._source.covariates, *self._source.statics)
         words = tuple(name for name in others if self._holds_words(name, categories))
         layout: Literal["long", "wide"] = "wide" if len(values) > 1 else "long"
+        if not self._source.value:
+            self._tell_mixed(values)
         read = {*self._taken, *values}
         left = tuple(name for name in self._names if name not in read and self._has_words(name))
         if not times:
@@ -144,6 +146,17 @@ class _Search:
         out = f" Left out: {', '.join(left[:10])}." if left else ""
         mend = "Name one of them as value to forecast only that; the others can be columns that it learns from."
         self._tell("layout", f"{_listed(values)} were read as {len(values)} series, one a column.{out} {mend}", values)
+
+    def _tell_mixed(self, values: tuple[str, ...]) -> None:
+        """Of columns that only a few cells keep from being values, which these are."""
+        for name in self._free():
+            cells = self._cells(name)
+            words = [cell for cell in cells if not is_amount(cell)]
+            if name not in values and words and 2 * len(words) < len(cells):
+                where = next(row.where for row in self._head if row.values.get(name) is words[0])
+                mend = "Write a number there, or leave the cell empty when it is missing, to read it."
+                told = f"column {name!r} was left out, for {str(words[0])[:40]!r} ({where}) is no number. {mend}"
+                self._tell("layout", told)
 
     def _unread(self, left: Sequence[str]) -> str:
         """What to tell of columns of text that were left out: they may hold times or names of series."""
