@@ -1158,6 +1158,15 @@ def test_columns_that_are_counted_beside_times_are_series(read, name):
     assert len(panel) == 8
 
 
+@pytest.mark.parametrize("mark", [":", "..", "***", "n/e", "n.a."])
+@pytest.mark.parametrize("fast", [False, True])
+def test_marks_for_nothing_of_statistics_offices_are_missing_values(read, monkeypatch, mark, fast):
+    monkeypatch.setattr(arrow_tables, "LARGE", 0 if fast else 1 << 30)
+    panel, findings = read(table(*daily(1, mark, 3)))
+    np.testing.assert_array_equal(panel.values, [1, NAN, 3])
+    assert message(findings, "missing").startswith("values missing: 1,")
+
+
 def test_a_column_of_numbers_that_a_few_words_keep_from_being_values_is_told(read):
     rows = [f"2024-01-{day:02d},{'<1' if day == 7 else day},{day}" for day in range(1, 12)]
     panel, findings = read(table(*rows, header="ds,skiing,snow"))

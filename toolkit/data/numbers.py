@@ -10,7 +10,8 @@ import numpy as np
 
 from toolkit.errors import DataError
 
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat", "-", "--", "?", ".", "#n/a", "#na", "<na>"))
+_MARKS = ("-", "--", "?", ".", "..", "...", ":", "***", "n/e")  # and other marks, as statistics offices set them
+MISSING = frozenset(("", "na", "n/a", "n.a.", "nan", "null", "none", "nat", "#n/a", "#na", "<na>", *_MARKS))
 
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _POINTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+")
