@@ -215,6 +215,16 @@ def test_a_year_and_the_next_are_a_year_and_never_a_month():
     assert "which is no time" in refusal("1998/99", "1999/01")
 
 
+@pytest.mark.parametrize("digits", [2, 3, 11])
+def test_years_with_decimals_are_their_months_or_quarters_as_in_r(digits):
+    months = [f"{1949 + month / 12:.{digits}f}" for month in range(14)]
+    assert shown(*months) == [str(np.datetime64("1949-01") + month) + "-01" for month in range(14)]
+    assert shown("1949", "1949.25", "1949.5", "1949.75")[1:] == ["1949-04-01", "1949-07-01", "1949-10-01"]
+    assert "years with their quarters" in parse("1949", "1949.25", "1949.5", "1949.75").note
+    for texts in (["1949.5"], ["1949", "1949.5", "1950"], [f"2012.{month:02d}" for month in range(1, 13)]):
+        assert "which is no time" in refusal(*texts)
+
+
 def test_both_ends_of_a_period_are_times_and_in_all_of_a_column():
     assert "05.02.2010" in parse("05.02.2010 - 11.02.2010", "12.02.2010 - 18.02.2010").note
     assert shown("05.02.2010 - 11.02.2010", "12.02.2010 - 18.02.2010") == ["2010-02-05", "2010-02-12"]

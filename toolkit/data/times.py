@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from toolkit.data.months import in_english
+from toolkit.data.months import ENGLISH, QUARTERS, in_english
 from toolkit.errors import DataError
 
 _TIME = (
@@ -55,6 +55,9 @@ _EPOCHS = {
 _YEARS = (1500, 2200)
 _PERIOD = re.compile(r"(\S.*\d)\s+[-–]\s+(\S.*\d)")  # of a beginning and an end
 _TWO_YEARS = re.compile(r"([0-9]{4})[-/](?:[0-9]{2})?([0-9]{2})")
+_DECIMAL_YEAR = re.compile(r"(?:1[5-9]|20|21)[0-9]{2}(?:\.[0-9]+)?")
+_MONTHS = len(ENGLISH)
+_ROUNDED = 0.05  # of a month: 1949.08 is February
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0+)?")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 # An offset behind a clock, as in "5 Jan 2024 13:00:00 GMT+0100 (CET)"; pandas takes the sign behind GMT the other way.
@@ -100,8 +103,9 @@ def parse_times(
 
     Args:
         texts: dates with or without times, months (2010M1), quarters (2010Q1), ISO weeks (2024-W05, its Monday), years,
-            seconds, milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), or plain integers.
-            Of columns of a beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00` or 2024/25, the beginnings.
+            seconds, milliseconds, microseconds or nanoseconds since 1970 (as their size tells, UTC), plain integers, or
+            years with their quarters or months as decimals, as R counts time: 1949.25 is April 1949. Of columns of a
+            beginning and an end, `2024-01-31 13:00 - 2024-01-31 14:00` or 2024/25, the beginnings.
         place: from the position of a text to where it stands, for errors.
         day_first: whether 01/02/2024 is 1 February; None finds it out.
         usual: the same, where nothing in these texts tells; None then goes by the marks, and mostly reads the month
@@ -120,7 +124,7 @@ def parse_times(
     if integers:
         position = next(position for position, text in enumerate(texts) if not _is_integer(text))
         raise DataError(f"found the time {texts[position]!r}, expected an integer.", where=place(position))
-    if times := _from_periods(texts, place, day_first, usual):
+    if times := _from_decimal_years(texts) or _from_periods(texts, place, day_first, usual):
         return times
     shapes = _shapes(texts)
     order, note = _order(texts, shapes, place, day_first, usual)
@@ -142,6 +146,21 @@ def parse_times(
                 bad = int(part[np.argmin(real)])
                 _refuse(texts[bad], place(bad))
     return Times(values, _offsets(texts, offsets, place), note, order)
+
+
+def _from_decimal_years(texts: Sequence[str]) -> Times | None:
+    """Beginnings of quarters or months written as years with decimals, if all of a year's are there; None of others."""
+    if not all(map(_DECIMAL_YEAR.fullmatch, texts)):
+        return None
+    twelfths = np.array(texts, np.float64) * _MONTHS
+    months = np.rint(twelfths).astype(np.int64)
+    parts = set(np.unique(months % _MONTHS).tolist())
+    if np.abs(twelfths - months).max() > _ROUNDED or parts not in ({0, 3, 6, 9}, set(range(_MONTHS))):
+        return None
+    kind = "quarters" if len(parts) == QUARTERS else "months"
+    values = (months - 1970 * _MONTHS).astype("datetime64[M]").astype("datetime64[us]")
+    decimal = next(text for text in texts if "." in text)
+    return Times(values, None, f"numbers such as {decimal} were read as years with their {kind} as decimals.")
 
 
 def _from_periods(
