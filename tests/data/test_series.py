@@ -112,6 +112,15 @@ def test_several_columns_of_numbers_are_several_series_and_that_is_told(read):
     assert histories(read(table(*daily("1,2", "3,4", "5,6"), header="date,a,b"), value="b")[0]) == {"b": [2, 4, 6]}
 
 
+def test_rows_that_are_series_are_not_read_down_a_column_where_others_have_flags(read):
+    """As in the .tsv files of Eurostat."""
+    months, cells = (f"2024-{month:02d} " for month in range(1, 9)), ("1.5 p", "2", *["3 e"] * 6)
+    rows = [["unit,geo\\TIME_PERIOD", *months], ["I15,AT", *cells], ["I15,DE", *cells]]
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    told = refusal(read, text, "a.tsv")
+    assert "a.tsv:2: " in told and "such as '2024-01'" in told and "'1.5 p' is no number. Write 1.5 there" in told
+
+
 def test_a_first_row_of_a_name_a_date_and_a_number_is_no_header(read):
     panel, findings = read(table(*daily(6, 8, name="a", first="2024-01-02"), header="a,2024-01-01,5"))
     assert histories(panel) == {"2": [5, 6, 8]} and "the first row holds data" in findings[0].message

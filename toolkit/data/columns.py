@@ -28,7 +28,7 @@ from toolkit.errors import DataError
 Later = Callable[[Sequence[str]], Mapping[str, Any]]
 _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
 _TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
-_TIME_NAMES += ("time_period",)  # of SDMX, which statistical offices write
+_SDMX_TIME = "time_period"  # in the files of statistical offices
 _VALUE_NAMES = ("y", "target", "value")
 HOURS = ("hour", "hr", "he", "hour ending", "hour_ending", "hourending")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
@@ -130,8 +130,8 @@ class _Search:
         read = {*self._taken, *values}
         left = tuple(name for name in self._names if name not in read and self._has_words(name))
         if not times:
-            if layout == "wide" and self._source.layout == "auto":
-                self._refuse_times(values)
+            if self._source.layout == "auto" and not self._source.value:
+                self._refuse_times(values if layout == "wide" else self._free())
             self._tell("layout", f"there is no column of times; rows are counted 0, 1, 2, ...{self._unread(left)}")
         if layout == "wide":
             self._tell_wide(values)
@@ -194,7 +194,7 @@ class _Search:
     # Times
 
     def _times(self) -> tuple[str, ...]:
-        named = self._named(_TIME_NAMES)
+        named = self._named((*_TIME_NAMES, _SDMX_TIME))
         if parts := self._parts(named):
             self._tell("layout", f"times were put together from the columns {_listed(parts)}.")
             return parts
@@ -369,12 +369,17 @@ class _Search:
             return False
         return are_dates(names) or are_years(names) or are_counted(names)
 
-    def _refuse_times(self, values: Sequence[str]) -> None:
+    def _refuse_times(self, names: Sequence[str]) -> None:
         """Where rows would only be counted, columns that are called times are no series."""
-        if times := times_among(values):
+        if times := times_among(names):
             found = f"names of columns are times, such as {times[0]!r}, as where every row is a series."
             mend = "Set data.layout to rows in a config, and data.static to the columns between name and values."
-            raise DataError(found, where=self._source.path, mend=mend)
+            where = self._source.path
+            cells = ((row.where, str(row.values.get(name) or "").strip()) for row in self._head for name in times)
+            if stray := next((found for found in cells if not is_missing(found[1]) and not is_amount(found[1])), None):
+                where, found = stray[0], f"{found[:-1]}, but {stray[1][:40]!r} is no number."
+                mend = f"Write {bare(stray[1]) or 'a number'} there, or leave the cell empty when it is missing."
+            raise DataError(found, where=where, mend=mend)
 
     def _year_and_months(self) -> tuple[str, ...]:
         """Of rows that are years, the columns of the year and of its months or quarters; () of others."""
