@@ -188,10 +188,16 @@ def test_an_empty_cell_is_a_row_without_labels_where_there_may_be_many(here: Pat
     assert examples.labels == [("a", "b"), ()]
 
 
-@pytest.mark.parametrize("row", ['{"text": ["a"], "label": "b"}', '{"text": "a", "label": {"b": 1}}'])
-def test_what_is_neither_text_nor_number_is_refused(row: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('{"text": ["a"], "label": "b"}', r"d\.jsonl:1: found .* expected a text or a number"),
+        ('{"text": "a", "label": {"b": 1}}', r"d\.jsonl:1: there is no column 'label' .* Did you mean label\.b\?"),
+    ],
+)
+def test_what_is_neither_text_nor_number_is_refused(row: str, told: str) -> None:
     Path("d.jsonl").write_text(row)
-    with pytest.raises(DataError, match=r"d\.jsonl:1: found .* expected a text or a number"):
+    with pytest.raises(DataError, match=told):
         read_examples(DataConfig(train="d.jsonl"), "d.jsonl")
 
 
