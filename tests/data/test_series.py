@@ -1183,6 +1183,13 @@ def test_a_column_of_numbers_that_a_few_words_keep_from_being_values_is_told(rea
     assert not read(table(*rows, header="ds,skiing,snow"), value="snow")[1]
 
 
+def test_counted_steps_may_stand_behind_several_columns_that_name_the_series(read):
+    """As in the files of M5 without their first column."""
+    rows = [f"{item},{store}{f',{n}' * 8}" for n, (item, store) in enumerate(["ac", "ad", "bc", "bd"])]
+    panel, _ = read(table(*rows, header="item_id,store_id," + ",".join(f"d_{day}" for day in range(1, 9))))
+    assert panel.ids == ("a|c", "a|d", "b|c", "b|d") and panel.lengths.tolist() == [8] * 4
+
+
 def test_numbers_of_rows_before_the_times_are_no_series(read):
     rows = [f"{day},2024-01-{day:02d},{day * day},{day}" for day in range(1, 10)]
     panel, findings = read(table(*rows, header="instant,dteday,cnt,riders"))

@@ -334,12 +334,11 @@ class _Search:
         return timeless and all(self._has_numbers(name) or not self._cells(name) for name in others)
 
     def _names_before_times(self) -> tuple[str, ...]:
-        """The fewest columns that tell apart rows that are series, if columns of values are called by dates: those of
+        """The fewest columns that tell apart rows that are series, if columns of values are called like times: those of
         text before those of integers. A blank part of a name is a name too."""
         before, steps = self._beside(())
-        if not are_dates(steps) or any(map(is_number, steps)) or not self._are_steps(steps):
-            return ()
-        return self._telling_apart([name for name in before if not are_dates(self._cells(name))])
+        names = self._telling_apart([name for name in before if not are_dates(self._cells(name))])
+        return names if names and not any(map(is_number, steps)) and self._are_steps(steps) else ()
 
     def _telling_apart(self, columns: Sequence[str], beside: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The fewest of these columns that, together with others, tell all rows apart; () if none do."""
