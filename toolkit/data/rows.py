@@ -297,7 +297,8 @@ def _told_apart(names: list[str], where: str) -> list[str]:
     counts, seen = Counter(names), Counter[str]()
     twice = [name for name, count in counts.items() if count > 1]
     if any(name and not name[0].isalpha() for name in twice):  # numbers and dates: this may be a row of data
-        _refuse_duplicates(names, where)
+        mend = "If this is a row of data, write one with the names of the columns above it; else tell names apart."
+        _refuse_duplicates(names, where, mend)
     for place, name in enumerate(names):
         if counts[name] > 1:
             seen[name] += 1
@@ -309,10 +310,10 @@ def _told_apart(names: list[str], where: str) -> list[str]:
     return names
 
 
-def _refuse_duplicates(names: list[str], where: str) -> None:
+def _refuse_duplicates(names: list[str], where: str, mend: str = "Give every column its own name.") -> None:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise DataError(f"column {twice[0]!r} is there twice.", where=where, mend="Give every column its own name.")
+        raise DataError(f"column {twice[0]!r} is there twice.", where=where, mend=mend)
 
 
 def _json_value(text: str, where: str, line: int | None = None) -> Any:
