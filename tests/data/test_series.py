@@ -1176,6 +1176,13 @@ def test_marks_for_nothing_of_statistics_offices_are_missing_values(read, monkey
     assert message(findings, "missing").startswith("values missing: 1,")
 
 
+@pytest.mark.parametrize("first", ["# year and month", "      Jan  Feb", "1990  0.51  0.58"])
+def test_blanks_that_separate_cells_are_named_as_what_is_wrong(read, first):
+    told = refusal(read, first + "\n1991  0.52  0.59\n1992  0.53  0.60\n", "a.txt")
+    assert "Blanks are no separators: write commas between the cells" in told
+    assert "Write 0.52, without" in refusal(read, "y\n0.52 kg\n0.53 kg\n")
+
+
 def test_a_column_of_numbers_that_a_few_words_keep_from_being_values_is_told(read):
     rows = [f"2024-01-{day:02d},{'<1' if day == 7 else day},{day}" for day in range(1, 12)]
     panel, findings = read(table(*rows, header="ds,skiing,snow"))

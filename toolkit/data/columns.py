@@ -290,7 +290,10 @@ class _Search:
             words = ((name, cell) for name in self._free() for cell in self._cells(name) if not is_amount(cell))
             if (first := next(words, None)) is not None:
                 found += f": in column {first[0]!r} stands {str(first[1])[:60]!r}"
-                if number := bare(first[1]):
+                pieces = str(self._cells(first[0])[-1]).split()
+                if len(self._names) == 1 and len(pieces) > 1 and is_number(pieces[-1]):
+                    mend = "Blanks are no separators: write commas between the cells, and one line of names above them."
+                elif number := bare(first[1]):
                     mend = f"Write {number}, without what stands around it."
                 elif any(map(is_amount, self._cells(first[0]))):
                     mend = "Write a number, or leave the cell empty when it is missing."
