@@ -256,6 +256,12 @@ def test_an_id_that_counts_the_rows_names_no_series(read):
     assert histories(panel) == {"sales": [5, 6, 8, 9]} and "only counts the rows" in findings[0].message
 
 
+def test_a_column_without_a_cell_names_no_series(read):
+    """As SYMBOL in the files of Statistics Canada."""
+    rows = [f"{row.rpartition(',')[0]},{n},," for n, row in enumerate(daily(*range(5)))]
+    assert read(table(*rows, header="REF_DATE,VALUE,STATUS,SYMBOL"))[0].ids == ("VALUE",)
+
+
 def test_names_of_series_are_kept_as_they_are(read):
     names = ["1", "2.0", "ä/b c", "=x", "nan", "7"]
     rows = [row for name in names for row in daily(1, 2, 3, name=name)]

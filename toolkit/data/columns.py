@@ -257,7 +257,8 @@ class _Search:
     def _id(self, times: tuple[str, ...]) -> tuple[str, ...]:
         if self._source.layout == "wide":
             return ()
-        return tuple(name for name in self._named(_ID_NAMES) if not self._counts_rows(name, times))[:1]
+        named = [name for name in self._named(_ID_NAMES) if self._cells(name)]
+        return tuple(name for name in named if not self._counts_rows(name, times))[:1]
 
     def _counts_rows(self, name: str, times: tuple[str, ...]) -> bool:
         """Whether a column numbers the rows: such an "id" names no series."""
