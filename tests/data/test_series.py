@@ -262,6 +262,12 @@ def test_a_column_without_a_cell_names_no_series(read):
     assert read(table(*rows, header="REF_DATE,VALUE,STATUS,SYMBOL"))[0].ids == ("VALUE",)
 
 
+def test_rows_are_not_counted_beside_a_column_of_times_with_a_stray_word(read):
+    """As the codes of transformations in FRED-MD."""
+    text = table("Transform:,5", *daily(*range(12)), header="sasdate,RPI")
+    assert "a.csv:2: found 'Transform:' in column 'sasdate', where most cells are times." in refusal(read, text)
+
+
 def test_names_of_series_are_kept_as_they_are(read):
     names = ["1", "2.0", "ä/b c", "=x", "nan", "7"]
     rows = [row for name in names for row in daily(1, 2, 3, name=name)]

@@ -35,6 +35,7 @@ _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
 _MOST_NAMES = 3
+_LOOKED_AT, _MOSTLY = 50, 10  # cells, and how many of them there are for each that is no time
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-4]")
 _QUARTER = re.compile(r"[Qq][1-4]")
@@ -132,6 +133,7 @@ class _Search:
         if not times:
             if self._source.layout == "auto" and not self._source.value:
                 self._refuse_times(values if layout == "wide" else self._free())
+            self._refuse_strays(left)
             self._tell("layout", f"there is no column of times; rows are counted 0, 1, 2, ...{self._unread(left)}")
         if layout == "wide":
             self._tell_wide(values)
@@ -383,6 +385,15 @@ class _Search:
                 where, found = stray[0], f"{found[:-1]}, but {stray[1][:40]!r} is no number."
                 mend = f"Write {bare(stray[1]) or 'a number'} there, or leave the cell empty when it is missing."
             raise DataError(found, where=where, mend=mend)
+
+    def _refuse_strays(self, columns: Sequence[str]) -> None:
+        """Where rows would only be counted, a column in which nearly all is a date holds times."""
+        for name in columns:
+            rows = [row for row in self._head[:_LOOKED_AT] if not is_missing(row.values.get(name))]
+            strays = [row for row in rows if not is_date(row.values[name])]
+            if strays and len(rows) >= _MOSTLY * len(strays):
+                found = f"found {str(strays[0].values[name])[:80]!r} in column {name!r}, where most cells are times."
+                raise DataError(found, where=strays[0].where, mend="Write a time there, or delete the row.")
 
     def _year_and_months(self) -> tuple[str, ...]:
         """Of rows that are years, the columns of the year and of its months or quarters; () of others."""
