@@ -555,6 +555,12 @@ def test_duplicates_in_a_file_without_names_of_series_ask_for_them(read):
     assert histories(read(text, id="store")[0]) == {"1": [5, 6], "2": [5, 6]}
 
 
+@pytest.mark.parametrize(("many", "told"), [(3, True), (30, False)])
+def test_where_many_rows_share_a_time_they_may_be_events(read, many, told):
+    _, findings = read(table(*daily(*range(many)), "2024-01-01,9"), duplicates="last")
+    assert ("data.duplicates: sum adds them up" in message(findings, "duplicates")) == told
+
+
 def test_sums_of_nothing_but_missing_values_are_missing(read):
     times = [f"2024-01-0{day} {hour}:00," for day in (1, 2, 3) for hour in ("00", "06", "12")]
     panel, findings = read(table(*times), frequency="D", duplicates="sum")

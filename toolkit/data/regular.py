@@ -15,6 +15,7 @@ from toolkit.errors import DataError
 
 # A grid may have so many steps a row, and so many more: one stray date must not fill the memory.
 _MOST_STEPS_A_ROW, _MORE_STEPS = 20, 10_000
+_OFTEN = 10  # rows of which one at least has the time of another, where they may be events
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def without_duplicates(rows: Observations, rule: str, advice: str) -> tuple[Obse
         covariates = {name: _pooled(column, begins, "mean") for name, column in rows.covariates.items()}
         kept = replace(kept, values=_pooled(rows.values, begins, rule), covariates=covariates)
     did = {"last": "the last one was kept", "mean": "their mean was taken", "sum": "their sum was taken"}[rule]
+    if rule == "last" and _OFTEN * same.sum() >= len(same):
+        advice = f" If rows are events, such as orders, data.duplicates: sum adds them up.{advice}"
     return kept, [Finding("duplicates", f"{many}; {did}.{advice}", int(same.sum()))]
 
 
