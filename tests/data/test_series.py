@@ -112,9 +112,10 @@ def test_several_columns_of_numbers_are_several_series_and_that_is_told(read):
     assert histories(read(table(*daily("1,2", "3,4", "5,6"), header="date,a,b"), value="b")[0]) == {"b": [2, 4, 6]}
 
 
-def test_rows_that_are_series_are_not_read_down_a_column_where_others_have_flags(read):
+@pytest.mark.parametrize("plain", [1, 3])
+def test_rows_that_are_series_are_not_read_down_a_column_where_others_have_flags(read, plain):
     """As in the .tsv files of Eurostat."""
-    months, cells = (f"2024-{month:02d} " for month in range(1, 9)), ("1.5 p", "2", *["3 e"] * 6)
+    months, cells = (f"2024-{month:02d} " for month in range(1, 9)), ("1.5 p", *["2"] * plain, *["3 e"] * (7 - plain))
     rows = [["unit,geo\\TIME_PERIOD", *months], ["I15,AT", *cells], ["I15,DE", *cells]]
     text = "".join("\t".join(row) + "\n" for row in rows)
     told = refusal(read, text, "a.tsv")

@@ -377,6 +377,7 @@ class _Search:
     def _refuse_times(self, names: Sequence[str]) -> None:
         """Where rows would only be counted, columns that are called times are no series."""
         if times := times_among(names):
+            times = times_among(self._free()) or times  # also those that a word keeps from being values
             found = f"names of columns are times, such as {times[0]!r}, as where every row is a series."
             mend = "Set data.layout to rows in a config, and data.static to the columns between name and values."
             where = self._source.path
