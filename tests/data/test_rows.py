@@ -616,7 +616,7 @@ def test_an_archive_of_many_documents_takes_no_more_memory_than_one_of_few(tmp_p
     # In a process of its own: what else a test process has loaded is counted too.
     script = """
 import sys, tracemalloc
-from toolkit.data.rows import Row, Source, read_cell, read_rows
+from toolkit.data.rows import Source, read_rows
 peaks = []
 for path in (sys.argv[1], *sys.argv[1:]):  # the first time is to load what is loaded once
     tracemalloc.start()

@@ -27,14 +27,14 @@ from toolkit.errors import DataError
 
 Later = Callable[[Sequence[str]], Mapping[str, Any]]
 _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
-_TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", "month", "week", "quarter", "year", "day", "ts")
-_SDMX_TIME = "time_period"  # in the files of statistical offices
+_PARTS_OF_TIME = ("month", "week", "quarter", "year", "day")
+_TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", *_PARTS_OF_TIME, "ts", "time_period")
 _VALUE_NAMES = ("y", "target", "value")
 HOURS = ("hour", "hr", "he", "hour ending", "hour_ending", "hourending")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
 _PARTS = ("year", "month", "day", "hour", "minute")
 _WITHIN = re.compile(r"[QW]?\d{1,2}", re.IGNORECASE)  # the number of a quarter or a week of a year
-_MOST_NAMES = 3
+MOST_NAMES = 3  # columns that together name a series
 _LOOKED_AT, _MOSTLY = 50, 10  # cells, and how many of them there are for each that is no time
 _FEWEST_STEPS = 6  # of which rows that are series are known among columns of other kinds
 _HOUR = re.compile(r"[01]?\d|2[0-4]")
@@ -152,9 +152,9 @@ class _Search:
     def _tell_mixed(self, values: tuple[str, ...]) -> None:
         """Of columns that only a few cells keep from being values, which these are."""
         for name in self._free():
-            cells = self._cells(name)
+            cells = self._cells(name) if name not in values else []
             words = [cell for cell in cells if not is_amount(cell)]
-            if name not in values and words and 2 * len(words) < len(cells):
+            if words and 2 * len(words) < len(cells):
                 where = next(row.where for row in self._head if row.values.get(name) is words[0])
                 mend = "Write a number there, or leave the cell empty when it is missing, to read it."
                 told = f"column {name!r} was left out, for {str(words[0])[:40]!r} ({where}) is no number. {mend}"
@@ -196,7 +196,7 @@ class _Search:
     # Times
 
     def _times(self) -> tuple[str, ...]:
-        named = self._named((*_TIME_NAMES, _SDMX_TIME))
+        named = self._named(_TIME_NAMES)
         if parts := self._parts(named):
             self._tell("layout", f"times were put together from the columns {_listed(parts)}.")
             return parts
@@ -226,7 +226,7 @@ class _Search:
     def _hours(self, day: str) -> list[str]:
         """Columns of hours from 0 to 23, or 1 to 24, where several rows share a day."""
         days = self._cells(day)
-        hours = self._named(tuple(HOURS)) if len(set(days)) < len(days) else []
+        hours = self._named(HOURS) if len(set(days)) < len(days) else []
         cells = {name: [str(cell).strip() for cell in self._cells(name)] for name in hours}
         return [name for name in hours if all(_HOUR.fullmatch(cell) or is_clock(cell) for cell in cells[name])]
 
@@ -351,7 +351,7 @@ class _Search:
         texts = {name: [str(row.values.get(name) or "").strip() for row in self._head] for name in (*columns, *beside)}
         words = [name for name in columns if self._has_words(name)]
         integers = [name for name in columns if all(map(str.isdecimal, texts[name]))]
-        for many in range(1, _MOST_NAMES + 1):
+        for many in range(1, MOST_NAMES + 1):
             for names in itertools.combinations([*words, *integers], many):
                 found = set(zip(*(texts[name] for name in (*names, *beside)), strict=True))
                 if len(found) == len(self._head) and all(any(cells[:many]) for cells in found):

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from toolkit.data.columns import Columns
+from toolkit.data.columns import MOST_NAMES, Columns
 from toolkit.data.files import split_part
 from toolkit.data.numbers import is_amount, is_missing
 from toolkit.data.series_tables import open_series, read_columns
 from toolkit.data.sources import SeriesSource
 from toolkit.data.tables import Words, codes_of, text_of
 
-_MOST = 3  # columns that together name a series
 _ROWS = 100_000  # that are looked at
 _DUPLICATES = 0.05  # share of the rows that may be repeated all the same
 _FILLED = 0.25  # share of the times that a series has on average, two at least: values, all different, have one each
@@ -54,7 +53,7 @@ def naming_columns(times: Words, columns: Mapping[str, Words]) -> tuple[str, ...
     different, filled = (1 - _DUPLICATES) * len(rows), max(2, _FILLED * len(held))
     looked = {name: column.take(rows) for name, column in columns.items()}
     kept = {name: column for name, column in looked.items() if 1 < len(column.words) <= len(rows) / filled}
-    for many in range(1, _MOST + 1):
+    for many in range(1, MOST_NAMES + 1):
         for names in itertools.combinations(kept, many):
             if all("" in kept[name].words for name in names):
                 continue  # a part of a name may be blank, but not all of it
