@@ -27,8 +27,8 @@ from toolkit.errors import DataError
 
 Later = Callable[[Sequence[str]], Mapping[str, Any]]
 _ID_NAMES = ("unique_id", "item_id", "series_id", "ts_id", "series", "id", "ticker", "symbol", "sku")
-_PARTS_OF_TIME = ("month", "week", "quarter", "year", "day")
-_TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", *_PARTS_OF_TIME, "ts", "time_period")
+_CALENDAR = ("month", "week", "quarter", "year", "day")
+_TIME_NAMES = ("ds", "timestamp", "datetime", "date", "time", *_CALENDAR, "ts", "time_period")
 _VALUE_NAMES = ("y", "target", "value")
 HOURS = ("hour", "hr", "he", "hour ending", "hour_ending", "hourending")
 _COUNTER_NAMES = ("", "no", "index", "row", "unnamed: 0", "#")
