@@ -347,6 +347,14 @@ def test_a_title_is_left_out_of_large_and_small_files(read, monkeypatch, fast):
     assert panel.ids == ("visits",) and panel.history(0).tolist() == [5, 6, 7, 8]
 
 
+def test_hours_of_ten_digits_are_times_whatever_their_column_is_called(read):
+    rows = [f"44;20230101{hour:02d};{hour}.5\n" for hour in range(24)]
+    panel, _ = read("STATION;MESS_DATUM;TT\n" + "".join(rows), value="TT")
+    assert panel.frequency.title == "hourly" and panel.frequency.text(panel.starts)[0] == "2023-01-01 00:00:00"
+    ids = [f"{2000000000 + row};{row}.5\n" for row in range(24)]  # which could be seconds, but hardly are
+    assert read("SENSOR;TT\n" + "".join(ids), value="TT")[0].frequency.unit == "integer"
+
+
 def test_a_clock_may_have_points_in_a_column_of_its_own(read):
     text = "Date;Time;y\n" + "".join(f"0{day}/03/2004;{hour:02d}.00.00;1,5\n" for day in "12" for hour in range(24))
     panel, _ = read(text, day_first=True)

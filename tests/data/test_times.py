@@ -32,6 +32,14 @@ def refusal(*texts: str, **options) -> str:
     return str(error.value)
 
 
+def test_ten_digits_are_hours_where_all_are_dates_and_else_seconds():
+    """As in the files of Germany's weather service."""
+    assert shown("2023010100", "2023123123") == ["2023-01-01", "2023-12-31 23:00:00"]
+    assert parse("2023010100").note == "numbers such as 2023010100 were read as year, month, day and hour."
+    assert "seconds since 1970" in parse("2023010100", "2023019900").note
+    assert shown("1701010101")[0].startswith("2023-11-26")  # and not a year in which nobody counted hours
+
+
 @pytest.mark.parametrize(
     ("text", "time"),
     [

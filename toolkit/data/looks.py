@@ -59,12 +59,15 @@ def is_clock(cell: Any) -> bool:
 
 
 def are_months(cells: Sequence[Any]) -> bool:
-    """Whether numbers are months or days such as 202401, 01.2024 or 20240131, which no other numbers are by chance."""
+    """Whether numbers are months, days or hours such as 202401, 01.2024, 20240131 or 2024013123, which no other numbers
+    are by chance."""
     texts = list(dict.fromkeys(_MONTH_AND_YEAR.sub(r"\2\1", str(cell).strip()) for cell in cells))
-    if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8) for text in texts):
+    if len(texts) < 6 or not all(text.isdecimal() and len(text) in (6, 8, 10) for text in texts):
         return False
     orderly = texts in (ordered := sorted(texts), ordered[::-1])  # of several series, each time as it comes first
-    return texts[0][:2] in ("19", "20") and orderly and len(set(map(len, texts))) == 1 and all(map(is_date, texts))
+    if texts[0][:2] not in ("19", "20") or not orderly or len(set(map(len, texts))) > 1:
+        return False
+    return parse_times(texts, str).offsets is None if len(texts[0]) == 10 else all(map(is_date, texts))  # or seconds
 
 
 def is_year(cell: Any) -> bool:

@@ -29,7 +29,7 @@ _LAYOUTS = [
 ] + [
     re.compile(date)
     for date in (
-        r"(?P<year>0000)(?P<month>00)(?P<day>00)(?P<hour>00)(?P<minute>00)(?P<second>00)?",
+        r"(?P<year>0000)(?P<month>00)(?P<day>00)(?P<hour>00)(?:(?P<minute>00)(?P<second>00)?)?",
         r"(?P<year>0000)[-/](?P<month>00?)",
         r"(?P<year>0000)(?P<month>00)",
         r"(?P<month>00?)[-/](?P<year>0000)",
@@ -42,7 +42,7 @@ _LAYOUTS = [
     )
 ]
 # What integers are when all of them have so many digits and the dates exist.
-_INTEGER_DATES = (4, 6, 8, 12, 14)
+_INTEGER_DATES = (4, 6, 8, 10, 12, 14)
 # What integers are when all of them are at least so large, and less than a hundred times that: a unit, and how many of
 # it are how many microseconds. Dates from 1973 to 2286; in nanoseconds from 2001 on, for what has 18 digits is often
 # counted from another year.
@@ -53,6 +53,7 @@ _EPOCHS = {
     10**18: ("nanoseconds", 1_000, 1),
 }
 _YEARS = (1500, 2200)
+_YEARS_OF_HOURS = (1850, 2200)  # 1704067200 is a time in seconds
 _PERIOD = re.compile(r"(\S.*\d)\s+[-–]\s+(\S.*\d)")  # of a beginning and an end
 _TWO_YEARS = re.compile(r"([0-9]{4})[-/](?:[0-9]{2})?([0-9]{2})")
 _DECIMAL_YEAR = re.compile(r"(?:1[5-9]|20|21)[0-9]{2}(?:\.[0-9]+)?")
@@ -355,9 +356,10 @@ def _from_integers(texts: Sequence[str], integers: bool) -> Times:
         layout = _layout("0" * size)
         dates, _, real = _read(bare, layout, day_first=False)  # type: ignore[arg-type]
         years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
-        if (real & (years >= _YEARS[0]) & (years <= _YEARS[1])).all():
-            note = f"numbers such as {texts[0]} were read as {'years' if size == 4 else 'year and month'}."
-            return Times(dates, None, note if size < 8 else "")
+        first, last = _YEARS_OF_HOURS if size == 10 else _YEARS
+        if (real & (years >= first) & (years <= last)).all():
+            meant = {4: "years", 6: "year and month", 10: "year, month, day and hour"}.get(size)
+            return Times(dates, None, f"numbers such as {texts[0]} were read as {meant}." if meant else "")
     low, high = int(values.min()), int(values.max())
     for least, (name, many, micros) in _EPOCHS.items():
         if least <= low and high < 100 * least:
