@@ -355,6 +355,39 @@ def test_hours_of_ten_digits_are_times_whatever_their_column_is_called(read):
     assert read("SENSOR;TT\n" + "".join(ids), value="TT")[0].frequency.unit == "integer"
 
 
+def test_milliseconds_are_times_in_a_file_without_names_of_columns(read):
+    """As exchanges write them, with the end of each step in another column."""
+    rows = [f"{1609459200000 + 3600000 * n},{n % 5}.5,{1609462799999 + 3600000 * n},{n % 7}\n" for n in range(24)]
+    panel, _ = read("".join(rows), value="1")
+    assert panel.frequency.title == "hourly" and panel.frequency.text(panel.starts)[0].startswith("2021-01-01 00:00:00")
+    assert len(panel.values) == 24
+    counted = [f"{1609459200000 + n},{n % 5}.5,{n % 7}\n" for n in range(24)]
+    assert read("".join(counted), value="1")[0].frequency.unit == "integer"
+
+
+def test_of_several_columns_of_dates_the_one_that_all_rows_have_is_the_time(read):
+    text = "paid,made,y\n" + "".join(
+        f"{'' if day == 12 else f'2024-02-{day}'},2024-01-{day},1\n" for day in range(10, 20)
+    )
+    panel, _ = read(text)
+    assert panel.frequency.text(panel.starts)[0] == "2024-01-10" and len(panel.values) == 10
+
+
+def test_a_column_of_clocks_is_part_of_the_time_whatever_it_is_called_where_it_tells_rows_apart(read):
+    quarters = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in (0, 15, 30, 45)]
+    rows = [
+        f"0{day}.01.2024;{at};{end};1,5\n"
+        for day in (1, 2, 3)
+        for at, end in zip(quarters, quarters[1:] + quarters[:1], strict=True)
+    ]
+    panel, findings = read("Datum;Anfang;Ende;y\n" + "".join(rows))
+    assert panel.frequency.title == "every 15 minutes" and len(panel.values) == 288
+    assert "put together from the columns 'Datum', 'Anfang'" in message(findings, "layout")
+    shops = "".join(f"2024-01-{day},{shop},0{shop}:00,{day}\n" for day in range(10, 20) for shop in (7, 7, 8))
+    panel, _ = read("date,shop,opens,y\n" + shops, value="y", duplicates="last")  # several rows at 07:00
+    assert panel.frequency.title == "daily"
+
+
 def test_a_clock_may_have_points_in_a_column_of_its_own(read):
     text = "Date;Time;y\n" + "".join(f"0{day}/03/2004;{hour:02d}.00.00;1,5\n" for day in "12" for hour in range(24))
     panel, _ = read(text, day_first=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from toolkit.data.looks import (
     are_counted,
     are_dates,
+    are_epochs,
     are_months,
     are_years,
     counts_up,
@@ -204,10 +205,12 @@ class _Search:
         days = [name for name in named if name not in clocks and self._cells(name)]
         if not days:
             days = [name for name in self._free() if (cells := self._cells(name)) and are_dates(cells)]
+            filled = max((len(self._cells(name)) for name in days), default=0)  # orders may not be paid yet
+            days = [name for name in days if len(self._cells(name)) == filled]
             # One date throughout is that of the file itself.
             days = [name for name in days if len(set(map(str, self._cells(name)))) > 1][:1] or days[:1]
         if not days and len(self._free()) > 1:
-            days = [name for name in self._free() if are_months(self._cells(name))][:1]
+            days = [name for name in self._free() if are_months(self._cells(name)) or are_epochs(self._cells(name))][:1]
         if not days:
             return ()
         # Of a date and a timestamp, the one that tells rows apart.
@@ -226,9 +229,17 @@ class _Search:
     def _hours(self, day: str) -> list[str]:
         """Columns of hours from 0 to 23, or 1 to 24, where several rows share a day."""
         days = self._cells(day)
-        hours = self._named(HOURS) if len(set(days)) < len(days) else []
-        cells = {name: [str(cell).strip() for cell in self._cells(name)] for name in hours}
-        return [name for name in hours if all(_HOUR.fullmatch(cell) or is_clock(cell) for cell in cells[name])]
+        if len(set(days)) == len(days):
+            return []
+        cells = {name: [str(cell).strip() for cell in self._cells(name)] for name in self._named(HOURS)}
+        hours = [name for name in cells if all(_HOUR.fullmatch(cell) or is_clock(cell) for cell in cells[name])]
+        return hours or [name for name in self._free() if self._tells_clocks(name, day)]
+
+    def _tells_clocks(self, name: str, day: str) -> bool:
+        """Whether a column of clocks, whatever it is called, is there in all rows and tells those of a day apart."""
+        rows = {(str(row.values.get(day)), str(row.values.get(name))) for row in self._head}
+        cells = self._cells(name)
+        return len(cells) == len(rows) == len(self._head) and all(map(is_clock, cells))
 
     def _parts(self, named: list[str]) -> tuple[str, ...]:
         """Columns of year, month, day, hour and minute, as far as they are there without a gap; or of year and quarter,

@@ -70,6 +70,19 @@ def are_months(cells: Sequence[Any]) -> bool:
     return parse_times(texts, str).offsets is None if len(texts[0]) == 10 else all(map(is_date, texts))  # or seconds
 
 
+def are_epochs(cells: Sequence[Any]) -> bool:
+    """Whether numbers are seconds or milliseconds since 1970, minutes apart: numbers of orders count in ones."""
+    width = len(str(cells[0]).strip()) if cells else 0
+    if width not in (10, 13):
+        return False
+    texts = list(dict.fromkeys(str(cell).strip() for cell in cells))
+    if len(texts) < 6 or not all(text.isdecimal() and len(text) == width for text in texts):
+        return False
+    steps = {int(after) - int(before) for before, after in itertools.pairwise(texts)}
+    minute = 60 if width == 10 else 60_000
+    return (min(steps) > 0 or max(steps) < 0) and all(step % minute == 0 for step in steps)
+
+
 def is_year(cell: Any) -> bool:
     return bool(_YEAR.fullmatch(str(cell).strip()))
 
