@@ -96,12 +96,15 @@ def series_of(findings: list[Finding]) -> tuple[str, ...]:
 
 def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str | None, tuple[str, ...]]:
     """Which of these series to forecast, and the others: the first of those that vary most, as numbers of days and
-    prices do not, and that do not count the rows."""
+    prices do not, and that do not count the rows, be it all of them or those of each time."""
     if not columns:
         return None, ()
     head = open_series(source).head
-    varied = {name: len(np.unique(panel.history(panel.ids.index(name)))) for name in columns}
-    varied |= {name: 0 for name in columns if counts_up([row.values.get(name) for row in head])}
+    histories = {name: panel.history(panel.ids.index(name)) for name in columns}
+    varied = {name: len(np.unique(values)) for name, values in histories.items()}
+    counted = [name for name, values in histories.items() if (np.diff(values) == 1).all()]
+    counted += [name for name in columns if counts_up([row.values.get(name) for row in head])]
+    varied |= dict.fromkeys(counted, 0)
     value = next(name for name, many in varied.items() if many >= VARIED * max(varied.values()))
     return value, tuple(name for name in columns if name != value)
 

@@ -62,6 +62,13 @@ def test_a_column_that_counts_the_rows_is_not_what_to_forecast(table: Path) -> N
     assert look.source.value == "sales" and look.others == ("promotion",)
 
 
+def test_a_column_that_counts_the_rows_of_each_series_is_not_what_to_forecast(tmp_path: Path, sales: Sales) -> None:
+    """As in the air quality of Beijing's stations, whose files go one below the other."""
+    rows = [[t + 1, day(t), shop, sales.values[k, t]] for k, shop in enumerate(("north", "south")) for t in range(120)]
+    look = inspect(write_table(tmp_path / "shops.csv", rows, ("No", "date", "shop", "sales")))
+    assert look.source.value == "sales" and look.others == ("No",)
+
+
 @pytest.mark.parametrize("shops", ["ns", "12"])
 def test_a_column_that_is_called_like_names_may_need_another_beside_it(
     sales: Sales, shops: str, tmp_path: Path
