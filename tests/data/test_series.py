@@ -685,6 +685,26 @@ def test_ambiguous_dates_are_told_and_bad_ones_named(read):
     assert "a.csv:3: found 'soon', which is no time" in refusal(read, table("2024-01-01,1", "soon,2"))
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("2.5 -200 3 -200 1.5 -200", "3, in 1 of 1 series, first -200 in 'y', where the next is 1.5"),
+        ("-3 4 -999 1 -999 -999 7", "3, in 1 of 1 series, first -999 in 'y', where the next is -3"),
+        ("100 900 -99.99 500 -99.99 -99.99", "first -99.99 in 'y', where the next is 100"),
+        ("2.5 -200 3 -200 1.5", ""),  # too few
+        ("-40 -20 30 -40 5 -40", ""),  # cold days
+        ("0 1 -1 -1 -1 2", ""),  # sales that came back
+        ("-999 -999 -999 -999", ""),  # nothing else
+    ],
+)
+def test_numbers_that_may_mean_that_nothing_was_measured_are_told(read, values, told):
+    """As -200 in the air quality of the UCI, -999 of weather services and -99.99 of the CO2 of Mauna Loa."""
+    panel, findings = read(table(*daily(*values.split())))
+    marks = [finding.message for finding in findings if finding.kind == "marks"]
+    assert len(marks) == bool(told) and all(told in message for message in marks)
+    assert panel.values.tolist() == list(map(float, values.split()))  # they are read as they are
+
+
 # Columns
 
 

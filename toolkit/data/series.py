@@ -29,6 +29,7 @@ from toolkit.data.tables import Table, Words
 from toolkit.errors import DataError
 
 LARGEST = 1e305  # a sum of two thousand of a greater value would be infinite
+HIGHEST_MARK, FEWEST_MARKS = -9, 3  # of numbers that may mean that nothing was measured
 
 
 def read_panel(
@@ -255,8 +256,27 @@ def _value_findings(rows: Observations, panel: Panel) -> list[Finding]:
         if mask.any():
             first = panel.ids[int(np.argmax(mask))]
             findings.append(Finding(kind, f"series that {told}: {mask.sum()} of {len(panel)}, first {first!r}."))
+    findings += _marks(rows, low, high)
     ahead = panel.offsets[1:] - panel.ends
     if ahead.any():
         told = f"series with covariates after their last value: {np.count_nonzero(ahead)} of {len(panel)}"
         findings.append(Finding("future", f"{told}, for up to {ahead.max()} steps; those are the future."))
     return findings
+
+
+def _marks(rows: Observations, low: np.ndarray, high: np.ndarray) -> list[Finding]:
+    """Numbers that may stand for nothing, such as -999: the least of a series three times or more, and the only one
+    below 0, or further below all others than these are apart. Shapes: low, high (series,)"""
+    if not (low <= HIGHEST_MARK).any():
+        return []
+    marked = rows.values == low[rows.series]
+    counts, starts = np.add.reduceat(marked, rows.bounds[:-1]), rows.bounds[:-1]
+    then = np.fmin.reduceat(np.where(marked, np.nan, rows.values), starts)
+    far = (then >= 0) | (then - low > high - then)  # False where there is no other
+    which = np.flatnonzero((low <= HIGHEST_MARK) & (counts >= FEWEST_MARKS) & far)
+    if not len(which):
+        return []
+    first = which[0]
+    told = f"numbers far below all others of their series: {counts[which].sum()}, in {len(which)} of {len(low)} series"
+    told += f", first {low[first]:g} in {rows.ids[first]!r}, where the next is {then[first]:g}"
+    return [Finding("marks", f"{told}. If they mean that nothing was measured, empty those cells.")]
