@@ -705,6 +705,11 @@ def test_numbers_that_may_mean_that_nothing_was_measured_are_told(read, values, 
     assert panel.values.tolist() == list(map(float, values.split()))  # they are read as they are
 
 
+def test_numbers_of_several_units_are_not_told_to_be_written_without_them(read):
+    assert "Write all numbers in one unit" in refusal(read, table(*daily("1.2 GiB", "980 MiB"), header="ds,x"))
+    assert "Write 1.2, without" in refusal(read, table(*daily("1.2 GiB", "3 GiB"), header="ds,x"))
+
+
 # Columns
 
 

@@ -309,6 +309,8 @@ class _Search:
                     mend = "Blanks are no separators: write commas between the cells, and one line of names above them."
                 elif number := bare(first[1]):
                     mend = f"Write {number}, without what stands around it."
+                    if len({str(cell).strip().replace(bare(cell), "") for cell in self._cells(first[0])}) > 1:
+                        mend = "Write all numbers in one unit, as 1234.5."
                 elif any(map(is_amount, self._cells(first[0]))):
                     mend = "Write a number, or leave the cell empty when it is missing."
             raise DataError(f"{found}.", where=self._source.path, mend=mend)
