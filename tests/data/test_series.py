@@ -434,7 +434,9 @@ def test_a_week_that_tells_its_year_is_the_time_beside_a_year(read, weeks):
     assert panel.frequency.title.startswith("weekly") and first_times(panel) == ["2024-01-01"]
 
 
-@pytest.mark.parametrize(("name", "day"), [("hour", "01.03.2024"), ("HR", "2024-03-01"), ("Hour", "20240301")])
+@pytest.mark.parametrize(
+    ("name", "day"), [("hour", "01.03.2024"), ("HR", "2024-03-01"), ("Hr_End", "2024-03-01"), ("Hour", "20240301")]
+)
 def test_times_are_put_together_from_a_date_and_the_number_of_an_hour(read, name, day):
     text = f"day,{name},y\n" + "".join(f"{day},{hour},{hour * hour}\n" for hour in range(24)) + ",,\n"
     panel, findings = read(text)
