@@ -294,6 +294,16 @@ def test_broken_quotes_are_named_where_the_row_begins(tmp_path, content):
     assert refusal(path).startswith(f"{path}:2: not valid CSV")
 
 
+def test_cells_of_a_tsv_that_are_quoted_as_in_csv_are_told_once(tmp_path):
+    rows = 'text\tlabel\n"hi" he said "ho"\ta\n""so""\tb\n"she said ""yes"""\tc\n"a ""b"" c"\td\n'
+    path = write(tmp_path / "a.tsv", rows)
+    with pytest.warns(UserWarning, match="looks quoted") as told:
+        assert [row["text"] for row in values(path)][2] == '"she said ""yes"""'
+    assert [str(each.message).partition(" looks")[0] for each in told] == [f"""{path}:4: '"she said ""yes""\"'"""]
+    path = write(tmp_path / "b.csv", 'text\tlabel\n"she said ""yes"""\tc\n')
+    assert values(path) == [{"text": 'she said "yes"', "label": "c"}]
+
+
 def test_what_stands_in_columns_without_a_name_is_left_out_aloud(tmp_path):
     path = write(tmp_path / "a.csv", "a,b,,,\n1,2,,,\n3,4, note,,5\n6,7,8\n")
     with pytest.warns(UserWarning, match="without a name") as told:

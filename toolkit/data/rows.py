@@ -217,7 +217,7 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
                 # A row of empty cells, tabs alone, is a row: what is translated must stay beside its source.
                 full = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
                 rows = ((number, line.split("\t")) for number, line in full if line)
-                yield from _table_rows(rows, where, source.header)
+                yield from _table_rows(_tell_quoted(rows, where), where, source.header)
             case "json":
                 yield from _json_rows(text, where, part)
             case "jsonl":
@@ -225,6 +225,23 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
             case "lines":
                 for number, line in numbered:
                     yield Row(f"{where}:{number}", _labelled(line))
+
+
+def _tell_quoted(numbered: Iterator[tuple[int, list[str]]], where: str) -> Iterator[tuple[int, list[str]]]:
+    """The same rows of a tsv file; the first cell that is quoted as in CSV is told."""
+    told = False
+    for number, cells in numbered:
+        if not told and (quoted := next(filter(_is_quoted, cells), None)):
+            found = f"{where}:{number}: {quoted[:40]!r} looks quoted, but in tsv a quote is a sign like any other"
+            warnings.warn(f"{found}. If cells are quoted as in CSV, let the name end in .csv.", stacklevel=2)
+            told = True
+        yield number, cells
+
+
+def _is_quoted(cell: str) -> bool:
+    """Whether a cell is in quotes, and all quotes inside stand there twice, one at least."""
+    inside = cell[1:-1]
+    return cell[:1] == cell[-1:] == '"' and '""' in inside and '"' not in inside.replace('""', "")
 
 
 def _csv_cells(lines: Iterator[str], where: str, header: bool) -> Iterator[tuple[int, list[str]]]:
