@@ -148,8 +148,6 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     if len(names) < 2:
         found = f"one column ({names[0]})" if names else "no column"
         raise DataError(f"{found}, expected a text and a label.", where=name, mend=told)
-    if told:
-        warnings.warn(f"{name}: {told}", stacklevel=2)
     length = {column: np.mean([len(str(row[column] or "")) for row in rows]) for column in names}
     texts = [column for column in names if not any(isinstance(row[column], list) for row in rows)] or names
     text = next((column for column in texts if _is_usual(column, TEXT_NAMES)), max(texts, key=length.__getitem__))
@@ -157,6 +155,8 @@ def _columns(rows: list[dict[str, Any]], name: str) -> tuple[str, str]:
     kinds = {column: len({str(row[column]) for row in rows}) for column in others}
     several = [column for column in others if kinds[column] > 1] or others
     label = next((column for column in others if _is_usual(column, LABEL_NAMES)), min(several, key=kinds.__getitem__))
+    if told and not (_is_usual(text, TEXT_NAMES) and _is_usual(label, LABEL_NAMES)):  # it may be there
+        warnings.warn(f"{name}: {told}", stacklevel=2)
     return text, label
 
 

@@ -205,6 +205,8 @@ def test_init_passes_over_lists_of_objects(here: Path) -> None:
     result = seqloom("init", "classify", "d.jsonl")
     assert "  text: data.text\n  label: kind\n" in result.out
     assert result.err == "note: d.jsonl: What is inside lists of objects is not read (marks).\n"
+    Path("d.jsonl").write_text(Path("d.jsonl").read_text().replace("kind", "label"))
+    assert not seqloom("init", "classify", "d.jsonl").err
 
 
 def test_init_tells_of_labels_that_are_probably_none(here: Path) -> None:
