@@ -17,6 +17,7 @@ from toolkit.data.sources import SeriesSource
 from toolkit.evaluation.diagnostics import choose_season, search_season
 
 EXAMINED = 200  # series, evenly spread, that seasons, trends and outliers are looked for in
+MEANT = ("close", "sales", "demand", "load")  # as columns to forecast are called
 VARIED = 0.9  # times the different values of the column that has most
 
 
@@ -54,18 +55,18 @@ def inspect(path: Path) -> Look:
         DataError: the file cannot be read as series.
     """
     source = SeriesSource(str(path), duplicates="last")
+    open_ones, others = False, tuple[str, ...]()
     try:
         panel, findings = read_panel(source)
     except SeveralValuesError:
         if not split_part(source.path)[0].is_file():  # a pipe is read once
             raise
+        open_ones = True
         panel, findings = read_panel(replace(source, layout="wide"))
-        if not _naming(panel, findings):
-            raise
-    others: tuple[str, ...] = ()
-    if naming := _naming(panel, findings):
+    naming = _naming(panel, findings)
+    if naming or open_ones:
         value, others = _values(source, panel, [name for name in series_of(findings) if name not in naming])
-        source = replace(source, id=naming, value=value)
+        source = replace(source, id=naming or None, value=value)
         panel, findings = read_panel(source)
         findings.insert(0, Finding("layout", f"{path}: {_told(naming, value, others)}"))
     sizes = facts.measure(panel)
@@ -95,8 +96,8 @@ def series_of(findings: list[Finding]) -> tuple[str, ...]:
 
 
 def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Which of these series to forecast, and the others: the first of those that vary most, as numbers of days and
-    prices do not, and that do not count the rows, be it all of them or those of each time."""
+    """Which of these series to forecast, and the others: what is called as if it were meant, or the first of those that
+    vary most, as numbers of days and prices do not, and that do not count the rows, be it all or those of each time."""
     if not columns:
         return None, ()
     head = open_series(source).head
@@ -105,17 +106,20 @@ def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str
     counted = [name for name, values in histories.items() if (np.diff(values) == 1).all()]
     counted += [name for name in columns if counts_up([row.values.get(name) for row in head])]
     varied |= dict.fromkeys(counted, 0)
-    value = next(name for name, many in varied.items() if many >= VARIED * max(varied.values()))
+    meant = [name for name in columns if name.strip().lower() in MEANT]
+    value = next(iter(meant), None) or next(k for k, many in varied.items() if many >= VARIED * max(varied.values()))
     return value, tuple(name for name in columns if name != value)
 
 
 def _told(naming: tuple[str, ...], value: str | None, others: tuple[str, ...]) -> str:
-    names = " and ".join(map(repr, naming))
-    told = f"{names} {'tells' if len(naming) == 1 else 'together tell'} the rows of a time apart and"
-    told += f" {'was' if len(naming) == 1 else 'were'} read as the names of series"
+    told = []
+    if naming:
+        names, one = " and ".join(map(repr, naming)), len(naming) == 1
+        told.append(f"{names} {'tells' if one else 'together tell'} the rows of a time apart and")
+        told[0] += f" {'was' if one else 'were'} read as the names of series"
     if others:
-        told += f"; of the columns of numbers {value!r} was read, not {', '.join(map(repr, others[:10]))}"
-    return f"{told}."
+        told.append(f"of the columns of numbers {value!r} was read, not {', '.join(map(repr, others[:10]))}")
+    return f"{'; '.join(told)}."
 
 
 def find_season(series: list[np.ndarray], frequency: Frequency) -> int:

@@ -240,8 +240,8 @@ def _tell_quoted(numbered: Iterator[tuple[int, list[str]]], where: str) -> Itera
 
 def _is_quoted(cell: str) -> bool:
     """Whether a cell is in quotes, and all quotes inside stand there twice, one at least."""
-    inside = cell[1:-1]
-    return cell[:1] == cell[-1:] == '"' and '""' in inside and '"' not in inside.replace('""', "")
+    quoted = cell[:1] == cell[-1:] == '"' and '""' in (inside := cell[1:-1])
+    return quoted and '"' not in inside.replace('""', "")
 
 
 def _csv_cells(lines: Iterator[str], where: str, header: bool) -> Iterator[tuple[int, list[str]]]:

@@ -14,7 +14,6 @@ from pipelines.forecasting.inspect import inspect
 from pipelines.forecasting.output import Forecasts, write
 from toolkit.data.sources import SeriesSource
 from toolkit.data.windows import at_ends
-from toolkit.errors import DataError
 from toolkit.stored import from_json, to_json
 
 HEADER = ("promotion", "date", "shop", "good", "sales")
@@ -57,16 +56,16 @@ def test_a_look_finds_what_names_the_series_and_what_their_values_are(table: Pat
 
 
 def test_a_column_that_counts_the_rows_is_not_what_to_forecast(table: Path) -> None:
-    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    header, *rows = (line.replace("sales", "sold").split(",") for line in table.read_text().splitlines())
     look = inspect(write_table(Path("shops.csv"), [[n, *row] for n, row in enumerate(rows)], ("sale", *header)))
-    assert look.source.value == "sales" and look.others == ("promotion",)
+    assert look.source.value == "sold" and look.others == ("promotion",)
 
 
 def test_a_column_that_counts_the_rows_of_each_series_is_not_what_to_forecast(tmp_path: Path, sales: Sales) -> None:
     """As in the air quality of Beijing's stations, whose files go one below the other."""
     rows = [[t + 1, day(t), shop, sales.values[k, t]] for k, shop in enumerate(("north", "south")) for t in range(120)]
-    look = inspect(write_table(tmp_path / "shops.csv", rows, ("No", "date", "shop", "sales")))
-    assert look.source.value == "sales" and look.others == ("No",)
+    look = inspect(write_table(tmp_path / "shops.csv", rows, ("No", "date", "shop", "sold")))
+    assert look.source.value == "sold" and look.others == ("No",)
 
 
 @pytest.mark.parametrize("shops", ["ns", "12"])
@@ -80,11 +79,32 @@ def test_a_column_that_is_called_like_names_may_need_another_beside_it(
     np.testing.assert_array_equal(look.panel.history(2), sales.values[2])
 
 
-def test_of_series_that_one_column_names_the_values_are_still_to_be_told(table: Path) -> None:
+@pytest.mark.parametrize("names", [("AAPL",), ("AAPL", "MSFT")])
+def test_of_prices_those_at_the_close_are_forecast_be_it_of_one_share_or_of_several(
+    sales: Sales, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [[day(t), name, t, sales.values[k, t], 2 * t] for k, name in enumerate(names) for t in range(120)]
+    path = write_table(tmp_path / "prices.csv", rows, ("Date", "Ticker", "Open", "Close", "Volume"))
+    look = inspect(path)
+    assert look.source.value == "Close" and look.others == ("Open", "Volume")
+    np.testing.assert_array_equal(look.panel.history(0), sales.values[0])
+    assert look.panel.ids == names and "'Close' was read, not 'Open', 'Volume'." in look.facts["layout"]
+    config = tmp_path / "a.yaml"
+    config.write_text(seqloom("init", "forecast", path).out)
+    assert seqloom("check", config).code == 0
+
+
+def test_shares_that_follow_one_another_are_not_one_series(sales: Sales, tmp_path: Path) -> None:
+    rows = [[day(120 * k + t), name, t % 7, sales.values[k, t]] for k, name in enumerate("ab") for t in range(120)]
+    look = inspect(write_table(tmp_path / "shares.csv", rows, ("date", "id", "open", "paid")))
+    assert look.panel.ids == ("a", "b") and look.source.value == "paid"
+
+
+def test_of_a_pipe_the_values_are_still_to_be_told(table: Path) -> None:
     rows = [row.split(",") for row in table.read_text().splitlines()]
-    rows = [row[:3] + row[4:] for row in rows if row[2:4] == ["1", "tea"]]
-    with pytest.raises(DataError, match=r"the columns 'promotion', 'sales' all hold numbers"):
-        inspect(write_table(Path("shops.csv"), rows, ("promotion", "date", "id", "sales")))
+    text = "".join(",".join(row[:3] + row[4:]) + "\n" for row in rows if row[2:4] == ["1", "tea"])
+    result = seqloom("inspect", "-", stdin=f"promotion,date,id,sales\n{text}".encode())
+    assert result.code == 1 and "the columns 'promotion', 'sales' all hold numbers" in result.err
 
 
 def test_the_first_config_names_them_and_passes_its_check(table: Path) -> None:
