@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.forecasting import facts
-from toolkit.data.columns import SeveralValuesError
 from toolkit.data.files import split_part
+from toolkit.data.find_columns import SeveralValuesError
 from toolkit.data.frequency import DAY, HOUR, WEEK, Frequency
 from toolkit.data.looks import counts_up
 from toolkit.data.panel import Finding, Panel

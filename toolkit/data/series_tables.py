@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from toolkit.data.arrow_tables import is_large, read_fast
-from toolkit.data.columns import Columns, find_columns
+from toolkit.data.columns import Columns
 from toolkit.data.files import ending, split_part
+from toolkit.data.find_columns import find_columns
 from toolkit.data.looks import looks_like_data
 from toolkit.data.numbers import is_missing
 from toolkit.data.panel import Finding

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.data.columns import HOURS, Columns
+from toolkit.data.columns import Columns
 from toolkit.data.looks import is_year
 from toolkit.data.months import QUARTERS, number_of_month
 from toolkit.data.numbers import NumberColumn, is_missing
 from toolkit.data.panel import SEPARATOR, Finding
 from toolkit.data.rows import Row, Source, read_rows
 from toolkit.data.sources import SeriesSource
+from toolkit.data.time_columns import HOURS
 from toolkit.errors import DataError
 
 # Of a column that a time is put together from.
