@@ -11,9 +11,10 @@ import numpy as np
 
 from pipelines.text_classification.data import as_flag, as_list
 from toolkit.config import quoted
+from toolkit.data.delimited import listed
 from toolkit.data.documents import ARCHIVES
 from toolkit.data.files import ending, foreign, split_part
-from toolkit.data.rows import TABLES, Format, Source, are_numbers, drawn, listed, read_rows
+from toolkit.data.rows import TABLES, Format, Source, are_numbers, drawn, read_rows
 from toolkit.data.text import split_words
 from toolkit.errors import DataError
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from toolkit.config import quoted
 from toolkit.data.codec import Kind, fit_codec
+from toolkit.data.delimited import listed
 from toolkit.data.files import ending
 from toolkit.data.layout import DEEPER, to_line, usual_indent
 from toolkit.data.pairs import PairSource, read_pairs, refuse_other_formats
-from toolkit.data.rows import Format, Source, are_numbers, drawn, listed, read_rows
+from toolkit.data.rows import Format, Source, are_numbers, drawn, read_rows
 from toolkit.errors import DataError
 from toolkit.evaluation.translation import word_splitter
 

@@ -1,25 +1,20 @@
 """Rows of text tables: streamed in constant memory, each with its place, in the encoding that it was written in."""
 
-import csv
 import difflib
 import itertools
-import json
 import os
 import random
 import re
 import tarfile
-import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, TextIO, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from toolkit.data.csv_head import csv_head
+from toolkit.data.delimited import csv_table, listed, refuse_duplicates, tsv_table
 from toolkit.data.documents import ARCHIVES, read_labelled
 from toolkit.data.files import (
-    LONGEST_LINE,
     bounded_lines,
     ending,
     explained,
@@ -29,6 +24,7 @@ from toolkit.data.files import (
     require,
     split_part,
 )
+from toolkit.data.json_rows import flat, json_lines, json_rows
 from toolkit.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -44,8 +40,6 @@ _FORMATS = {
     ".txt": "lines",
 }
 TABLES = tuple(name for name, kind in _FORMATS.items() if kind != "lines")  # endings of files that hold tables
-# A whole number beyond what any float holds stays text, as it is in CSV: infinite among values, itself among names.
-_JSON = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 309 else digits)
 _LABELS = re.compile(r"((?:__label__\S+\s*)+|\S+)\s*(.*)", re.DOTALL)
 
 
@@ -212,200 +206,16 @@ def _text_rows(path: Path, part: str, kind: str, source: Source) -> Iterator[Row
         numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if line.strip())
         match kind:
             case "csv":
-                yield from _table_rows(_csv_cells(lines, where, source.header), where, source.header)
+                yield from itertools.starmap(Row, csv_table(lines, where, source.header))
             case "tsv":
-                # A row of empty cells, tabs alone, is a row: what is translated must stay beside its source.
-                full = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
-                rows = ((number, line.split("\t")) for number, line in full if line)
-                yield from _table_rows(_tell_quoted(rows, where), where, source.header)
+                yield from itertools.starmap(Row, tsv_table(lines, where, source.header))
             case "json":
-                yield from _json_rows(text, where, part)
+                yield from itertools.starmap(Row, json_rows(text, where, part))
             case "jsonl":
-                yield from _json_line_rows(numbered, where)
+                yield from itertools.starmap(Row, json_lines(numbered, where))
             case "lines":
                 for number, line in numbered:
                     yield Row(f"{where}:{number}", _labelled(line))
-
-
-def _tell_quoted(numbered: Iterator[tuple[int, list[str]]], where: str) -> Iterator[tuple[int, list[str]]]:
-    """The same rows of a tsv file; the first cell that is quoted as in CSV is told."""
-    told = False
-    for number, cells in numbered:
-        if not told and (quoted := next(filter(_is_quoted, cells), None)):
-            found = f"{where}:{number}: {quoted[:40]!r} looks quoted, but in tsv a quote is a sign like any other"
-            warnings.warn(f"{found}. If cells are quoted as in CSV, let the name end in .csv.", stacklevel=2)
-            told = True
-        yield number, cells
-
-
-def _is_quoted(cell: str) -> bool:
-    """Whether a cell is in quotes, and all quotes inside stand there twice, one at least."""
-    quoted = cell[:1] == cell[-1:] == '"' and '""' in (inside := cell[1:-1])
-    return quoted and '"' not in inside.replace('""', "")
-
-
-def _csv_cells(lines: Iterator[str], where: str, header: bool) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    head, delimiter, skipped, title = csv_head(lines, header)
-    if title:
-        told = f"{where}: the names of the columns were found in line {skipped + 1}, below {title[:60]!r}, a title."
-        warnings.warn(told, stacklevel=2)
-    reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
-    number = 1 + skipped
-    try:
-        for cells in reader:
-            yield number, cells
-            number = reader.line_num + 1 + skipped
-    except csv.Error as error:
-        mend = 'Close every quote, and write a quote inside a quoted cell twice: "she said ""yes""".'
-        raise DataError(f"not valid CSV ({error}).", where=f"{where}:{number}", mend=mend) from None
-
-
-def _table_rows(numbered: Iterator[tuple[int, list[str]]], where: str, header: bool) -> Iterator[Row]:
-    names, width, fitted, told = list[str](), 0, False, False
-    for number, cells in numbered:
-        place, blank = f"{where}:{number}", not any(map(str.strip, cells))
-        if blank and (not cells or len(cells) == 1 != len(names) or (header and not names)):
-            continue  # a blank line, or empty cells above the names
-        if not names:
-            names = [name.strip() for name in cells] if header else [str(column) for column in range(len(cells))]
-            width = len(names)
-            while header and len(names) > 1 and not names[-1]:
-                names.pop()  # spreadsheets write the empty columns beside a table too
-            names = _told_apart(names, place)
-            if header:
-                continue
-        if blank:
-            cells = [""] * len(names)
-        while len(cells) > len(names) and not cells[-1].strip():
-            cells.pop()
-        if fitted and len(names) < len(cells) <= width:  # where no row before it fits, the first line is a title
-            if not told:
-                beside = f"{place}: found {cells[len(names)].strip()[:40]!r} in a column without a name"
-                warnings.warn(f"{beside}; such columns are left out. Give them names to read them.", stacklevel=2)
-                told = True
-            del cells[len(names) :]
-        if len(cells) != len(names):
-            _refuse_width(len(cells), names, width > len(names), place)
-        fitted = fitted or not blank
-        yield Row(place, dict(zip(names, cells, strict=True)))
-
-
-def _refuse_width(cells: int, names: list[str], unnamed: bool, where: str) -> NoReturn:
-    """Tell of a row that has not one cell a column; `unnamed` is whether the header had empty cells at its end."""
-    found = f"found {cells} cell{'s' * (cells != 1)}, expected {len(names)} ({listed(names)})."
-    mend = "Give every row one cell a column; a cell that holds the separator needs quotes (in tsv, a space)."
-    if len(names) == 1 or cells > 2 * len(names):
-        mend = "If lines of a title stand above the names of the columns, delete them."
-    elif unnamed and cells > len(names):
-        mend = "Give every column with values a name."
-    raise DataError(found, where=where, mend=mend)
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
-    names = list(names)
-    shown = ", ".join(names[:10])
-    return f"{shown} and {len(names) - 10:,} more" if len(names) > 10 else shown
-
-
-def _told_apart(names: list[str], where: str) -> list[str]:
-    """Names of columns, those that are there several times with a number each, so that none means another column."""
-    counts, seen = Counter(names), Counter[str]()
-    twice = [name for name, count in counts.items() if count > 1]
-    if any(name and not name[0].isalpha() for name in twice):  # numbers and dates: this may be a row of data
-        mend = "If this is a row of data, write one with the names of the columns above it; else tell names apart."
-        _refuse_duplicates(names, where, mend)
-    for place, name in enumerate(names):
-        if counts[name] > 1:
-            seen[name] += 1
-            names[place] = f"{name or 'unnamed'}.{seen[name]}"
-    if twice:
-        told = ", ".join(f"{name or 'unnamed'}.1 to {name or 'unnamed'}.{counts[name]}" for name in twice)
-        warnings.warn(f"{where}: columns of one name are told apart by a number: {told}.", stacklevel=2)
-        _refuse_duplicates(names, where)
-    return names
-
-
-def _refuse_duplicates(names: list[str], where: str, mend: str = "Give every column its own name.") -> None:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise DataError(f"column {twice[0]!r} is there twice.", where=where, mend=mend)
-
-
-def _json_value(text: str, where: str, line: int | None = None) -> Any:
-    """What JSON says, of a whole file or of one of its lines."""
-    try:
-        return _JSON.decode(text)
-    except (ValueError, RecursionError) as error:
-        place = line or getattr(error, "lineno", 1)
-        reason = getattr(error, "msg", "brackets are nested too deeply")
-        mend = "Check quotes, commas and brackets; a file with one object a line is jsonl."
-        if line and text.strip() in ("[", "[{", "[["):
-            mend = "A list that goes over several lines is json: let the name end in .json, or set data.format."
-        raise DataError(f"not valid JSON ({reason}).", where=f"{where}:{place}", mend=mend) from error
-
-
-def _json_line_rows(numbered: Iterable[tuple[int, str]], where: str) -> Iterator[Row]:
-    for number, line in numbered:
-        yield _json_row(_json_value(line, where, number), f"{where}:{number}")
-
-
-def _json_rows(text: TextIO, where: str, part: str) -> Iterator[Row]:
-    """The rows of one document; or of one a line, as many data sets have them under the same name."""
-    document = text.readline()
-    try:
-        value = _JSON.decode(document)
-    except (ValueError, RecursionError):  # it goes on in the next line
-        document += text.read()
-        if not document.strip():
-            return
-        value = _json_value(document, where)
-    more = ((number, line) for number, line in enumerate(bounded_lines(text, where), 2) if line.strip())
-    if second := next(more, None):
-        if part:
-            raise DataError("found rows of JSON, which have no parts.", where=where, mend=f"Leave out #{part}.")
-        yield _json_row(value, f"{where}:1")
-        yield from _json_line_rows(itertools.chain([second], more), where)
-        return
-    if part and not (isinstance(value, dict) and part in value):
-        keys = ", ".join(list(value)[:10]) if isinstance(value, dict) else "none, for it is a list"
-        raise DataError(f"there is no key {part!r}; the keys are {keys}.", where=where)
-    value = value[part] if part else value
-    if not isinstance(value, list):
-        lists = [key for key, each in value.items() if isinstance(each, list)] if isinstance(value, dict) else []
-        mend = "Write a list of rows, as pandas does with orient='records'."
-        if lists and not part:  # a part is one key, so that a list further inside cannot be named
-            mend = f"Name the key of the list, such as {where}#{max(lists, key=lambda key: len(value[key]))}."
-        raise DataError(f"found {_kind(value)}, expected a list of rows.", where=where, mend=mend)
-    place = f"{where}#{part}" if part else where
-    for number, item in enumerate(value, 1):
-        yield _json_row(item, f"{place}:row {number}")
-
-
-def _json_row(value: Any, where: str) -> Row:
-    if isinstance(value, list):
-        return Row(where, _flat({str(column): item for column, item in enumerate(value)}))
-    if not isinstance(value, dict):
-        mend = 'Write each row as {"text": "...", "label": "..."}.'
-        raise DataError(f"found {_kind(value)}, expected an object or a list.", where=where, mend=mend)
-    return Row(where, _flat(value))
-
-
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with what is inside objects as columns of their own."""
-    while any(isinstance(value, dict) for value in values.values()):
-        inner = dict[str, Any]()
-        for name, value in values.items():
-            fields = {f"{name}.{field}": each for field, each in value.items()} if isinstance(value, dict) else {}
-            inner |= fields or {name: value or None if isinstance(value, dict) else value}
-        values = inner
-    return values
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def _labelled(line: str) -> dict[str, Any]:
@@ -423,9 +233,9 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     with open_binary(path) as stream:
         try:
             file = pyarrow.parquet.ParquetFile(stream)
-            _refuse_duplicates(file.schema_arrow.names, where)
+            refuse_duplicates(file.schema_arrow.names, where)
             rows = (row for batch in file.iter_batches(batch_size=1024) for row in batch.to_pylist())
             for number, values in enumerate(rows, 1):
-                yield Row(f"{where}:row {number}", _flat(values))
+                yield Row(f"{where}:row {number}", flat(values))
         except pyarrow.ArrowException as error:
             raise DataError(f"not readable as Parquet ({error}).", where=where, mend="Write it anew.") from error
