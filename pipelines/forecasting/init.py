@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.forecasting.facts import YEARS, measure, mostly_sparse, span_of, years_of
-from pipelines.forecasting.inspect import Look, inspect, series_of
+from pipelines.forecasting.inspect import Look, inspect, meant, series_of
 from toolkit.config import quoted
 from toolkit.data.frequency import Frequency
 from toolkit.errors import ConfigError
@@ -79,7 +79,8 @@ def _of_columns(look: Look) -> list[str]:
         if not names:
             lines.append(_line("# id: COLUMN", "that names the series, if there are several"))
     if columns := series_of(look.findings):
-        value, *others = columns
+        value = meant(columns) or columns[0]
+        others = [name for name in columns if name != value]
         lines.append(_line(f"# value: {quoted(value)}", "to forecast this column alone"))
     elif look.source.value:
         lines.append(_line(f"value: {quoted(look.source.value)}", "the column to forecast"))

@@ -1,5 +1,6 @@
 """A look at series before anything is trained: what is there, what is odd, and what would be done about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,6 +96,11 @@ def series_of(findings: list[Finding]) -> tuple[str, ...]:
     return next((each.columns for each in findings if each.kind == "layout" and each.columns), ())
 
 
+def meant(columns: Sequence[str]) -> str | None:
+    """The first that is called as if it were to be forecast."""
+    return next((name for name in columns if name.strip().lower() in MEANT), None)
+
+
 def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str | None, tuple[str, ...]]:
     """Which of these series to forecast, and the others: what is called as if it were meant, or the first of those that
     vary most, as numbers of days and prices do not, and that do not count the rows, be it all or those of each time."""
@@ -106,8 +112,7 @@ def _values(source: SeriesSource, panel: Panel, columns: list[str]) -> tuple[str
     counted = [name for name, values in histories.items() if (np.diff(values) == 1).all()]
     counted += [name for name in columns if counts_up([row.values.get(name) for row in head])]
     varied |= dict.fromkeys(counted, 0)
-    meant = [name for name in columns if name.strip().lower() in MEANT]
-    value = next(iter(meant), None) or next(k for k, many in varied.items() if many >= VARIED * max(varied.values()))
+    value = meant(columns) or next(k for k, many in varied.items() if many >= VARIED * max(varied.values()))
     return value, tuple(name for name in columns if name != value)
 
 

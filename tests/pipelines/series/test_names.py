@@ -94,6 +94,13 @@ def test_of_prices_those_at_the_close_are_forecast_be_it_of_one_share_or_of_seve
     assert seqloom("check", config).code == 0
 
 
+def test_without_a_name_they_are_series_and_the_close_is_proposed(sales: Sales, tmp_path: Path) -> None:
+    rows = [[day(t), t, sales.values[0, t]] for t in range(120)]
+    path = write_table(tmp_path / "prices.csv", rows, ("Date", "Open", "Close"))
+    text = seqloom("init", "forecast", path).out
+    assert "  # value: Close  " in text and "  # past: [Open]  " in text
+
+
 def test_shares_that_follow_one_another_are_not_one_series(sales: Sales, tmp_path: Path) -> None:
     rows = [[day(120 * k + t), name, t % 7, sales.values[k, t]] for k, name in enumerate("ab") for t in range(120)]
     look = inspect(write_table(tmp_path / "shares.csv", rows, ("date", "id", "open", "paid")))
