@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from keywords import seqloom, write_config, write_table
 
-from toolkit.data import files
+from toolkit.data import delimited, files
 
 COMMAND = [sys.executable, "-m", "pipelines.cli"]
 
@@ -83,9 +83,7 @@ run_app(app)
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.txt.gz"])
 def test_a_line_without_end_is_told(name: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolkit.data import rows
-
-    for module in (files, rows):
+    for module in (files, delimited):
         monkeypatch.setattr(module, "LONGEST_LINE", 1000)
     head = b'{"text": "my parcel"}' if name == "a.jsonl.gz" else b"text"
     Path(name).write_bytes(gzip.compress(head + b"\n" + b"a" * 5000))
