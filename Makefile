@@ -11,7 +11,7 @@ setup: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-compile -r requirements.lock
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib  # as pip would, on every core
+	$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib  # as pip would, on every core
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m toolkit.kernels.build
 	touch $@
