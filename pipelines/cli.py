@@ -7,13 +7,13 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from pipelines.catalogue import PIPELINES, pipeline_of, stage
 from pipelines.printing import fact_lines, leaderboard, score_lines
-from pipelines.process import run_app, use_keras
+from pipelines.process import leave, run_app, use_keras
 from toolkit.errors import ConfigError
 from toolkit.memory import keep_memory
 from toolkit.threads import set_threads
@@ -409,9 +409,9 @@ def neighbours(
     print(json.dumps(dict(found)) if as_json else "\n".join(f"{score:.3f}  {name}" for name, score in found))
 
 
-def main() -> None:
-    """Run the command; a mistake that the user can mend is told in a sentence."""
-    run_app(app)
+def main() -> NoReturn:
+    """Run the command, and end the process."""
+    leave(run_app(app))
 
 
 def _load(path: Path, overrides: list[str]) -> tuple[str, Any]:

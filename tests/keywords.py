@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from pipelines.cli import main
+from pipelines.cli import app
+from pipelines.process import run_app
 
 TOPICS = {
     "account": ("password", "login", "username", "profile"),
@@ -121,9 +122,5 @@ def seqloom(*arguments: Any, stdin: bytes = b"") -> Result:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        code = run_app(app)
     return Result(code, out.getvalue(), err.getvalue())

@@ -66,7 +66,7 @@ def test_what_ends_a_command_from_outside_leaves_the_old_output_and_nothing_else
 def test_a_signal_in_an_import_ends_the_command_without_a_word() -> None:
     """An extension whose start is stopped says that it is broken, as NumPy does."""
     code = """
-import os, signal
+import os, signal, sys
 from pipelines.process import run_app
 
 def app(standalone_mode):
@@ -75,10 +75,31 @@ def app(standalone_mode):
     except SystemExit:
         raise ImportError("initialization failed")
 
-run_app(app)
+sys.exit(run_app(app))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (128 + signal.SIGTERM, b"", b"")
+
+
+def test_what_a_command_said_is_written_before_it_leaves() -> None:
+    code = (
+        "import atexit; from pipelines.process import leave; atexit.register(print, 'end'); print('answer'); leave(3)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (3, b"answer\nend\n", b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_answer_that_cannot_be_written_is_told_unless_nobody_reads_it(unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([*COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (1, b"seqloom: system: No space left on device.\n")
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run([*COMMAND, "schema"], stdout=write, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.txt.gz"])
