@@ -59,6 +59,11 @@ class Observations:
         """A row in words, such as `2010-03-14 of series 'a'`."""
         return f"{self.frequency.text(self.ordinals[row : row + 1])[0]} of series {self.ids[self.series[row]]!r}"
 
+    def count_series(self, rows: np.ndarray) -> int:
+        """How many series these rows are of, which are positions in order."""
+        series = self.series[rows]
+        return int(len(series) > 0) + np.count_nonzero(series[1:] != series[:-1])
+
     def repeats(self) -> np.ndarray:
         """Whether each row but the first is of the same series and step as the one before it (rows - 1,)."""
         return (self.series[1:] == self.series[:-1]) & (self.ordinals[1:] == self.ordinals[:-1])
@@ -176,7 +181,7 @@ def trimmed(rows: Observations) -> tuple[Observations, np.ndarray, list[Finding]
     behind = np.flatnonzero(at > keep_last[rows.series])
     findings = []
     if len(behind):
-        many, where = len(np.unique(rows.series[behind])), rows.named(int(behind[0]))
+        many, where = rows.count_series(behind), rows.named(int(behind[0]))
         told = f"rows without a value at the end: {len(behind)}, in {many} of {len(rows.ids)} series"
         findings.append(Finding("missing", f"{told}, first {where}; they were left out."))
     return (rows if keep.all() else rows.take(keep)), end, findings
@@ -225,7 +230,7 @@ def gap_findings(rows: Observations) -> list[Finding]:
     at = np.flatnonzero(gaps > 0)
     if not len(at):
         return []
-    many = len(np.unique(rows.series[at]))
+    many = rows.count_series(at)
     frequency = rows.frequency
     first = f"{frequency.text(rows.ordinals[at[:1]] + 1)[0]} of series {rows.ids[rows.series[at[0]]]!r}"
     told = f"steps without a row: {gaps.sum()}, in {many} of {len(rows.ids)} series, first {first}"

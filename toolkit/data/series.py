@@ -244,7 +244,7 @@ def _value_findings(rows: Observations, panel: Panel) -> list[Finding]:
     missing = np.flatnonzero(~known & past & (counts > 0)[rows.series])
     findings = []
     if len(missing):
-        many = len(np.unique(rows.series[missing]))
+        many = rows.count_series(missing)
         first = rows.named(int(missing[0]))
         told = f"values missing: {len(missing)}, in {many} of {len(panel)} series, first {first}."
         findings.append(Finding("missing", told))

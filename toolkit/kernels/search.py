@@ -158,7 +158,7 @@ class DecoderStep:
                 raise ValueError(f"{name} go from {numbers.min()} to {numbers.max()}, expected 0 to {most}")
         tokens, state, memory, keys, lengths = map(np.ascontiguousarray, given, kinds)
         after, weights = np.empty_like(state), np.empty((rows, source), np.float32)
-        new = np.unique(tokens[~self._known[tokens]])
+        new = np.array(sorted({*tokens[~self._known[tokens]].tolist()}), np.int32)
         looked = {"memory": memory.ctypes.data, "keys": keys.ctypes.data, "lengths": lengths.ctypes.data}
         decoder = _Decoder(batch=sentences, source=source, time=1, **self._fixed, **looked)
         places = (each.ctypes.data for each in (tokens, state, after, weights))
