@@ -62,7 +62,7 @@ class Observations:
     def count_series(self, rows: np.ndarray) -> int:
         """How many series these rows are of, which are positions in order."""
         series = self.series[rows]
-        return int(len(series) > 0) + np.count_nonzero(series[1:] != series[:-1])
+        return int(np.count_nonzero(series[1:] != series[:-1])) + (len(series) > 0)
 
     def repeats(self) -> np.ndarray:
         """Whether each row but the first is of the same series and step as the one before it (rows - 1,)."""
