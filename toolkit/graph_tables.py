@@ -98,15 +98,17 @@ def _split(model: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
     if all(each.number != INITIALIZER or each.value < LARGE for each in fields):
         return model, {}
     looked_up = _looked_up(model, [each for each in fields if each.number == NODE])
-    parts, tables = list[bytes](), dict[str, np.ndarray]()
+    view = memoryview(model)  # one copy of what may be much
+    parts, tables = list[bytes | memoryview](), dict[str, np.ndarray]()
     for field in fields:
         found = _table(model, field.content) if field.number == INITIALIZER and field.value >= LARGE else None
         if found and found[0] in looked_up:
             tables |= [found]
             parts.append(_message(INPUT, _input(*found)))
         else:
-            parts.append(model[field.whole])
-    return model[: graph.whole.start] + _message(GRAPH, b"".join(parts)) + model[graph.whole.stop :], tables
+            parts.append(view[field.whole])
+    head = _head(GRAPH, sum(map(len, parts)))
+    return b"".join([view[: graph.whole.start], head, *parts, view[graph.whole.stop :]]), tables
 
 
 def _looked_up(model: bytes, nodes: list[Field]) -> set[str]:
@@ -182,7 +184,12 @@ def _number(number: int, value: int) -> bytes:
 
 
 def _message(number: int, content: bytes) -> bytes:
-    return _bytes_of(number << 3 | BYTES) + _bytes_of(len(content)) + content
+    return _head(number, len(content)) + content
+
+
+def _head(number: int, size: int) -> bytes:
+    """What stands before so many bytes of content."""
+    return _bytes_of(number << 3 | BYTES) + _bytes_of(size)
 
 
 def _bytes_of(value: int) -> bytes:

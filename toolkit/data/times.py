@@ -67,6 +67,7 @@ _OFFSET = re.compile(
     r"|\s*(?:\b(?:GMT|UTC)|(?<=\d)Z)\b"
 )
 _LETTERS = re.compile(r"[^\W\d_]{3}|[\u0904-\u0939]")  # of Devanagari, months have two letters
+_DIGIT = re.compile(r"\d")
 _WITH_YEAR = re.compile(r"\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}$")
 _TOTALS = {"total", "totals", "sum", "grand", "summe", "gesamt", "suma", "somme", "totale", "average", "mean"}
 # In place of an offset from UTC where a text names none.
@@ -373,7 +374,7 @@ def _from_integers(texts: Sequence[str], integers: bool) -> Times:
 def _by_pandas(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Times (texts,) datetime64[us] of dates with the name of a month, NaT for what is none, and offsets (texts,)."""
     # pandas would also read "12" or "Jan 5", as some day of this month or this year.
-    spelled = [in_english(text) if _LETTERS.search(text) else text for text in texts]
+    spelled = [in_english(text) if _DIGIT.search(text) and _LETTERS.search(text) else text for text in texts]
     offsets = np.full(len(texts), _NONE)
     for place, text in enumerate(spelled):
         if ":" in text and (found := _OFFSET.search(text)):
