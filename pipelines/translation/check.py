@@ -14,6 +14,7 @@ from pipelines.translation.predict import NAME
 from pipelines.translation.prepare import Prepared, prepare, word_vectors
 from pipelines.translation.train import COMPILED_STEP, STEP
 from toolkit.artifact import Artifact
+from toolkit.data.alphabet import Alphabet
 from toolkit.data.codec import UNKNOWN
 from toolkit.data.pair_batches import Shape, padding_share, plan_batches
 from toolkit.data.pairs import Grouped, shared_sources, suspicious
@@ -42,6 +43,7 @@ def check(config: Config) -> dict[str, str]:
         **_lengths(config, prepared),
         "vocabulary": _vocabulary(config, codec),
         "unknown pieces": _unknown(prepared),
+        **_alphabet(codec.alphabet),
         "copying": _copying(prepared) if config.model.copy_words else "off",
         "parameters": f"{config.model.members} x {parameters:,}",
         **_steps(config, prepared, parameters),
@@ -111,6 +113,11 @@ def _vocabulary(config: Config, codec: PairCodec) -> str:
 def _unknown(prepared: Prepared) -> str:
     sources = _share_unknown(source.ids for source in prepared.validation.sources)
     return f"{sources:.2%} of the validation sources, {_share_unknown(prepared.validation.targets):.2%} of the targets"
+
+
+def _alphabet(alphabet: Alphabet) -> dict[str, str]:
+    told = f"no {alphabet.lacks}: what is translated is read without them too"
+    return {"sources have": told} if alphabet.lacks else {}
 
 
 def _share_unknown(rows: Iterator[Sequence[int]] | Sequence[Sequence[int]]) -> float:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from toolkit.data.alphabet import Alphabet
 from toolkit.data.codec import END, RESERVED, UNKNOWN, TextCodec
 from toolkit.data.forms import FORMS, form_of
 from toolkit.data.merges import Merges, Words, learn_merges, runs
@@ -77,6 +78,7 @@ class PairCodec:
         forms: whether the form of each piece is read besides which it is.
         merges: of the target's words, but for those that its source has too, which can then be copied.
         capitals: whether what is copied has its capitals, where a source is read in lower case.
+        alphabet: of the sources to learn from.
     """
 
     source: TextCodec
@@ -88,6 +90,7 @@ class PairCodec:
     forms: bool = False
     merges: Merges = field(default_factory=lambda: Merges([]))
     capitals: bool = False
+    alphabet: Alphabet = field(default_factory=Alphabet)
 
     @property
     def target_size(self) -> int:
@@ -106,7 +109,8 @@ class PairCodec:
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
         limit = limit or self.limits[0]
-        split = self.source.split(texts, limit * self._longest_value, capitals=self.capitals)
+        known = [self.alphabet.read(text) for text in texts]
+        split = self.source.split(known, limit * self._longest_value, capitals=self.capitals)
         return [self._source(words).cut(limit) for words in split]
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
@@ -189,7 +193,7 @@ class PairCodec:
         return [*self._halves(word[:middle]), *self._halves(word[middle:])]
 
     def _size(self, text: str) -> int:
-        return len(self.source.split([text], self.limits[0] + 1)[0])
+        return len(self.source.split([self.alphabet.read(text)], self.limits[0] + 1)[0])
 
     def _source(self, pieces: list[str]) -> Source:
         columns: list[list[int]] = []
@@ -252,6 +256,7 @@ class PairCodec:
             "forms": self.forms,
             "merges": self.merges.to_json(),
             "capitals": self.capitals,
+            "alphabet": to_json(self.alphabet),
         }
 
     @classmethod
@@ -271,4 +276,5 @@ class PairCodec:
             values = from_json(ColumnValues | None, value["values"])
             forms = bool(value.get("forms", False))
             merges, capitals = Merges.from_json(value.get("merges", [])), bool(value.get("capitals", False))
-            return cls(source, target, copies, (first, second), growth, values, forms, merges, capitals)
+            alphabet = from_json(Alphabet, value.get("alphabet", {}))
+            return cls(source, target, copies, (first, second), growth, values, forms, merges, capitals, alphabet)

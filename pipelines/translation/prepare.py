@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.translation.config import Config
 from pipelines.translation.data import Splits, read_splits
 from pipelines.translation.pieces import MOST, SLACK, PairCodec, Source
+from toolkit.data.alphabet import Alphabet
 from toolkit.data.codec import TextCodec, fit_codec
 from toolkit.data.layout import usual_indent
 from toolkit.data.pairs import Pairs
@@ -73,6 +74,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
         values=values,
         forms=config.model.word_forms,
         capitals=_keep_capitals(source, target, splits.train, tokens.max_source),
+        alphabet=Alphabet.of(splits.train.sources),
     )
     if tokens.merge_count:
         sources = codec.read(splits.train.sources)

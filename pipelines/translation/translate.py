@@ -129,6 +129,11 @@ def translate(
     inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
     mend = "A run with tokens.long_sources: split translates all of a text."
     truncated = truncated_texts(translator.searcher.codec.limits[0], mend)
+    alphabet = translator.searcher.codec.alphabet
+    cleaned = Noted(
+        "read without some capitals or marks",
+        f"the sources that this run has learned from have no {alphabet.lacks}.",
+    )
     broken_off = Noted(
         "translated up to the most pieces that a translation may have",
         "it breaks off there. More are written by a run with a higher tokens.max_target, if that is what"
@@ -141,6 +146,8 @@ def translate(
         translations = translator.translate((item.text for item in read), settings)
         for translation, item in zip(watched(translations, "translating", out), items, strict=True):
             write(item.text, translation)
+            if alphabet.loses(item.text):
+                cleaned.add(item.where)
             if translation.truncated:
                 truncated.add(item.where)
             if not translation.finished:
@@ -148,6 +155,7 @@ def translate(
         if translation is None:  # what stood at `out` is worth more than nothing
             inputs.check()
     inputs.tabbed.tell()
+    cleaned.tell()
     truncated.tell()
     broken_off.tell()
     inputs.check()

@@ -199,6 +199,19 @@ def test_what_is_copied_is_written_as_targets_of_training_have_it(target, kept, 
     assert PairCodec.from_json(json.loads(json.dumps(codec.to_json())), "pieces.json") == codec
 
 
+def test_what_people_type_is_read_as_the_sources_of_training_are_written(tmp_path):
+    path = write_pairs(tmp_path / "p.csv", [(f"how far is denver {i}", f"DISTANCE {i}") for i in range(20)])
+    codec = prepare(make_config(data={"train": str(path)})).codec
+    assert codec.read(["How far is Denver 1?"]) == codec.read(["how far is denver 1"])
+    assert codec.cut("How, FAR; is. Denver? (1)!") == ["How, FAR; is. Denver? (1)!"]  # five pieces, not eleven
+    stored = json.loads(json.dumps(codec.to_json()))
+    assert PairCodec.from_json(stored, "pieces.json") == codec
+    del stored["alphabet"]  # as earlier versions wrote it
+    assert PairCodec.from_json(stored, "pieces.json").read(["How?"])[0].pieces == ["How", "￭?"]
+    with pytest.raises(ArtifactError, match="these pieces are damaged"):
+        PairCodec.from_json({**stored, "alphabet": {"capitals": "no", "marks": ""}}, "pieces.json")
+
+
 # Long texts
 
 

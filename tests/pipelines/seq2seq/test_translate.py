@@ -58,6 +58,15 @@ def test_a_line_is_a_text_and_the_model_has_learned(translate: Any) -> None:
     assert result.err == ""
 
 
+def test_capitals_and_marks_that_training_lacks_are_not_read_and_told(translate: Any) -> None:
+    result = translate("-", stdin=b"one two\nOne, TWO!\nthree\n")
+    assert lines(result) == ["zwei eins", "zwei eins", "drei"]
+    assert result.err == (
+        "note: 1 text was read without some capitals or marks, the first at standard input:2; the sources that this run"
+        " has learned from have no capitals and no marks such as . , ? ! ; : ' \" - ( ).\n"
+    )
+
+
 def test_empty_lines_stay_empty_lines(translate: Any) -> None:
     assert lines(translate("-", stdin=b"\none two\n \n\nthree\n\n")) == ["", "zwei eins", "", "", "drei", ""]
     assert lines(translate("-", stdin=b"")) == []
@@ -340,7 +349,7 @@ def test_a_row_of_empty_cells_is_a_row_and_has_a_line(translate: Any) -> None:
 def test_long_sources_are_translated_in_parts_where_the_run_says_so(splitting: Path) -> None:
     text = b"one two three four. five six one two three four\n"
     result = seqloom("translate", "-", "--model", splitting, stdin=text)
-    assert result.err == ""
+    assert "truncated" not in result.err and "1 text was read without some capitals or marks" in result.err
     assert len(lines(result)) == 1
     assert {"vier", "sechs", "eins"} <= set(result.out.split())
 

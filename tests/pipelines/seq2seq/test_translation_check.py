@@ -59,6 +59,7 @@ def test_facts_come_in_reading_order(tiny_config: Config) -> None:
         "left out",
         "vocabulary",
         "unknown pieces",
+        "sources have",
         "copying",
         "parameters",
         "memory",
@@ -72,6 +73,7 @@ def test_facts_come_in_reading_order(tiny_config: Config) -> None:
     assert found["pieces a source"] == found["pieces a target"] == "median 3, longest 4"
     assert found["vocabulary"] == "10 pieces to read, 10 to write"
     assert found["unknown pieces"] == "0.00% of the validation sources, 0.00% of the targets"
+    assert found["sources have"].startswith("no capitals and no marks such as . , ? ! ;")
     assert re.match(r"about [\d,]+ MB to train, beside the data and some 1,000 MB for libraries", found["memory"])
     steps = re.fullmatch(r"([\d,]+) of about 64 target pieces, ([\d,]+) in all at most", found["steps an epoch"])
     assert steps and int(steps[2]) == 8 * int(steps[1])

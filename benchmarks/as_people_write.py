@@ -1,0 +1,50 @@
+"""A translator whose sources have no capitals and no marks, given what people type: with both.
+
+    python benchmarks/as_people_write.py RUN TEST [SOURCE TARGET]
+
+TEST is a table or JSON lines with the columns SOURCE and TARGET, source and target unless given. A question begins with
+one of the words below; what stands in single quotes in the target, as in SQL, is a name. Scores are in %.
+"""
+
+import re
+import sys
+from dataclasses import replace
+from itertools import groupby
+
+from sacrebleu.metrics import BLEU
+
+from pipelines.translation.predict import Translator
+from toolkit.data.alphabet import Alphabet
+from toolkit.data.rows import Source, read_rows
+
+ASKS = {"what", "which", "who", "where", "when", "why", "how", "is", "are", "do", "does", "did", "can", "could", "will"}
+
+
+def typed(text: str, target: str) -> str:
+    names = {name for quoted in re.findall("'([^']+)'", target) for name in quoted.split()}
+    words = [word.capitalize() if word in names or word == "i" else word for word in text.split()]
+    return f"{words[0][:1].upper()}{' '.join(words)[1:]}{'?' if words[0].lower() in ASKS else '.'}"
+
+
+def main(run: str, test: str, source: str = "source", target: str = "target") -> None:
+    rows = [(str(row[source]), str(row[target])) for _, row in read_rows(Source(test))]
+    grouped = [(text, [each[1] for each in same]) for text, same in groupby(sorted(rows), key=lambda row: row[0])]
+    as_stored, as_typed = [text for text, _ in grouped], [typed(text, targets[0]) for text, targets in grouped]
+    translator = Translator(run)
+    codec = translator.searcher.codec
+    for name, texts, alphabet in (
+        ("as stored", as_stored, codec.alphabet),
+        ("as people type", as_typed, codec.alphabet),
+        ("the same, every sign read", as_typed, Alphabet()),
+    ):
+        translator.searcher.codec = replace(codec, alphabet=alphabet)
+        written = [each.text for each in translator.translate(texts)]
+        exact = sum(text in targets for text, (_, targets) in zip(written, grouped, strict=True)) / len(grouped)
+        most = max(len(targets) for _, targets in grouped)
+        references = [[targets[min(i, len(targets) - 1)] for _, targets in grouped] for i in range(most)]
+        print(f"{name:26} BLEU {BLEU().corpus_score(written, references).score:.1f}  exact {100 * exact:.1f}")
+    print(f"the first: {as_typed[0]!r}, of {len(grouped):,} sources")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
