@@ -3,7 +3,7 @@
     python benchmarks/as_people_write.py RUN TEST [SOURCE TARGET]
 
 TEST is a table or JSON lines with the columns SOURCE and TARGET, source and target unless given. A question begins with
-one of the words below; what stands in single quotes in the target, as in SQL, is a name. Scores are in %.
+one of the words below; what stands in quotes in the target, as in SQL, is a name. Scores are in %.
 """
 
 import re
@@ -21,7 +21,7 @@ ASKS = {"what", "which", "who", "where", "when", "why", "how", "is", "are", "do"
 
 
 def typed(text: str, target: str) -> str:
-    names = {name for quoted in re.findall("'([^']+)'", target) for name in quoted.split()}
+    names = {name for _, quoted in re.findall(r"(['\"])(.+?)\1", target) for name in quoted.split()}
     words = [word.capitalize() if word in names or word == "i" else word for word in text.split()]
     return f"{words[0][:1].upper()}{' '.join(words)[1:]}{'?' if words[0].lower() in ASKS else '.'}"
 

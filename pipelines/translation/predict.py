@@ -1,6 +1,7 @@
 """From texts to translations with a run folder. Starts without Keras and TensorFlow."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count, islice, takewhile
 from pathlib import Path
@@ -335,9 +336,13 @@ def _joined(parts: list[Translation]) -> Translation:
 def _read_run(folder: Path) -> tuple[PairCodec, Facts, list[Member]]:
     artifact = Artifact(folder, NAME)
     facts = Facts.from_json(artifact.read_json(FACTS), str(folder / FACTS))
-    codec = PairCodec.from_json(artifact.read_json(PIECES), str(folder / PIECES))
     names = list(takewhile(lambda each: each[0] in artifact.manifest["files"], map(graph_names, count(1))))
-    members = [Member.load(*map(artifact.read_bytes, each)) for each in names or [graph_names(1)]]
+    with ThreadPoolExecutor(1) as reader:
+        graphs = [[reader.submit(artifact.read_bytes, name) for name in each] for each in names or [graph_names(1)]]
+        import onnxruntime  # noqa: F401  # which takes as long as the files
+
+        codec = PairCodec.from_json(artifact.read_json(PIECES), str(folder / PIECES))
+        members = [Member.load(*(graph.result() for graph in each)) for each in graphs]
     for member in members:
         _check_graphs(member, codec, str(folder))
     if facts.settings.coverage_penalty and not any("weights" in member.decoder.outputs for member in members):

@@ -314,6 +314,13 @@ def test_words_that_are_no_months_are_no_times(text):
         parse_times([text], str)
 
 
+@pytest.mark.parametrize("text", ["date", "January", "janvier"])
+def test_words_without_a_digit_are_no_times_and_no_names_are_read_for_that(text, monkeypatch):
+    monkeypatch.setattr(months, "_names", lambda: pytest.fail("names of months were read, which takes long"))
+    with pytest.raises(DataError, match="which is no time"):
+        parse_times([text], str)
+
+
 def test_no_two_months_share_a_name():
     for language in months.LANGUAGES:
         for width in ("wide", "abbreviated"):
