@@ -8,6 +8,7 @@ one of the words below; what stands in quotes in the target, as in SQL, is a nam
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -18,12 +19,19 @@ from toolkit.data.alphabet import Alphabet
 from toolkit.data.rows import Source, read_rows
 
 ASKS = {"what", "which", "who", "where", "when", "why", "how", "is", "are", "do", "does", "did", "can", "could", "will"}
+AT_ONCE = 3
 
 
 def typed(text: str, target: str) -> str:
     names = {name for _, quoted in re.findall(r"(['\"])(.+?)\1", target) for name in quoted.split()}
     words = [word.capitalize() if word in names or word == "i" else word for word in text.split()]
     return f"{words[0][:1].upper()}{' '.join(words)[1:]}{'?' if words[0].lower() in ASKS else '.'}"
+
+
+def bleu(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    most = max(map(len, references))
+    columns = [[each[min(i, len(each) - 1)] for each in references] for i in range(most)]
+    return float(BLEU().corpus_score(written, columns).score)
 
 
 def main(run: str, test: str, source: str = "source", target: str = "target") -> None:
@@ -40,10 +48,16 @@ def main(run: str, test: str, source: str = "source", target: str = "target") ->
         translator.searcher.codec = replace(codec, alphabet=alphabet)
         written = [each.text for each in translator.translate(texts)]
         exact = sum(text in targets for text, (_, targets) in zip(written, grouped, strict=True)) / len(grouped)
-        most = max(len(targets) for _, targets in grouped)
-        references = [[targets[min(i, len(targets) - 1)] for _, targets in grouped] for i in range(most)]
-        print(f"{name:26} BLEU {BLEU().corpus_score(written, references).score:.1f}  exact {100 * exact:.1f}")
+        print(f"{name:26} BLEU {bleu(written, [targets for _, targets in grouped]):.1f}  exact {100 * exact:.1f}")
     print(f"the first: {as_typed[0]!r}, of {len(grouped):,} sources")
+    joined = [" ".join(as_typed[i : i + AT_ONCE]) for i in range(0, len(as_typed), AT_ONCE)]
+    first = [targets[0] for _, targets in grouped]
+    references = [[" ".join(first[i : i + AT_ONCE])] for i in range(0, len(first), AT_ONCE)]
+    translator.searcher.codec = codec
+    for name, split in (("three in a line, one by one", True), ("three in a line, at once", False)):
+        translator.facts = translator.facts._replace(split=split)
+        written = [each.text for each in translator.translate(joined)]
+        print(f"{name:26} BLEU {bleu(written, references):.1f}")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class TokensConfig(Stanza):
     max_target: int = Field(100, ge=1, le=10_000)
     """The most pieces to generate; training pairs with a longer target are left out."""
     long_sources: Literal["truncate", "split"] = "truncate"
-    """What happens to a longer source: truncate it, or split it and translate the parts one after the other."""
+    """What happens to a longer source, or one of more sentences than nearly all of training have: truncate what is too
+    long, or split it and translate the parts one after the other."""
 
     @model_validator(mode="after")
     def _sides_have_what_they_need(self) -> "TokensConfig":

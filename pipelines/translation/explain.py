@@ -41,7 +41,7 @@ def explain(folder: str | Path, text: str) -> Explanation:
         told = "; hiding one that cannot be copied changes nothing, so its bar says nothing" * same
         notes.append(f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} pieces are unknown{told}.")
     if found.truncated or part != text:
-        notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces (tokens.max_source).")
+        notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces, which are read at once.")
     if len(source.ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
     attention = found.weights if found.pieces else None

@@ -55,7 +55,7 @@ tokens:
   joint: {joint:<24}# one vocabulary for both sides; false where their alphabets differ
   max_source: {max_source:<19}# pieces read of a source; longest seen: {longest_source}
   max_target: {max_target:<19}# pieces written; longer training targets are left out; longest seen: {longest_target}
-
+{splitting}
 model:
   embedding: {units}
 {sharing}{hiding}  dropout: {dropout:<22}# more for fewer pairs
@@ -80,6 +80,9 @@ training:
 {concatenating}  monitor: {monitor:<22}# the validation score that chooses the best epoch: bleu | exact_match | loss
 """
 LAYOUT = "  layout: true                   # line breaks and indentation are learned too; false: a text is one line\n"
+SPLITTING = (
+    "  long_sources: split            # a text of several sentences is translated one by one; truncate: at once\n"
+)
 COPYING = "  copy_words: true               # names and numbers can be copied from the source\n"
 FEEDING = "  input_feeding: false           # trains twice as fast; true feeds each step's attention into the next\n"
 TIED = "  tie: {tie:<26}# the output layer shares the vectors of the target's pieces; all: of the source's too\n"
@@ -125,6 +128,7 @@ def init(data: Path) -> str:
         max_target=_limit(targets),
         longest_source=max(sources),
         longest_target=max(targets),
+        splitting="" if code else SPLITTING,
         sharing=COPYING if code else TIED.format(tie="all" if joint else "output"),
         feeding=FEEDING if code else "",
         monitor="exact_match" if code else "bleu",

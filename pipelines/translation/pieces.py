@@ -14,17 +14,13 @@ from toolkit.data.codec import END, RESERVED, UNKNOWN, TextCodec
 from toolkit.data.forms import FORMS, form_of
 from toolkit.data.merges import Merges, Words, learn_merges, runs
 from toolkit.data.pair_batches import pad_rows
+from toolkit.data.sentences import join_sentences, split_clauses, split_sentences
 from toolkit.data.values import ColumnValues
 from toolkit.errors import expect, intact
 from toolkit.stored import from_json, to_json
 
 SLACK = 10  # pieces that any target may have
 MOST = 10_000
-_FULL_WIDTH, _CLOSING = "。！？；", "」』”’）"
-_SENTENCES = re.compile(
-    rf"(?<=[.!?;।])\s+|(?<=[{_FULL_WIDTH}])(?![{_FULL_WIDTH}{_CLOSING}])\s*"
-    rf"|(?<=[{_FULL_WIDTH}][{_CLOSING}])(?![{_CLOSING}])\s*"
-)
 _STRINGS = re.compile(r"""'[^']*'|"[^"]*\"""")  # of SQL
 
 
@@ -52,14 +48,6 @@ class Source(NamedTuple):
 Encoding = tuple[Source, list[int]]  # a source, and the ids of its target
 
 
-def join_sentences(parts: Sequence[str]) -> str:
-    """One text, with a blank between two parts but after full-width signs, which bring their own."""
-    text = ""
-    for part in filter(None, parts):
-        text += part if not text or text.rstrip(_CLOSING)[-1:] in _FULL_WIDTH else f" {part}"
-    return text
-
-
 def _in_string(pieces: Sequence[str]) -> bool:
     """Whether a query has opened a string with a single quote and not closed it."""
     return "'" in _STRINGS.sub("", " ".join(pieces))
@@ -78,7 +66,7 @@ class PairCodec:
         forms: whether the form of each piece is read besides which it is.
         merges: of the target's words, but for those that its source has too, which can then be copied.
         capitals: whether what is copied has its capitals, where a source is read in lower case.
-        alphabet: of the sources to learn from.
+        alphabet, sentences: of the sources to learn from, and how many of these nearly all of them have at most.
     """
 
     source: TextCodec
@@ -91,6 +79,7 @@ class PairCodec:
     merges: Merges = field(default_factory=lambda: Merges([]))
     capitals: bool = False
     alphabet: Alphabet = field(default_factory=Alphabet)
+    sentences: int = MOST
 
     @property
     def target_size(self) -> int:
@@ -174,12 +163,19 @@ class PairCodec:
         return np.minimum(SLACK + np.ceil(self.growth * lengths), self.limits[1]).astype(np.int64) + 1
 
     def cut(self, text: str) -> list[str]:
-        """A text in parts that can be read whole, cut where sentences end, else between words, else inside them."""
+        """A text in parts: its sentences where they are more than nearly all sources to learn from have. What cannot be
+        read whole is cut where sentences end, else between words, else inside them."""
+        sentences = split_sentences(text)
+        return [
+            part for each in ([text] if len(sentences) <= self.sentences else sentences) for part in self._fit(each)
+        ]
+
+    def _fit(self, text: str) -> list[str]:
         if self._size(text) <= self.limits[0]:
             return [text]
         parts, size = [""], self.limits[0]
-        for sentence in _SENTENCES.split(text):
-            words = [sentence] if self._size(sentence) <= size else sentence.split()
+        for clause in (clause for sentence in split_sentences(text) for clause in split_clauses(sentence)):
+            words = [clause] if self._size(clause) <= size else clause.split()
             for word in (part for each in words for part in self._halves(each)):
                 if parts[-1] and self._size(join_sentences([parts[-1], word])) > size:
                     parts.append("")
@@ -257,6 +253,7 @@ class PairCodec:
             "merges": self.merges.to_json(),
             "capitals": self.capitals,
             "alphabet": to_json(self.alphabet),
+            "sentences": self.sentences,
         }
 
     @classmethod
@@ -277,4 +274,6 @@ class PairCodec:
             forms = bool(value.get("forms", False))
             merges, capitals = Merges.from_json(value.get("merges", [])), bool(value.get("capitals", False))
             alphabet = from_json(Alphabet, value.get("alphabet", {}))
-            return cls(source, target, copies, (first, second), growth, values, forms, merges, capitals, alphabet)
+            sentences = from_json(int, value.get("sentences", MOST))
+            how = (values, forms, merges, capitals, alphabet, sentences)
+            return cls(source, target, copies, (first, second), growth, *how)

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.translation.pieces import PairCodec, Source, join_sentences
+from pipelines.translation.pieces import PairCodec, Source
 from toolkit.artifact import Artifact
 from toolkit.data.codec import END, START, UNKNOWN
 from toolkit.data.rows import text_column
+from toolkit.data.sentences import join_sentences
 from toolkit.errors import COPY_AGAIN, ArtifactError, expect, intact
 from toolkit.kernels import prediction, search
 from toolkit.runtime import Runtime
@@ -193,7 +194,8 @@ class Searcher:
         """Translations in the order of the texts. A text without pieces stays empty.
 
         Args:
-            split: translate the parts of a text that is too long; else its end is not read.
+            split: translate the sentences of a text one by one where sources to learn from have fewer, and the parts of
+                what is too long; else its end is not read.
         """
         if split:
             parts = [self.codec.cut(text) for text in texts]

@@ -15,6 +15,7 @@ from pipelines.translation.predict import Translation, Translator
 from toolkit.artifact import check_outputs, opened
 from toolkit.data.files import OPENERS, STANDARD_INPUT, bounded_lines, ending, explained, open_text, read_text_lines
 from toolkit.data.rows import TABLES, Source, as_text, read_cell, read_rows, refuse_column
+from toolkit.data.sentences import split_sentences
 from toolkit.errors import ConfigError, DataError, SeqloomError
 from toolkit.search import SearchSettings
 
@@ -129,10 +130,14 @@ def translate(
     inputs = Inputs(paths, column=translator.column(column), encoding=encoding)
     mend = "A run with tokens.long_sources: split translates all of a text."
     truncated = truncated_texts(translator.searcher.codec.limits[0], mend)
-    alphabet = translator.searcher.codec.alphabet
+    alphabet, usual = translator.searcher.codec.alphabet, translator.searcher.codec.sentences
     cleaned = Noted(
         "read without some capitals or marks",
         f"the sources that this run has learned from have no {alphabet.lacks}.",
+    )
+    several = Noted(
+        "translated at once although it has more sentences than nearly all sources that this run has learned from",
+        "put each on a line, or train with tokens.long_sources: split.",
     )
     broken_off = Noted(
         "translated up to the most pieces that a translation may have",
@@ -148,6 +153,8 @@ def translate(
             write(item.text, translation)
             if alphabet.loses(item.text):
                 cleaned.add(item.where)
+            if not translator.facts.split and len(split_sentences(item.text)) > usual:
+                several.add(item.where)
             if translation.truncated:
                 truncated.add(item.where)
             if not translation.finished:
@@ -156,6 +163,7 @@ def translate(
             inputs.check()
     inputs.tabbed.tell()
     cleaned.tell()
+    several.tell()
     truncated.tell()
     broken_off.tell()
     inputs.check()

@@ -203,13 +203,22 @@ def test_what_people_type_is_read_as_the_sources_of_training_are_written(tmp_pat
     path = write_pairs(tmp_path / "p.csv", [(f"how far is denver {i}", f"DISTANCE {i}") for i in range(20)])
     codec = prepare(make_config(data={"train": str(path)})).codec
     assert codec.read(["How far is Denver 1?"]) == codec.read(["how far is denver 1"])
-    assert codec.cut("How, FAR; is. Denver? (1)!") == ["How, FAR; is. Denver? (1)!"]  # five pieces, not eleven
+    assert codec.cut("(1) How, FAR, is, Denver?") == ["(1) How, FAR, is, Denver?"]  # five pieces, not eleven
+    assert codec.cut("How far is Denver? And St. Louis? How far is it.") == [
+        "How far is Denver?",
+        "And St. Louis?",
+        "How far is it.",
+    ]
     stored = json.loads(json.dumps(codec.to_json()))
     assert PairCodec.from_json(stored, "pieces.json") == codec
     del stored["alphabet"]  # as earlier versions wrote it
     assert PairCodec.from_json(stored, "pieces.json").read(["How?"])[0].pieces == ["How", "￭?"]
+    del stored["sentences"]
+    assert PairCodec.from_json(stored, "pieces.json").cut("How? So. Why?") == ["How? So. Why?"]
     with pytest.raises(ArtifactError, match="these pieces are damaged"):
         PairCodec.from_json({**stored, "alphabet": {"capitals": "no", "marks": ""}}, "pieces.json")
+    with pytest.raises(ArtifactError, match="these pieces are damaged"):
+        PairCodec.from_json({**stored, "sentences": "one"}, "pieces.json")
 
 
 # Long texts

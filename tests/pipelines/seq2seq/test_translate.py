@@ -354,6 +354,13 @@ def test_long_sources_are_translated_in_parts_where_the_run_says_so(splitting: P
     assert {"vier", "sechs", "eins"} <= set(result.out.split())
 
 
+def test_sentences_are_translated_one_by_one_where_training_has_single_ones(splitting: Path, translate: Any) -> None:
+    text = b"One two three. Four! Five six?\n"
+    assert lines(seqloom("translate", "-", "--model", splitting, stdin=text)) == ["drei zwei eins vier sechs fünf"]
+    assert "more sentences" in translate("-", stdin=text).err
+    assert "more sentences" not in translate("-", stdin=b"One two three four five six.\n").err
+
+
 def test_several_runs_are_an_ensemble(tiny_run: Path, translate: Any) -> None:
     twice = translate("-", "--format", "jsonl", "--model", tiny_run, stdin=b"one two three\nsix")
     once = translate("-", "--format", "jsonl", stdin=b"one two three\nsix")

@@ -100,7 +100,7 @@ def test_a_file_without_header_uses_its_first_texts(first: Pair) -> None:
     rows = [(*pair, "CC-BY 2.0 Attribution, a long one: tatoeba.org #52027") for pair in [first, ("a", "b")]]
     config = init(write("d.txt", [*rows, *((*pair, "CC-BY 2.0 Attribution") for pair in sentences(40))]))
     assert (config.data.header, config.data.source, config.data.target) == (False, "0", "1")
-    assert config.tokens.kind == "bpe"
+    assert (config.tokens.kind, config.tokens.long_sources) == ("bpe", "split")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,7 @@ def test_queries_are_dotted_words_that_may_be_copied() -> None:
     config = init(write("d.csv", queries(60), ["question", "query"]))
     assert (config.data.source, config.data.target) == ("question", "query")
     assert config.tokens.kind == "dotted" and not config.tokens.joint
+    assert config.tokens.long_sources == "truncate"  # two parts would be two queries
     assert config.model.copy_words
     assert config.training.monitor == "exact_match"
 
