@@ -1,4 +1,4 @@
-"""A translator whose sources have no capitals and no marks, given what people type: with both.
+"""A translator given what people type: with capitals and marks where its sources have none, without where they have.
 
     python benchmarks/as_people_write.py RUN TEST [SOURCE TARGET]
 
@@ -37,20 +37,23 @@ def bleu(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 def main(run: str, test: str, source: str = "source", target: str = "target") -> None:
     rows = [(str(row[source]), str(row[target])) for _, row in read_rows(Source(test))]
     grouped = [(text, [each[1] for each in same]) for text, same in groupby(sorted(rows), key=lambda row: row[0])]
-    as_stored, as_typed = [text for text, _ in grouped], [typed(text, targets[0]) for text, targets in grouped]
     translator = Translator(run)
     codec = translator.searcher.codec
+    as_stored, as_typed = [text for text, _ in grouped], [typed(text, targets[0]) for text, targets in grouped]
+    sentences = as_typed
+    if codec.alphabet.capitals:
+        as_typed, sentences = [text.lower().rstrip(" .!?") for text in as_stored], as_stored
     for name, texts, alphabet in (
         ("as stored", as_stored, codec.alphabet),
         ("as people type", as_typed, codec.alphabet),
-        ("the same, every sign read", as_typed, Alphabet()),
+        ("the same, read as typed", as_typed, Alphabet()),
     ):
         translator.searcher.codec = replace(codec, alphabet=alphabet)
         written = [each.text for each in translator.translate(texts)]
         exact = sum(text in targets for text, (_, targets) in zip(written, grouped, strict=True)) / len(grouped)
         print(f"{name:26} BLEU {bleu(written, [targets for _, targets in grouped]):.1f}  exact {100 * exact:.1f}")
     print(f"the first: {as_typed[0]!r}, of {len(grouped):,} sources")
-    joined = [" ".join(as_typed[i : i + AT_ONCE]) for i in range(0, len(as_typed), AT_ONCE)]
+    joined = [" ".join(sentences[i : i + AT_ONCE]) for i in range(0, len(sentences), AT_ONCE)]
     first = [targets[0] for _, targets in grouped]
     references = [[" ".join(first[i : i + AT_ONCE])] for i in range(0, len(first), AT_ONCE)]
     translator.searcher.codec = codec

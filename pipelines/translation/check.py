@@ -116,7 +116,7 @@ def _unknown(prepared: Prepared) -> str:
 
 
 def _alphabet(alphabet: Alphabet) -> dict[str, str]:
-    told = f"no {alphabet.lacks}: what is translated is read without them too"
+    told = f"no {alphabet.lacks}; what is translated is read without them too"
     return {"sources have": told} if alphabet.lacks else {}
 
 

@@ -14,7 +14,7 @@ CLEANED = Alphabet.of(["what states border texas", "dont go", "how big is it"])
 
 def test_texts_without_capitals_and_marks_say_so():
     assert Alphabet(capitals=False, marks="") == CLEANED
-    assert Alphabet.of(["He said: “No.”", "I don't"]) == Alphabet(capitals=True, marks="'“”.:")
+    assert Alphabet.of(["He said: “No.”", "I don't"]) == Alphabet(capitals=True, marks="'“”.:", begin=True)
     assert Alphabet.of([]) == Alphabet(capitals=True, marks="")
 
 
@@ -26,10 +26,28 @@ def test_what_is_rare_counts_as_missing():
     assert Alphabet.of([*many, *["Rome"] * 300]).capitals
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a man sleeps", "A man sleeps"),
+        ('"is it?"', '"Is it?"'),
+        ("iPhone users", "iPhone users"),
+        ("3 dogs", "3 dogs"),
+        ("Dogs", "Dogs"),
+        ("", ""),
+    ],
+)
+def test_a_text_begins_with_a_capital_where_nearly_all_do(text: str, read: str):
+    known = ["A dog runs.", '"Who is it?"', "3 cats", "iPhone"] * 50
+    assert Alphabet.of([*known, "a dog"]).read(text) == read
+    assert not Alphabet.of([*known, "a dog"]).loses(text)
+    assert Alphabet.of([*known, *["a dog"] * 9]).read(text) == text
+
+
 def test_texts_whose_letters_have_no_case_leave_capitals_alone():
     assert Alphabet.of(["这是什么", "我很好"]).capitals
     assert Alphabet.of(["यह क्या है", "Tom यहाँ है"]).capitals
-    assert Alphabet.of(["यह क्या है", "Tom यहाँ है"]).read("Mary यहाँ है") == "Mary यहाँ है"
+    assert Alphabet.of(["यह क्या है", "Tom यहाँ है"]).read("यह Mary है") == "यह Mary है"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ _ALIKE = (
 MARKS = "".join(_ALIKE)
 _USUAL = ".,?!;:'\"-()"
 _RARE = 10_000  # of so many texts one must have a mark, lest the network have seen it too seldom
-_CAPITALS = 100  # of so many texts one must have a capital
+_FEW = (
+    100  # of so many texts one must have a capital; no more than one may begin without, if they are to begin with one
+)
+_FIRST = re.compile(r"\W*([^\W\d_]\w*)")  # the word that a text begins with
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ class Alphabet:
         capitals: whether they have any; else a text is read in lower case.
         marks: those of MARKS that they have. Another is read as one that looks like it, else left out, but for one
             between two digits, which is part of a number.
+        begin: whether they begin with a capital; another is given one.
     """
 
     capitals: bool = True
     marks: str = MARKS
+    begin: bool = False
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
@@ -51,11 +56,16 @@ class Alphabet:
         known = "".join(mark for mark in MARKS if counts[mark] * _RARE >= len(texts) and counts[mark])
         cased = [text for text in texts if text.lower() != text.upper()]
         capitals = sum(text != text.lower() for text in cased)
-        return cls(not cased or capitals * _CAPITALS >= len(cased), known)
+        words = [found[1] for found in map(_FIRST.match, cased) if found and found[1].lower() != found[1].upper()]
+        begin = bool(words) and sum(map(str.islower, words)) * _FEW <= len(words)
+        return cls(not cased or capitals * _FEW >= len(cased), known, begin)
 
     def read(self, text: str) -> str:
-        """A text with what is known alone."""
-        return self._strange.sub(lambda found: self._instead(found[0]), text if self.capitals else text.lower())
+        """A text as theirs are written."""
+        text = self._strange.sub(lambda found: self._instead(found[0]), text if self.capitals else text.lower())
+        if self.begin and (first := _FIRST.match(text)) and first[1].islower():
+            text = text[: first.start(1)] + first[1][0].upper() + text[first.start(1) + 1 :]
+        return text
 
     def loses(self, text: str) -> bool:
         """Whether capitals or marks of a text are not read."""
