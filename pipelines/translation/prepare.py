@@ -62,13 +62,14 @@ def learn(config: Config, splits: Splits) -> Prepared:
     Raises:
         DataError: nothing is left to train on.
     """
-    tokens = config.tokens
+    tokens, alphabet = config.tokens, Alphabet.of(splits.train.sources)
     source, target = _fit_codecs(config, splits.train)
     values = None
     if config.model.value_columns:
-        sides = source.split(splits.train.sources, tokens.max_source), target.split(splits.train.targets, MOST)
+        read = [*map(alphabet.read, splits.train.sources)]
+        sides = source.split(read, tokens.max_source), target.split(splits.train.targets, MOST)
         split = partial(source.split, limit=MOST, capitals=True)
-        values = read_values(str(config.data.database), split).written(*sides)
+        values = read_values(str(config.data.database), split, alphabet.read).written(*sides)
     codec = PairCodec(
         source,
         target,
@@ -78,7 +79,7 @@ def learn(config: Config, splits: Splits) -> Prepared:
         values=values,
         forms=config.model.word_forms,
         capitals=_keep_capitals(source, target, splits.train, tokens.max_source),
-        alphabet=Alphabet.of(splits.train.sources),
+        alphabet=alphabet,
         sentences=_usual_sentences(splits.train.sources),
     )
     if tokens.merge_count:

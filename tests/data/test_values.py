@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from toolkit.data import values
+from toolkit.data.alphabet import Alphabet
 from toolkit.data.codec import RESERVED, TextCodec
 from toolkit.data.values import ColumnValues, read_values
 from toolkit.errors import DataError
@@ -88,6 +89,19 @@ def test_values_with_signs_are_cut_as_texts_are(tmp_path):
     assert codec.join([grouped[1]]) == "St. Louis"
 
 
+def test_values_are_looked_for_as_texts_are_read_and_written_as_they_are_stored(tmp_path):
+    with sqlite3.connect(tmp_path / "a.sqlite") as connection:
+        connection.execute("CREATE TABLE city (name TEXT)")
+        names = ["St. Louis", "St Paul", "St. Paul", "?"]
+        connection.executemany("INSERT INTO city VALUES (?)", [(name,) for name in names])
+    connection.close()
+    codec, cleaned = TextCodec("words", False, [*RESERVED]), Alphabet(capitals=False, marks="")
+    found = read_values(tmp_path / "a.sqlite", lambda texts: codec.split(texts, 100), cleaned.read)
+    (words,) = codec.split([cleaned.read("From St. Louis to St. Paul?")], 100)
+    assert found.group(words) == (["from", "St ￭. Louis", "to", "st paul"], [[], [0], [], [0]])
+    assert from_json(ColumnValues, to_json(found)) == found
+
+
 def test_the_longest_of_values_that_overlap_counts():
     found = ColumnValues(["short", "long"], {"york": [0], "new york": [1], "york city": [0]})
     assert found.group(["new", "york", "city"]) == (["new york", "city"], [[1], []])
@@ -135,7 +149,7 @@ def test_the_database_is_not_changed(places):
         {"columns": ["a"], "values": {"x": 0}},
         {"columns": ["a"], "values": {"x " * 1000: [0]}},
         {"columns": ["a"] * 501, "values": {}},
-        {"columns": ["a"], "values": {"x": [0]}, "spellings": {"x": "y"}},
+        {"columns": ["a"], "values": {"x": [0]}, "spellings": {"y": "Y"}},
         {"columns": ["a"], "values": {"x": [0]}, "spellings": {"x": 1}},
     ],
 )

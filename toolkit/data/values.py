@@ -22,9 +22,9 @@ class ColumnValues:
 
     Args:
         columns: their names, such as city_name; columns of several tables that share a name are one.
-        values: from the words of a value, in lower case with a blank between two, to the columns (numbers in
-            `columns`).
-        spellings: the same words as they are to be written; of others, as they are asked for.
+        values: from the words of a value as texts have them, in lower case with a blank between two, to the columns
+            (numbers in `columns`).
+        spellings: the words of the same values as they are to be written; of others, as they are asked for.
     """
 
     columns: list[str]
@@ -38,8 +38,7 @@ class ColumnValues:
         there = (0 <= column < len(self.columns) for found in self.values.values() for column in found)
         expect(all(there), "a value stands in a column that is not there")
         expect(all(value.count(" ") < LONGEST for value in self.values), f"a value has more than {LONGEST} words")
-        spelled = (text.lower() == word and word in self.values for word, text in self.spellings.items())
-        expect(all(spelled), "a value is spelled as another one")
+        expect(self.spellings.keys() <= self.values.keys(), "what is no value is spelled as one")
 
     @cached_property
     def longest(self) -> int:
@@ -84,11 +83,14 @@ class ColumnValues:
         )
 
 
-def read_values(path: str | Path, split: Callable[[Sequence[str]], list[list[str]]]) -> ColumnValues:
+def read_values(
+    path: str | Path, split: Callable[[Sequence[str]], list[list[str]]], read: Callable[[str], str] = str
+) -> ColumnValues:
     """The texts in an SQLite file, numbers left out.
 
     Args:
         split: texts into words, as it is done with the texts that values are looked for in: "st. louis" may be three.
+        read: what of a text is read before it is split; what stands in the database is written.
 
     Raises:
         DataError: it is no database that can be read, or it holds more than MOST_VALUES texts.
@@ -109,11 +111,11 @@ def read_values(path: str | Path, split: Callable[[Sequence[str]], list[list[str
     columns = sorted({name for names in cells.values() for name in names})[:MOST_COLUMNS]
     numbers = {name: number for number, name in enumerate(columns)}
     found, written = defaultdict[str, set[int]](set), defaultdict[str, set[str]](set)
-    for names, words in zip(cells.values(), split(list(cells)), strict=True):
-        places, spelling = {numbers[name] for name in names if name in numbers}, " ".join(words)
+    for names, words, spelled in zip(cells.values(), split([*map(read, cells)]), split([*cells]), strict=True):
+        places, value = {numbers[name] for name in names if name in numbers}, " ".join(words).lower()
         if places and 0 < len(words) <= LONGEST:
-            found[spelling.lower()] |= places
-            written[spelling.lower()].add(spelling)
+            found[value] |= places
+            written[value].add(" ".join(spelled))
     values = {value: sorted(places) for value, places in sorted(found.items())}
     return ColumnValues(columns, values, {value: min(written[value]) for value in values if len(written[value]) == 1})
 
