@@ -25,6 +25,14 @@ def places(tmp_path):
     return path
 
 
+def cities(path, *names):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE city (name TEXT)")
+        connection.executemany("INSERT INTO city VALUES (?)", [(name,) for name in names])
+    connection.close()
+    return path
+
+
 def read(path):
     return read_values(path, lambda texts: [text.split() for text in texts])
 
@@ -71,13 +79,9 @@ def test_values_are_spelled_as_the_targets_of_training_have_them(places, target,
 
 
 def test_values_with_signs_are_cut_as_texts_are(tmp_path):
-    with sqlite3.connect(tmp_path / "a.sqlite") as connection:
-        connection.execute("CREATE TABLE city (name TEXT)")
-        names = ["St. Louis", "Winston-Salem", "Caf\u0065\u0301", "a b c d - e f"]
-        connection.executemany("INSERT INTO city VALUES (?)", [(name,) for name in names])
-    connection.close()
+    path = cities(tmp_path / "a.sqlite", "St. Louis", "Winston-Salem", "Caf\u0065\u0301", "a b c d - e f")
     codec = TextCodec("words", False, [*RESERVED])
-    found = read_values(tmp_path / "a.sqlite", lambda texts: codec.split(texts, 100))
+    found = read_values(path, lambda texts: codec.split(texts, 100))
     (words,) = codec.split(["from st. louis to Winston-Salem: CAFÉ a b c d - e f"], 100)
     grouped, columns = found.group(words)
     assert [value for value, places in zip(grouped, columns, strict=True) if places] == [
@@ -90,13 +94,9 @@ def test_values_with_signs_are_cut_as_texts_are(tmp_path):
 
 
 def test_values_are_looked_for_as_texts_are_read_and_written_as_they_are_stored(tmp_path):
-    with sqlite3.connect(tmp_path / "a.sqlite") as connection:
-        connection.execute("CREATE TABLE city (name TEXT)")
-        names = ["St. Louis", "St Paul", "St. Paul", "?"]
-        connection.executemany("INSERT INTO city VALUES (?)", [(name,) for name in names])
-    connection.close()
+    path = cities(tmp_path / "a.sqlite", "St. Louis", "St Paul", "St. Paul", "?")
     codec, cleaned = TextCodec("words", False, [*RESERVED]), Alphabet(capitals=False, marks="")
-    found = read_values(tmp_path / "a.sqlite", lambda texts: codec.split(texts, 100), cleaned.read)
+    found = read_values(path, lambda texts: codec.split(texts, 100), cleaned.read)
     (words,) = codec.split([cleaned.read("From St. Louis to St. Paul?")], 100)
     assert found.group(words) == (["from", "St ￭. Louis", "to", "st paul"], [[], [0], [], [0]])
     assert from_json(ColumnValues, to_json(found)) == found
