@@ -166,9 +166,8 @@ class PairCodec:
         """A text in parts: its sentences where they are more than nearly all sources to learn from have. What cannot be
         read whole is cut where sentences end, else between words, else inside them."""
         sentences = split_sentences(text)
-        return [
-            part for each in ([text] if len(sentences) <= self.sentences else sentences) for part in self._fit(each)
-        ]
+        wholes = [text] if len(sentences) <= self.sentences else sentences
+        return [part for whole in wholes for part in self._fit(whole)]
 
     def _fit(self, text: str) -> list[str]:
         if self._size(text) <= self.limits[0]:

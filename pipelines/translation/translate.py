@@ -133,7 +133,7 @@ def translate(
     alphabet, usual = translator.searcher.codec.alphabet, translator.searcher.codec.sentences
     cleaned = Noted(
         "read without some capitals or marks",
-        f"the sources that this run has learned from have no {alphabet.lacks}.",
+        f"the sources that this run has learned from have no {alphabet.lacks or 'such signs'}.",
     )
     several = Noted(
         "translated at once although it has more sentences than nearly all sources that this run has learned from",

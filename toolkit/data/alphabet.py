@@ -28,9 +28,8 @@ _ALIKE = (
 MARKS = "".join(_ALIKE)
 _USUAL = ".,?!;:'\"-()"
 _RARE = 10_000  # of so many texts one must have a mark, lest the network have seen it too seldom
-_FEW = (
-    100  # of so many texts one must have a capital; no more than one may begin without, if they are to begin with one
-)
+# Of so many texts one must have a capital; no more than one may begin without, where they begin with one.
+_FEW = 100
 _FIRST = re.compile(r"\W*([^\W\d_]\w*)")  # the word that a text begins with
 
 
@@ -74,7 +73,7 @@ class Alphabet:
 
     @property
     def lacks(self) -> str:
-        """In words, of capitals and the usual marks."""
+        """In words, of capitals and the usual marks; empty where it lacks none of these."""
         marks = " ".join(mark for mark in _USUAL if mark not in self.marks)
         return " and no ".join(filter(None, ["" if self.capitals else "capitals", marks and f"marks such as {marks}"]))
 
