@@ -40,6 +40,9 @@ def explain(folder: str | Path, text: str) -> Explanation:
         same = any(_without(source, place) == source for place in range(len(source.ids)))
         told = "; hiding one that cannot be copied changes nothing, so its bar says nothing" * same
         notes.append(f"{source.ids.count(UNKNOWN):,} of {len(source.ids):,} pieces are unknown{told}.")
+    if codec.alphabet.loses(part):
+        lacks = codec.alphabet.lacks or "such signs"
+        notes.append(f"Some capitals or marks are not read: the sources of training have no {lacks}.")
     if found.truncated or part != text:
         notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces, which are read at once.")
     if len(source.ids) > MOST_HIDDEN:

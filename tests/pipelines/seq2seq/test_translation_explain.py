@@ -56,6 +56,14 @@ def test_a_long_text_is_cut_and_said(tiny_run: Path) -> None:
     assert "The text goes on: this looks at its first 8 pieces, which are read at once." in found.notes
 
 
+def test_what_is_not_read_is_said(tiny_run: Path) -> None:
+    told = "Some capitals or marks are not read: the sources of training have no capitals"
+    found, plain = explain(tiny_run, "One two!"), explain(tiny_run, "one two")
+    assert found.steps == plain.steps == ["one", "two"]
+    assert any(note.startswith(told) for note in found.notes)
+    assert not any(note.startswith(told) for note in plain.notes)
+
+
 @pytest.mark.parametrize("text", ["", " \n", "\x00"])
 def test_a_text_without_pieces_is_refused(text: str, tiny_run: Path) -> None:
     result = seqloom("explain", text, "--model", tiny_run)
