@@ -44,7 +44,8 @@ def explain(folder: str | Path, text: str) -> Explanation:
         lacks = codec.alphabet.lacks or "such signs"
         notes.append(f"Some capitals or marks are not read: the sources of training have no {lacks}.")
     if found.truncated or part != text:
-        notes.append(f"The text goes on: this looks at its first {len(source.ids):,} pieces, which are read at once.")
+        told = f"The text goes on: this looks at its first {len(source.ids):,} pieces, which are read at once"
+        notes.append(f"{told} (tokens.max_source, tokens.long_sources).")
     if len(source.ids) > MOST_HIDDEN:
         notes.append(f"Only the first {MOST_HIDDEN} pieces were hidden.")
     attention = found.weights if found.pieces else None

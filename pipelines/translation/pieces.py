@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple, Self
@@ -98,8 +98,10 @@ class PairCodec:
     def read(self, texts: Sequence[str], limit: int | None = None) -> list[Source]:
         """Sources of at most `limit` pieces, all that a source may have unless given."""
         limit = limit or self.limits[0]
-        known = [self.alphabet.read(text) for text in texts]
-        split = self.source.split(known, limit * self._longest_value, capitals=self.capitals)
+        most, known = limit * self._longest_value, [self.alphabet.read(text) for text in texts]
+        split = self.source.split(known, most, capitals=self.capitals)
+        if not self.alphabet.capitals:
+            split = [self._with_names(words, text) for words, text in zip(split, texts, strict=True)]
         return [self._source(words).cut(limit) for words in split]
 
     def targets(self, sources: Sequence[Source], texts: Sequence[str], limit: int) -> list[list[int]]:
@@ -173,13 +175,19 @@ class PairCodec:
         if self._size(text) <= self.limits[0]:
             return [text]
         parts, size = [""], self.limits[0]
-        for clause in (clause for sentence in split_sentences(text) for clause in split_clauses(sentence)):
-            words = [clause] if self._size(clause) <= size else clause.split()
-            for word in (part for each in words for part in self._halves(each)):
-                if parts[-1] and self._size(join_sentences([parts[-1], word])) > size:
-                    parts.append("")
-                parts[-1] = join_sentences([parts[-1], word]).strip()
+        for unit in self._units(text, (split_sentences, split_clauses, str.split)):
+            if parts[-1] and self._size(join_sentences([parts[-1], unit])) > size:
+                parts.append("")
+            parts[-1] = join_sentences([parts[-1], unit]).strip()
         return parts
+
+    def _units(self, text: str, cuts: Sequence[Callable[[str], list[str]]]) -> list[str]:
+        """What can be read whole of a text, cut in the first of these ways, and where that does not do in the next."""
+        if self._size(text) <= self.limits[0]:
+            return [text]
+        if not cuts:
+            return self._halves(text)
+        return [unit for part in cuts[0](text) for unit in self._units(part, cuts[1:])]
 
     def _halves(self, word: str) -> list[str]:
         if self._size(word) <= self.limits[0] or len(word) < 2:
@@ -190,6 +198,16 @@ class PairCodec:
     def _size(self, text: str) -> int:
         return len(self.source.split([self.alphabet.read(text)], self.limits[0] + 1)[0])
 
+    def _with_names(self, words: list[str], text: str) -> list[str]:
+        """Words that are unknown in lower case too, as they are typed: what can only be copied keeps its letters."""
+        unknown = [word not in self.source.ids and word not in self.target.ids for word in words]
+        if not any(unknown):
+            return words
+        (typed,) = self.source.split([self.alphabet.read(text, capitals=True)], len(words), capitals=True)
+        if [*map(str.lower, typed)] != words:  # a long text is longer in lower case, and ends elsewhere
+            return words
+        return [each if new else word for new, each, word in zip(unknown, typed, words, strict=True)]
+
     def _source(self, pieces: list[str]) -> Source:
         columns: list[list[int]] = []
         if self.values:
@@ -198,7 +216,7 @@ class PairCodec:
         ids = [UNKNOWN if found else known for known, found in zip_longest(ids, columns)]
         if self.forms:
             first = self.columns - len(FORMS)
-            forms = [[first + form_of(piece)] for piece in pieces]
+            forms = [[first + form_of(piece if self.alphabet.capitals else piece.lower())] for piece in pieces]
             columns = [[*found, *form] for found, form in zip(columns or [[]] * len(pieces), forms, strict=True)]
         return Source(ids, pieces, self._copies(pieces) if self.copies else [], columns)
 

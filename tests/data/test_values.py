@@ -149,6 +149,7 @@ def test_the_database_is_not_changed(places):
         {"columns": ["a"], "values": {"x": 0}},
         {"columns": ["a"], "values": {"x " * 1000: [0]}},
         {"columns": ["a"] * 501, "values": {}},
+        {"columns": ["a"], "values": {"x": [0]}, "spellings": {"x": "y"}},
         {"columns": ["a"], "values": {"x": [0]}, "spellings": {"y": "Y"}},
         {"columns": ["a"], "values": {"x": [0]}, "spellings": {"x": 1}},
     ],

@@ -59,9 +59,10 @@ class Alphabet:
         begin = bool(words) and sum(map(str.islower, words)) * _FEW <= len(words)
         return cls(not cased or capitals * _FEW >= len(cased), known, begin)
 
-    def read(self, text: str) -> str:
-        """A text as theirs are written."""
-        text = self._strange.sub(lambda found: self._instead(found[0]), text if self.capitals else text.lower())
+    def read(self, text: str, *, capitals: bool = False) -> str:
+        """A text as theirs are written; with `capitals` it keeps those that it has."""
+        text = text if self.capitals or capitals else text.lower()
+        text = self._strange.sub(lambda found: self._instead(found[0]), text)
         if self.begin and (first := _FIRST.match(text)) and first[1].islower():
             text = text[: first.start(1)] + first[1][0].upper() + text[first.start(1) + 1 :]
         return text

@@ -8,7 +8,7 @@ _END = re.compile(
     rf"[.!?।…]+[\"'”’»)\]]*\s+|[{_FULL_WIDTH}](?![{_FULL_WIDTH}{_CLOSING}])\s*"
     rf"|[{_FULL_WIDTH}][{_CLOSING}]+(?![{_CLOSING}])\s*"
 )
-_CLAUSE = re.compile(r"(?<=;)\s+")
+_CLAUSE = re.compile(r"(?<=[.!?;।])\s+")
 # Words that end with a dot inside a sentence, in English, Spanish, French and German.
 _SHORT = (
     " mr mrs ms dr prof st jr sr sra srta dra ud uds m mm mme mlle hr fr gen col capt lt sgt rev hon gov sen rep inc"
@@ -32,6 +32,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def split_clauses(sentence: str) -> list[str]:
+    """Parts of a sentence that is too long: any mark ends one, whatever follows."""
     return _CLAUSE.split(sentence)
 
 

@@ -38,7 +38,8 @@ class ColumnValues:
         there = (0 <= column < len(self.columns) for found in self.values.values() for column in found)
         expect(all(there), "a value stands in a column that is not there")
         expect(all(value.count(" ") < LONGEST for value in self.values), f"a value has more than {LONGEST} words")
-        expect(self.spellings.keys() <= self.values.keys(), "what is no value is spelled as one")
+        spelled = (word in self.values and _letters(text) == _letters(word) for word, text in self.spellings.items())
+        expect(all(spelled), "a value is spelled as another one")
 
     @cached_property
     def longest(self) -> int:
@@ -130,6 +131,11 @@ def _cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
             for (cell,) in cells:
                 if isinstance(cell, str) and _is_name(cell):
                     yield column.lower(), cell
+
+
+def _letters(text: str) -> str:
+    """Without marks, which a text may be read without."""
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _is_name(cell: str) -> bool:

@@ -11,6 +11,7 @@ from translators import make_codec, make_config, write_pairs
 
 from pipelines.translation.pieces import MOST, SLACK, PairCodec, join_sentences
 from pipelines.translation.prepare import prepare
+from toolkit.data.alphabet import Alphabet
 from toolkit.data.codec import END, UNKNOWN, fit_codec, normalize
 from toolkit.data.forms import FORMS
 from toolkit.data.values import ColumnValues
@@ -197,6 +198,16 @@ def test_what_is_copied_is_written_as_targets_of_training_have_it(target, kept, 
     (source,) = codec.read(["Flights to BOSTON"])
     assert source.pieces == (["Flights", "to", "BOSTON"] if kept else ["flights", "to", "boston"])
     assert PairCodec.from_json(json.loads(json.dumps(codec.to_json())), "pieces.json") == codec
+
+
+def test_only_what_is_unknown_in_small_letters_too_keeps_its_capitals():
+    codec = dataclasses.replace(COPYING, forms=True, alphabet=Alphabet(capitals=False, marks=""))
+    assert codec.read(["TWO İzmir"])[0].pieces == ["two", "İzmir"]  # İ is two letters in lower case
+    (source,) = codec.read(["ONE: Paris, Zoë's X9?"])
+    assert source.pieces == ["one", "paris", "Zoës", "X9"]
+    assert source.ids == [4, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert source.copies == [SIZE, COPYING.target.ids["paris"], SIZE + 2, SIZE + 3]
+    assert [FORMS[form] for (form,) in source.columns] == ["small", "small", "small", "letters and digits"]
 
 
 def test_what_people_type_is_read_as_the_sources_of_training_are_written(tmp_path):
